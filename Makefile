@@ -1,0 +1,50 @@
+# `make` alone prints what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE ?=
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup demo test check format lint types imports fast acceptance golden lock clean
+
+help: ## print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## put debship, fab and all that tests need into .venv (installs what Debian has, as root)
+	@.ci/setup
+
+demo: setup ## build, publish and roll a real service across three real hosts, under load
+	@$(BIN)/python -m examples.demo
+
+test: setup ## every test, those on real hosts included
+	$(PYTEST) tests
+
+check: setup format lint types imports fast ## format, lint, types, imports, fast tests: before each commit
+
+format:
+	@$(BIN)/ruff format --check .
+
+lint:
+	@$(BIN)/ruff check .
+
+types:
+	@$(BIN)/mypy
+
+imports:
+	@$(BIN)/lint-imports --no-cache > /tmp/.debship-imports.$$$$ || { cat /tmp/.debship-imports.$$$$; exit 1; }; rm -f /tmp/.debship-imports.$$$$
+
+fast: ## the tests that need no host, in seconds
+	$(PYTEST) -q -m "not acceptance" tests
+
+acceptance: setup ## the tests on real hosts alone
+	$(PYTEST) -m acceptance tests
+
+golden: setup ## write the golden files anew; read the diff before you commit it
+	$(PYTEST) -q tests -m "not acceptance" --update-golden
+
+lock: setup ## resolve the development dependencies anew
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --group dev --python-version 3.11 pyproject.toml -o tests/requirements.txt
+
+clean: ## take away what make made here
+	rm -rf .venv .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m debship`."""
+
+from debship.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""What Debian is: versions, paragraphs, releases, archives. Pure."""

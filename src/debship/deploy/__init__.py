@@ -1,0 +1,1 @@
+"""A .deb becomes what a fleet runs."""

@@ -1,0 +1,1 @@
+"""A .deb becomes a container image."""

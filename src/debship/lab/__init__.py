@@ -1,0 +1,1 @@
+"""A fleet of real Debian hosts on this machine, to rehearse on."""

@@ -1,0 +1,1 @@
+"""A .deb becomes part of an apt repository."""

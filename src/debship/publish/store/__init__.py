@@ -1,0 +1,1 @@
+"""Where a repository lies: one file for each kind of store."""

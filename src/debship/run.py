@@ -1,0 +1,172 @@
+"""The door to local programs, and the only import of subprocess."""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from debship.errors import Failed
+
+Word = str | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a program that ended left: its exit code and what it wrote."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Its standard output as text, without the final newline."""
+        return self.stdout.decode(errors="replace").rstrip("\n")
+
+
+class Run(Protocol):
+    """Run a program to its end.
+
+    Args:
+        argv: the words of the command; never a shell's line.
+        cwd: where it runs; None is here.
+        env: variables set on top of those of this process; a None takes one away.
+        stdin: what it reads; nothing by default.
+        timeout: seconds until it is killed with all its children.
+        check: raise where it exits with anything but 0.
+
+    Raises:
+        Failed: it is not installed, ran out of time, or (with check) exited with another code
+            than 0; the message shows the end of what it wrote.
+    """
+
+    def __call__(
+        self,
+        argv: Sequence[Word],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str | None] | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run it."""
+        ...
+
+
+def run(
+    argv: Sequence[Word],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+    stdin: bytes = b"",
+    timeout: float | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run a program of this machine to its end; see ``Run``."""
+    words = tuple(str(word) for word in argv)
+    with _open(words, cwd=cwd, env=env) as process:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            _end(process)
+            raise Failed(f"{words[0]} did not end within {timeout:g} s: {shown(words)}") from error
+        except BaseException:
+            # Ctrl-C: leave no child behind that goes on writing after we said that we stopped.
+            _end(process)
+            raise
+    completed = Completed(words, process.returncode, stdout, stderr)
+    if check and completed.returncode != 0:
+        raise Failed(failure(completed))
+    return completed
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A program that goes on running by itself, in a session of its own."""
+
+    pid: int
+    process: subprocess.Popen[bytes]
+
+
+def spawn(
+    argv: Sequence[Word],
+    *,
+    log: Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+) -> Spawned:
+    """Start a program that outlives this one; what it writes goes to ``log``.
+
+    Raises:
+        Failed: it is not installed.
+    """
+    words = tuple(str(word) for word in argv)
+    with log.open("ab") as sink:
+        try:
+            process = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=_environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise _missing(words, error) from error
+    return Spawned(process.pid, process)
+
+
+def shown(argv: Sequence[Word]) -> str:
+    """A command as a line that a person can paste into a shell."""
+    return shlex.join(str(word) for word in argv)
+
+
+def failure(completed: Completed, lines: int = 15) -> str:
+    """One message for a program that failed: its command, its code, the end of what it wrote."""
+    wrote = (completed.stderr.strip() or completed.stdout.strip()).decode(errors="replace")
+    tail = "\n".join(f"  {line}" for line in wrote.splitlines()[-lines:])
+    code = completed.returncode
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+    return f"{completed.argv[0]} {how}: {shown(completed.argv)}" + (f"\n{tail}" if tail else "")
+
+
+def _open(
+    words: tuple[str, ...], *, cwd: Path | None, env: Mapping[str, str | None] | None
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=_environment(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise _missing(words, error) from error
+
+
+def _environment(env: Mapping[str, str | None] | None) -> dict[str, str]:
+    merged: dict[str, str | None] = {**os.environ, **(env or {})}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def _missing(words: Sequence[str], error: FileNotFoundError) -> Failed:
+    if error.filename != words[0]:
+        return Failed(f"{words[0]} cannot run in {error.filename}: there is no such folder")
+    return Failed(f"{words[0]} is not installed on this machine", "see: debship doctor")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

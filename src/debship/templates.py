@@ -1,0 +1,55 @@
+"""Where the templates are, and rendering them."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from debship.errors import Failed
+
+
+def directory() -> Path:
+    """Find ``debian-templates``: inside the wheel, or at the top of a checkout.
+
+    Raises:
+        Failed: neither holds it, so the installation is broken.
+    """
+    here = Path(__file__).resolve().parent
+    for candidate in (here / "debian-templates", here.parents[1] / "debian-templates"):
+        if candidate.is_dir():
+            return candidate
+    raise Failed(
+        "debship's templates are missing from this installation", "reinstall the debship wheel"
+    )
+
+
+@cache
+def _environment(*folders: Path) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader([str(folder) for folder in folders]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - what we render is never HTML for strangers; pages ask for |e
+    )
+
+
+def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = None) -> str:
+    """Render one of our templates.
+
+    Args:
+        name: the file's name below ``debian-templates``.
+        values: everything that the template may name; an unknown name is an error.
+        overrides: a folder whose file of the same name goes before ours.
+
+    Raises:
+        Failed: the template is missing, is not valid, or names a value that is not there.
+    """
+    folders = (*((overrides,) if overrides else ()), directory())
+    try:
+        return _environment(*folders).get_template(name).render(values)
+    except jinja2.TemplateError as error:
+        raise Failed(f"template {name}: {error}") from error
