@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -166,6 +167,31 @@ def test_who_is_late_with_the_old_names_leaves_those_of_the_newer(
     assert sound(publisher)
 
 
+@pytest.mark.parametrize("kind", ["memory", "directory"])
+def test_publishers_at_once_lose_nothing(kind, memory, directory, home, debs) -> None:
+    store = memory if kind == "memory" else directory
+    archives = [debs(f"app-{number}") for number in range(4)]
+    init(make_publisher(store, home.ring()), settings())
+    with ThreadPoolExecutor(4) as pool:
+        done = [
+            pool.submit(publish, make_publisher(store, home.ring()), "production", [archive])
+            for archive in archives
+        ]
+    assert all(it.result().publication.changed for it in done)
+    assert names(make_publisher(store, home.ring())) == [f"app-{n} 1.0 amd64" for n in range(4)]
+    assert sound(make_publisher(store, home.ring()))
+
+
+def test_a_no_op_puts_right_what_a_dead_publisher_left(publisher, memory, debs) -> None:
+    publish(publisher, "production", [debs()])
+    del memory.objects["dists/production/Release"]
+    memory.write("dists/production/main/binary-amd64/Packages.gz", b"old")
+    memory.writes.clear()
+    assert not publish(publisher, "production", [debs()]).publication.changed
+    assert INRELEASE not in memory.writes
+    assert sound(publisher)
+
+
 class TestDates:
     def dates(self, publisher) -> str:
         return publisher.snapshot("production").release.date
@@ -254,6 +280,7 @@ class TestSignatures:
             pass
         assert "hunter2" not in str(caught.value)
 
+    @pytest.mark.acceptance  # gpg-agent takes seconds to measure how slow opening a key shall be
     def test_a_key_with_a_passphrase(self, memory, debs) -> None:
         with gpg_home(0) as home:
             (home.path / "gpg-agent.conf").write_text("s2k-count 65536\n")  # or it takes seconds
@@ -328,7 +355,7 @@ def test_a_file_that_changes_meanwhile_is_not_published(publisher, memory, debs,
 
 def test_verify_finds_what_is_wrong(publisher, memory, debs) -> None:
     publish(publisher, "production", [debs(), debs("web"), debs("worker")])
-    pool = [path for path in memory.objects if path.startswith("pool/")]
+    pool = sorted(path for path in memory.objects if path.startswith("pool/"))
     memory.delete(pool[0])
     memory.write(pool[1], b"other")
     memory.write("dists/production/main/binary-amd64/Packages.gz", b"old")

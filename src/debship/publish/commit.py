@@ -101,6 +101,7 @@ def commit(
         before = publisher.snapshot(suite)
         draft = change(before)
         if draft is None:
+            _heal(publisher, before)
             release = before.release
             return Publication(before.id, suite, release.date, False, release, before.inrelease)
         try:
@@ -231,20 +232,32 @@ def _for_old_clients(
     store, suite = publisher.store, release.settings.suite
     try:
         for _ in range(3):
+            text = release.render()
             for path, data in packed.items():
                 store.write(f"dists/{suite}/{path}", data)
-            text = release.render()
             signature = publisher.keys.sign_detached(text, signers)
-            store.write(f"dists/{suite}/Release", text)
             store.write(f"dists/{suite}/Release.gpg", signature)
+            store.write(f"dists/{suite}/Release", text)  # last: it says that all of them are there
             now = publisher.snapshot(suite)
             if now.inrelease == inrelease:
                 return
-            release, inrelease = now.release, now.inrelease
-            signers = sorted(now.signers & set(publisher.keys.fingerprints))
-            packed = _canonical(store, release)
+            release, inrelease, packed = now.release, now.inrelease, _canonical(store, now.release)
+            signers = _present(publisher, now)
     except DebshipError as error:
         publisher.say(f"published, but not under the names for old clients: {error.message}")
+
+
+def _heal(publisher: Publisher, now: Snapshot) -> None:
+    """Write the canonical names that a publisher did not come to, for it died after its commit."""
+    release = now.release
+    found = publisher.store.read(f"dists/{release.settings.suite}/Release")
+    if found is None or found.data != release.render():
+        packed = _canonical(publisher.store, release)
+        _for_old_clients(publisher, release, now.inrelease, _present(publisher, now), packed)
+
+
+def _present(publisher: Publisher, now: Snapshot) -> list[str]:
+    return sorted(now.signers & set(publisher.keys.fingerprints))
 
 
 def _canonical(store: Store, release: Release) -> dict[str, bytes]:
