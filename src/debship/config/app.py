@@ -22,6 +22,7 @@ class BuildSettings:
     releases: tuple[str, ...] = ()  # codenames; empty: this machine's
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    requirement: str | None = None  # "radicale==3.5.4": taken from the lock; there is no project
 
 
 @dataclass(frozen=True, slots=True)

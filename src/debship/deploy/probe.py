@@ -1,0 +1,67 @@
+"""Asks a service for its health until it is well or time is up.
+
+Runs on the host, from standard input, by the service's own interpreter: one remote call
+polls as fast as the service can start, and nothing has to be installed for it. The last line of
+its output is one JSON object. Arguments: URL SECONDS TIMES VERSION-MEMBER-OR-EMPTY.
+"""
+
+import json
+import sys
+import time
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+from urllib.parse import urlsplit
+
+PAUSE = 0.05  # seconds between questions while nothing answers
+BODY = 65536  # bytes of an answer that are read
+
+
+def ask(url: str, timeout: float) -> tuple[int, str]:
+    """Ask once; the status (0 where nothing answered) and the body or the reason."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        connection.request("GET", parts.path or "/", headers={"User-Agent": "debship"})
+        answer = connection.getresponse()
+        return answer.status, answer.read(BODY).decode(errors="replace")
+    except (OSError, HTTPException) as error:
+        return 0, str(error) or type(error).__name__
+    finally:
+        connection.close()
+
+
+def probe(url: str, seconds: float, times: int, member: str) -> dict[str, Any]:
+    """Ask until `times` answers in a row are good, or the seconds are over."""
+    start = time.monotonic()
+    good = asked = 0
+    status, said = 0, ""
+    while good < times:
+        left = seconds - (time.monotonic() - start)
+        if asked and left <= 0:
+            break
+        status, said = ask(url, max(0.1, min(5.0, left)))
+        asked += 1
+        good = good + 1 if 200 <= status < 300 else 0
+        time.sleep(0 if good >= times else PAUSE)
+    return {
+        "ok": good >= times,
+        "status": status,
+        "said": said[:500],
+        "version": version(said, member) if good >= times and member else None,
+        "asked": asked,
+        "seconds": round(time.monotonic() - start, 3),
+    }
+
+
+def version(said: str, member: str) -> str | None:
+    """Read one member of a JSON answer; None where it is not there."""
+    try:
+        value = json.loads(said)[member]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return str(value)
+
+
+if __name__ == "__main__":
+    found = probe(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    sys.stdout.write(json.dumps(found) + "\n")
