@@ -142,6 +142,16 @@ def test_the_sources_of_hosts(user, golden) -> None:
     assert lines[1] == " ."
 
 
+@pytest.mark.acceptance
+def test_apt_s_word_is_the_exit_code(user, debs, tmp_path) -> None:
+    path = debs().deb.path
+    assert user("publish", *SUITE, "--check", path).stdout.startswith("auth 1.0")
+    elsewhere = ("--url", (tmp_path / "elsewhere").as_uri())
+    done = user("publish", *SUITE, "--check", *elsewhere, path, check=False)
+    assert done.returncode == 1
+    assert "is the URL the one that serves this store?" in done.stderr
+
+
 def test_a_suite_s_life(user, debs) -> None:
     staging = ("--suite", "staging")
     user("repo", "init", *staging)
