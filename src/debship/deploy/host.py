@@ -199,4 +199,5 @@ def _exchange(channel: Any, line: str, stdin: bytes, timeout: float) -> Answer:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    text = error.strerror if isinstance(error, OSError) else None
+    return text or str(error).removeprefix("[Errno None] ") or type(error).__name__

@@ -1,0 +1,126 @@
+"""The package's data as a sequence of parts, each of which is compressed by itself.
+
+The skeleton holds every directory, the interpreter's link and pyvenv.cfg; each installed wheel is
+a part; the application is one; the files that debship wrote for it are the last. A wheel's part
+depends on the wheel, the prefix and the release, and on nothing else: not on the application's
+version, not on its neighbours, not on the clock.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from debship.build.bytecode import compile_files
+from debship.build.dists import Dist, mode_of
+from debship.build.plan import BuildPlan
+from debship.build.virtualenv import Virtualenv
+from debship.debian.archive_writer import Entry, write_tar
+from debship.debian.compression import Compression, Segment, compress
+from debship.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Entries that are compressed together, without the directories that they lie in."""
+
+    name: str
+    mtime: int
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A part as it stands in the package, and what control files say of it.
+
+    Attributes:
+        segment: its compressed bytes.
+        md5s: of each regular file, by its path without a leading slash.
+        kib: what the part adds to Installed-Size.
+    """
+
+    segment: Segment
+    paths: tuple[str, ...]
+    md5s: tuple[tuple[str, str], ...]
+    kib: int
+
+
+def pack(part: Part, path: Path, compression: Compression, level: int) -> Packed:
+    """Compress a part.
+
+    Args:
+        part: what is packed.
+        path: the file that will hold the bytes; memory holds no file of the part in full.
+        compression: what the release's dpkg reads.
+        level: of the compressor.
+    """
+
+    def write(tar: IO[bytes]) -> None:
+        write_tar(part.entries, mtime=part.mtime, sink=tar)
+
+    return Packed(
+        segment=compress(write, path, compression, level),
+        paths=tuple(entry.path for entry in part.entries),
+        md5s=tuple((entry.path, _md5(entry)) for entry in part.entries if entry.is_file),
+        kib=sum(entry.kib for entry in part.entries),
+    )
+
+
+def wheel_part(dist: Dist, environment: Virtualenv, plan: BuildPlan, mtime: int, run: Run) -> Part:
+    """Make the part of an installed wheel; its Python files are compiled on the way."""
+    prefix = str(plan.prefix).removeprefix("/")
+    files = tuple(f"{prefix}/{file}" for file in dist.files)
+    compiled = compile_files(
+        files,
+        root=environment.root,
+        interpreter=plan.interpreter,
+        python=plan.release.python,
+        run=run,
+    )
+    entries = []
+    for path in sorted({*files, *compiled}):
+        here = environment.root / path
+        entries.append(Entry(path, mode_of(here), here))
+    return Part(dist.name, mtime, tuple(entries))
+
+
+def skeleton(plan: BuildPlan, packed: Iterable[Packed], folders: Iterable[PurePosixPath]) -> Part:
+    """Make the part that comes first: the directories of all others, and the interpreter.
+
+    Args:
+        plan: what is built.
+        packed: the other parts.
+        folders: directories that are shipped although they may be empty.
+    """
+    prefix = str(plan.prefix).removeprefix("/")
+    # Relative, as Policy 10.5 wants links within one top-level directory.
+    interpreter = f"../../../bin/{plan.interpreter.name}"
+    links = (
+        Entry(f"{prefix}/bin/python", 0o777, target=interpreter),
+        Entry(f"{prefix}/bin/python3", 0o777, target="python"),
+    )
+    config = (
+        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {plan.release.python}\n"
+    )
+    marker = Entry(f"{prefix}/pyvenv.cfg", 0o644, config.encode())
+    paths = [entry.path for entry in (*links, marker)]
+    paths += [path for part in packed for path in part.paths]
+    directories = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
+    for folder in folders:
+        inner = folder.relative_to("/")
+        directories |= {str(path) for path in (inner, *inner.parents)}
+    entries = (*(Entry(path) for path in sorted(directories)), *links, marker)
+    return Part("_skeleton", plan.release.date, entries)
+
+
+def _md5(entry: Entry) -> str:
+    if isinstance(entry.content, Path):
+        with entry.content.open("rb") as file:
+            return hashlib.file_digest(file, _new_md5).hexdigest()
+    return _new_md5(entry.content or b"").hexdigest()
+
+
+def _new_md5(data: bytes = b"") -> "hashlib._Hash":
+    # dpkg compares with md5sums to find damage, not malice (deb-md5sums(5)).
+    return hashlib.md5(data, usedforsecurity=False)

@@ -1,0 +1,186 @@
+"""What a build will do, decided before it touches anything."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from debship.build.lock import Lock, find_lock
+from debship.build.units import Unit, plan_units
+from debship.config.app import App
+from debship.debian.releases import Release
+from debship.debian.versions import from_git_describe
+from debship.errors import Misused, Refused
+from debship.model import Architecture, DebVersion
+from debship.run import Run
+
+_MAINTAINER = re.compile(r"[^<>\n]*[^<>\s][^<>\n]* <[^<>@\s]+@[^<>\s]+>")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")  # what systemd takes without a warning
+_ETC = re.compile(r"/etc(/[^\s/%'\"\\]+)+")
+
+REVISION = "-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What planning must know of the world: seen once, before it.
+
+    Attributes:
+        architecture: of this machine, in dpkg's words.
+        files: names of the files in the application's folder.
+        source_date_epoch: of the environment, in seconds.
+        committed: when git last saw the folder change, in seconds.
+        described: what ``git describe`` says, where the version is git's.
+    """
+
+    architecture: Architecture
+    files: frozenset[str] = frozenset()
+    source_date_epoch: int | None = None
+    committed: int | None = None
+    described: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """One package of one application for one release.
+
+    Attributes:
+        machine: the architecture that compiled wheels would be for; a package of pure ones is
+            for ``all``.
+        version: None where the wheel's own is to be translated.
+        date: seconds since 1970; the mtime of what the application wrote. None: the newest entry
+            of its wheel, or the release's date where there is no wheel of its own.
+    """
+
+    app: App
+    release: Release
+    machine: Architecture
+    lock: Lock
+    units: tuple[Unit, ...]
+    version: DebVersion | None
+    date: int | None
+
+    @property
+    def prefix(self) -> PurePosixPath:
+        """Where the virtualenv lives on the hosts."""
+        return PurePosixPath("/usr/lib") / self.app.name
+
+    @property
+    def interpreter(self) -> Path:
+        """The release's own Python, here and on the hosts."""
+        return Path("/usr/bin") / self.python
+
+    @property
+    def python(self) -> str:
+        """The package of the interpreter, which bears its program's name."""
+        return f"python{self.release.python}"
+
+    @property
+    def site(self) -> PurePosixPath:
+        """Where the wheels are unpacked."""
+        return self.prefix / "lib" / self.python / "site-packages"
+
+
+def look_around(app: App, *, environment: Mapping[str, str], run: Run) -> Surroundings:
+    """See what planning must know: the machine, the folder, its git history.
+
+    Raises:
+        Misused: the application's version is git's and git has none, or SOURCE_DATE_EPOCH is not
+            a number of seconds.
+    """
+    described = None
+    if app.version == "git":
+        described = _described(app.directory, run)
+    commit = run(["git", "log", "-1", "--format=%ct", "--", "."], cwd=app.directory, check=False)
+    return Surroundings(
+        architecture=Architecture(run(["dpkg", "--print-architecture"]).text),
+        files=frozenset(entry.name for entry in os.scandir(app.directory) if entry.is_file()),
+        source_date_epoch=_epoch(environment.get("SOURCE_DATE_EPOCH", "")),
+        committed=int(commit.text) if commit.returncode == 0 and commit.text else None,
+        described=described,
+    )
+
+
+def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
+    """Decide what a package will be.
+
+    Raises:
+        Misused: the application's description cannot be meant.
+        Refused: there is no lock, or building it would break a promise.
+    """
+    _check(app)
+    _check_buildable(app, seen.files)
+    epoch = seen.source_date_epoch
+    return BuildPlan(
+        app=app,
+        release=release,
+        machine=seen.architecture,
+        lock=find_lock(app, seen.files),
+        units=plan_units(app),
+        version=_version(app, release, seen.described),
+        date=epoch if epoch is not None else seen.committed,
+    )
+
+
+def with_revision(upstream: str, app: App, release: Release) -> DebVersion:
+    """Add the revision, and the release's suffix where packages of several releases meet."""
+    suffix = release.suffix if app.build.releases else ""
+    return DebVersion(f"{upstream}{REVISION}{suffix}")
+
+
+def _version(app: App, release: Release, described: str | None) -> DebVersion | None:
+    if app.version == "wheel":
+        return None
+    if app.version == "git":
+        assert described is not None
+        return with_revision(from_git_describe(described), app, release)
+    return DebVersion(app.version)
+
+
+def _described(directory: Path, run: Run) -> str:
+    described = run(["git", "describe", "--tags", "--long", "--dirty"], cwd=directory, check=False)
+    if described.returncode == 0:
+        return described.text
+    raise Misused(
+        f'{directory}: [app] version is "git", and git knows no tag before this commit',
+        "git tag v0.1.0 (a shallow clone has no tags: git fetch --tags --unshallow)",
+    )
+
+
+def _epoch(text: str) -> int | None:
+    if text and not text.isdecimal():
+        raise Misused(f'SOURCE_DATE_EPOCH: expected seconds since 1970, got "{text}"')
+    return int(text) if text else None
+
+
+def _check(app: App) -> None:
+    if not _MAINTAINER.fullmatch(app.maintainer):
+        raise Refused(
+            f'app.maintainer: expected "Name <address>", got "{app.maintainer}"',
+            "for example: Platform Team <platform@example.com>",
+        )
+    if app.services and not _USER.fullmatch(app.user):
+        raise Refused(
+            f'run.user: "{app.user}" cannot be the name of a system user',
+            "lower-case letters, digits, - and _, at most 31",
+        )
+    if app.user in ("nobody", "nogroup"):
+        raise Refused("run.user: nobody owns files of others (Policy 9.2)", "leave it out")
+    for config in app.configs:
+        if not _ETC.fullmatch(str(config.path)) or ".." in config.path.parts:
+            raise Refused(
+                f"config: {config.path} is not a plain path below /etc",
+                "configuration lies below /etc (Policy 10.7.2)",
+            )
+
+
+def _check_buildable(app: App, files: frozenset[str]) -> None:
+    settings = app.build
+    if settings.command or settings.wheel or settings.requirement:
+        return
+    if not files & {"pyproject.toml", "setup.py"}:
+        raise Refused(
+            f"{app.directory}: there is nothing to build: no pyproject.toml, no setup.py",
+            '[build] requirement = "NAME==VERSION" packages an application that the lock names',
+        )

@@ -1,0 +1,78 @@
+"""The virtualenv: made by uv for the release's own Python, in the layout that hosts will see."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from debship.build.dists import Dist, read_dists
+from debship.build.lock import locked
+from debship.build.plan import BuildPlan
+from debship.build.uv import Uv
+from debship.build.wheel import Wheel
+from debship.errors import Failed, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Virtualenv:
+    """What was installed.
+
+    Attributes:
+        root: what will be ``/`` on the hosts; the virtualenv lies where it will lie there.
+        prefix: the virtualenv, below ``root``.
+    """
+
+    root: Path
+    prefix: Path
+    dists: tuple[Dist, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of every distribution, where it lies now."""
+        return tuple(self.prefix / file for dist in self.dists for file in dist.files)
+
+    @property
+    def scripts(self) -> frozenset[str]:
+        """What a service may start with."""
+        files = (file for dist in self.dists for file in dist.files)
+        installed = (file.removeprefix("bin/") for file in files if file.startswith("bin/"))
+        return frozenset({*installed, "python", "python3"})
+
+
+def install(plan: BuildPlan, wheel: Wheel | None, folder: Path, uv: Uv) -> Virtualenv:
+    """Install the lock, and the application's wheel on top of it.
+
+    Args:
+        plan: what is built.
+        wheel: the application's; None where the lock names it.
+        folder: an empty one, for what will be ``/`` on the hosts.
+        uv: how uv is run; its date is that of dependencies that are compiled here.
+
+    Raises:
+        Refused: a dependency has no hash, or the lock does not hold what the application needs.
+        Failed: uv could not install it.
+    """
+    root = folder / "root"
+    prefix = root / plan.prefix.relative_to("/")
+    python = prefix / "bin/python"
+    prefix.parent.mkdir(parents=True)
+    uv("venv", "--no-project", "--python", plan.interpreter, prefix)
+    options = ("--python", python, "--link-mode", "copy", "--no-compile-bytecode")
+    requirements = locked(plan.lock, plan.app, folder, uv)
+    uv(
+        *("pip", "sync", *options, "--require-hashes", "--allow-empty-requirements", requirements),
+        cwd=plan.lock.path.parent,
+    )
+    if wheel is not None:
+        uv("pip", "install", *options, "--no-deps", "--no-index", wheel.path)
+    _check_complete(plan, python, uv)
+    site = root / plan.site.relative_to("/")
+    return Virtualenv(root, prefix, read_dists(prefix, site, str(plan.prefix)))
+
+
+def _check_complete(plan: BuildPlan, python: Path, uv: Uv) -> None:
+    try:
+        uv("pip", "check", "--python", python)
+    except Failed as error:
+        raise Refused(
+            f"{plan.lock.path}: it does not hold what the application needs\n{error.message}",
+            plan.lock.hint,
+        ) from error

@@ -1,0 +1,150 @@
+"""The application's own wheel: built here, by its command, or lying there."""
+
+import calendar
+import shlex
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from debship.build.plan import BuildPlan
+from debship.build.uv import Uv
+from debship.config.app import App
+from debship.errors import Failed, Misused, Refused
+
+_DEFAULT_GLOB = "dist/*.whl"
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel that lies on this machine."""
+
+    path: Path
+    name: str  # normalised (PEP 503)
+    version: str  # as PEP 440 has it
+    tags: frozenset[Tag]
+
+    @property
+    def newest(self) -> int:
+        """The date of its newest entry, in seconds since 1970, read as UTC."""
+        with zipfile.ZipFile(self.path) as archive:
+            return max((calendar.timegm(i.date_time) for i in archive.infolist()), default=0)
+
+
+def application_wheel(plan: BuildPlan, folder: Path, uv: Uv) -> Wheel | None:
+    """Get the application's wheel; None where the lock names the application itself.
+
+    Args:
+        plan: what is built.
+        folder: an empty one, for a wheel that debship builds.
+        uv: how uv is run.
+
+    Raises:
+        Failed: the build failed, or left no wheel.
+        Refused: it cannot be told which wheel is meant, or it is for another Python or machine.
+    """
+    settings = plan.app.build
+    if settings.requirement:
+        return None
+    if settings.command or settings.wheel:
+        path = _by_command(plan.app, uv)
+    else:
+        uv(
+            "build",
+            "--wheel",
+            "--python",
+            plan.interpreter,
+            "--out-dir",
+            folder,
+            plan.app.directory,
+        )
+        path = _only(folder.glob("*.whl"), f"building {plan.app.directory}")
+    wheel = read_wheel(path)
+    check_tags(wheel, plan.release.python)
+    return wheel
+
+
+def run_command(line: str, app: App, uv: Uv, key: str) -> None:
+    """Run a command of debship.toml in the application's folder; no shell takes part.
+
+    Raises:
+        Misused: it cannot be split into words.
+        Failed: it failed.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise Misused(f"build.{key}: {str(error).lower()}: {line}") from error
+    if not words:
+        raise Misused(f"build.{key}: there is no command", "leave it out")
+    uv.run(words, cwd=app.directory, env={"SOURCE_DATE_EPOCH": str(uv.date)})
+
+
+def read_wheel(path: Path) -> Wheel:
+    """Read a wheel's name.
+
+    Raises:
+        Refused: it is not named as wheels are.
+    """
+    try:
+        name, version, _, tags = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise Refused(f"{path}: {error}") from error
+    return Wheel(path, name, str(version), tags)
+
+
+def check_tags(wheel: Wheel, python: str, platforms: Iterable[str] | None = None) -> None:
+    """See that a wheel fits the interpreter that the hosts have.
+
+    Args:
+        wheel: of the application.
+        python: the minor version, such as 3.11.
+        platforms: what the hosts can load, best first; None: what this machine can.
+
+    Raises:
+        Refused: none of its tags fits; the message names them and the target.
+    """
+    major, minor = (int(part) for part in python.split("."))
+    interpreter, wanted = f"cp{major}{minor}", None if platforms is None else list(platforms)
+    fitting = {
+        *cpython_tags((major, minor), platforms=wanted),
+        *compatible_tags((major, minor), interpreter, wanted),
+    }
+    if wheel.tags & fitting:
+        return
+    best = next(cpython_tags((major, minor), platforms=wanted))
+    tags = ", ".join(sorted(str(tag) for tag in wheel.tags))
+    raise Refused(
+        f"{wheel.path.name} is for {tags}; this package is for Python {python} ({best})",
+        f"build the wheel with /usr/bin/python{python}",
+    )
+
+
+def _by_command(app: App, uv: Uv) -> Path:
+    glob = app.build.wheel or _DEFAULT_GLOB
+    before = _stamps(app.directory, glob)
+    if app.build.command:
+        run_command(app.build.command, app, uv, key="command")
+    after = _stamps(app.directory, glob)
+    fresh = [path for path, stamp in after.items() if before.get(path) != stamp]
+    return _only(fresh or after, f"build.wheel: {app.directory / glob}")
+
+
+def _stamps(directory: Path, glob: str) -> dict[Path, tuple[int, int]]:
+    found = sorted(directory.glob(glob))
+    return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in found}
+
+
+def _only(found: Iterable[Path], where: str) -> Path:
+    wheels = list(found)
+    if not wheels:
+        raise Failed(
+            f"{where}: there is no wheel", "[build] wheel says where the command leaves it"
+        )
+    if len(wheels) > 1:
+        names = ", ".join(wheel.name for wheel in wheels)
+        raise Refused(f"{where}: which of them? {names}", "remove the older ones before the build")
+    return wheels[0]
