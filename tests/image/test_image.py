@@ -46,7 +46,7 @@ def _dockerd(room: Path) -> Iterator[dict[str, str]]:
             *("setpriv", "--pdeathsig", "KILL"),
             *("unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"),
             *("/usr/sbin/dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none"),
-            *("--storage-driver", "vfs", "--host", address),
+            *("--host", address),
             *("--data-root", room / "data", "--exec-root", room / "exec"),
             *("--pidfile", room / "pid", "--config-file", room / "daemon.json"),
         ],
