@@ -19,7 +19,7 @@ from invoke.tasks import task
 from debship.cli.output import progress, show_error, show_json
 from debship.errors import DebshipError, Misused
 
-__all__ = ["deploy", "rollback", "status"]
+__all__ = ["bootstrap", "deploy", "rollback", "status"]
 
 
 def _shown(body: Callable[..., int | None]) -> Callable[..., None]:
@@ -121,6 +121,32 @@ def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
             f"{host.host:<{width}}  installed {host.installed}  running {host.running}  "
             f"configuration {host.configuration}  {host.places}{drift}"
         )
+
+
+@task(
+    help={
+        "app": "the application, as fleet.toml names it",
+        "fleet": "the fleet file (default: the nearest fleet.toml)",
+    }
+)
+@_shown
+def bootstrap(_: Context, app: str, fleet: str = "") -> None:
+    """Make bare Debian hosts able to receive: the apt source with its key."""
+    from debship.cli.repository import target
+    from debship.deploy import campaign
+    from debship.deploy.bootstrap import bootstrap as prepare_host
+    from debship.publish.suite import sources
+
+    file, settings, world = _open(fleet, app)
+    repository = file.repository
+    snapshot, keys = target(repository.store, repository.suite, ()).read()
+    text = sources(snapshot, keys, repository.url)
+    with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
+        changed = campaign.everywhere(
+            hosts, lambda host: prepare_host(host, text), "the other hosts are ready"
+        )
+    for name, lines in changed.items():
+        print(f"{name}: {', '.join(lines) or 'was ready'}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from debship.build.package import Package
 from debship.build.parts import Packed
 from debship.build.plan import BuildPlan
-from debship.debian.archive_writer import END_OF_TAR, Entry, compressed, write_tar
+from debship.debian.archive_writer import END_OF_TAR, Entry, write_tar
+from debship.debian.compression import compress_whole
 from debship.templates import render
 
 
@@ -34,11 +35,9 @@ def control_tar(package: Package, packed: Sequence[Packed]) -> bytes:
     for script, text in maintainer_scripts(plan).items():
         files[script] = (text, 0o755)
     entries = [Entry(name, mode, text.encode()) for name, (text, mode) in sorted(files.items())]
-    sink = io.BytesIO()
-    with compressed(sink, plan.release.compression, 9) as tar:
-        write_tar([Entry("."), *entries], mtime=package.date, sink=tar)
-        tar.write(END_OF_TAR)
-    return sink.getvalue()
+    tar = io.BytesIO()
+    write_tar([Entry("."), *entries], mtime=package.date, sink=tar)
+    return compress_whole(tar.getvalue() + END_OF_TAR, plan.release.compression)
 
 
 def maintainer_scripts(plan: BuildPlan) -> dict[str, str]:

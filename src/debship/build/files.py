@@ -3,6 +3,7 @@
 import email.utils
 import gzip
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def template_part(package: Package) -> Part:
         "package": package,
         "plan": plan,
         "date": email.utils.formatdate(package.date),
+        "year": time.gmtime(package.date).tm_year,
         "prefix": str(plan.prefix).removeprefix("/"),
     }
     files: dict[str, str | bytes] = {

@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from debship.build.bytecode import compile_files
 from debship.build.dists import Dist, mode_of
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
-from debship.debian.archive_writer import Compression, Entry, compressed, write_tar
+from debship.debian.archive_writer import Entry, write_tar
+from debship.debian.compression import Compression, Segment, compress
 from debship.run import Run
 
 
@@ -33,32 +35,32 @@ class Packed:
     """A part as it stands in the package, and what control files say of it.
 
     Attributes:
-        frame: a file with the compressed bytes.
+        segment: its compressed bytes.
         md5s: of each regular file, by its path without a leading slash.
         kib: what the part adds to Installed-Size.
     """
 
-    name: str
-    frame: Path
+    segment: Segment
     paths: tuple[str, ...]
     md5s: tuple[tuple[str, str], ...]
     kib: int
 
 
-def pack(part: Part, frame: Path, compression: Compression, level: int) -> Packed:
-    """Write a part's frame.
+def pack(part: Part, path: Path, compression: Compression, level: int) -> Packed:
+    """Compress a part.
 
     Args:
         part: what is packed.
-        frame: the file to write; memory holds no file of the part in full.
+        path: the file that will hold the bytes; memory holds no file of the part in full.
         compression: what the release's dpkg reads.
         level: of the compressor.
     """
-    with frame.open("wb") as sink, compressed(sink, compression, level) as tar:
+
+    def write(tar: IO[bytes]) -> None:
         write_tar(part.entries, mtime=part.mtime, sink=tar)
+
     return Packed(
-        name=part.name,
-        frame=frame,
+        segment=compress(write, path, compression, level),
         paths=tuple(entry.path for entry in part.entries),
         md5s=tuple((entry.path, _md5(entry)) for entry in part.entries if entry.is_file),
         kib=sum(entry.kib for entry in part.entries),

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from debship.build.control import config_folders, control_tar
 from debship.build.dists import Dist
@@ -20,7 +20,8 @@ from debship.build.units import check_scripts
 from debship.build.uv import Uv
 from debship.build.virtualenv import Virtualenv, install
 from debship.build.wheel import application_wheel, run_command
-from debship.debian.archive_writer import END_OF_TAR, compressed, write_ar
+from debship.debian.archive_writer import END_OF_TAR, write_ar
+from debship.debian.compression import Segment, compress, joined
 from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run
@@ -66,8 +67,8 @@ def build(plan: BuildPlan, output: Path, *, run: Run, say: Say) -> Deb:
         parts = _pack_wheels(package, installed, folder, run)
         parts.append(_pack(template_part(package), plan, folder))
         parts.insert(0, _pack(skeleton(plan, parts, config_folders(plan)), plan, folder))
-        frames = [*(part.frame for part in parts), _end(plan, folder)]
-        return _write(package, control_tar(package, parts), frames, output)
+        data = [*(part.segment for part in parts), _end_of_tar(plan, folder)]
+        return _write(package, control_tar(package, parts), data, output)
 
 
 def check_needs(plan: BuildPlan, run: Run) -> None:
@@ -104,24 +105,25 @@ def _pack_wheels(package: Package, installed: Virtualenv, folder: Path, run: Run
 
 
 def _pack(part: Part, plan: BuildPlan, folder: Path) -> Packed:
-    return pack(part, folder / f"{part.name}.frame", plan.release.compression, LEVEL)
+    return pack(part, folder / f"{part.name}.part", plan.release.compression, LEVEL)
 
 
-def _end(plan: BuildPlan, folder: Path) -> Path:
-    frame = folder / "_end.frame"
-    with frame.open("wb") as sink, compressed(sink, plan.release.compression, LEVEL) as tar:
+def _end_of_tar(plan: BuildPlan, folder: Path) -> Segment:
+    def write(tar: IO[bytes]) -> None:
         tar.write(END_OF_TAR)
-    return frame
+
+    return compress(write, folder / "_end.part", plan.release.compression, LEVEL)
 
 
-def _write(package: Package, control: bytes, frames: Sequence[Path], output: Path) -> Deb:
+def _write(package: Package, control: bytes, data: Sequence[Segment], output: Path) -> Deb:
     plan = package.plan
     name, version, architecture = plan.app.name, package.version, package.architecture
     path = output / Deb(output, name, version, architecture, size=0, sha256="").filename
     output.mkdir(parents=True, exist_ok=True)
     with _appearing(path) as (hidden, sink):
         suffix = plan.release.compression
-        write_ar(sink, control=control, data=frames, suffix=suffix, mtime=package.date)
+        pieces = tuple(joined(data, suffix))
+        write_ar(sink, control=control, data=pieces, suffix=suffix, mtime=package.date)
         sink.flush()
         with hidden.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

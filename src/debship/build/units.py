@@ -107,7 +107,6 @@ def render_unit(
         "summary": _escaped(" ".join(app.summary.split())),
         "command": command_line((str(prefix / "bin" / unit.words[0]), *unit.words[1:])),
         "type": _type(unit),
-        "gunicorn": unit.words[0] == "gunicorn",
         "version": version,
         "env_files": [_escaped(str(path)) for path in service.env_files],
         "schedule": _escaped(service.schedule or ""),

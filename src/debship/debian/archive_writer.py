@@ -1,22 +1,13 @@
-"""Writing a .deb: an ar of a tar of parts, each part compressed by itself (deb(5)).
+"""Writing a .deb: an ar of two compressed tars (deb(5))."""
 
-The data of a package is the concatenation of frames (zstd) or streams (xz). dpkg reads them as
-one; we can keep the compressed bytes of a part that did not change.
-"""
-
-import lzma
 import shutil
 import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, Literal
-
-import zstandard
+from typing import IO, BinaryIO
 
 from debship.errors import Refused
-
-Compression = Literal["zst", "xz"]
 
 END_OF_TAR = bytes(1024)  # two blocks of zeros
 _CHUNK = 1 << 20
@@ -60,15 +51,6 @@ class Entry:
         return -(-self.size // 1024)
 
 
-def compressed(sink: BinaryIO, compression: Compression, level: int) -> IO[bytes]:
-    """Open a writer of one frame; closing it ends the frame and leaves ``sink`` open."""
-    if compression == "xz":
-        # dpkg's liblzma is built with every check; CRC32 is what dpkg-deb itself writes.
-        return lzma.LZMAFile(sink, "wb", check=lzma.CHECK_CRC32, preset=min(level, 9))
-    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True)
-    return compressor.stream_writer(sink, closefd=False)
-
-
 def write_tar(entries: Iterable[Entry], *, mtime: int, sink: IO[bytes]) -> None:
     """Write entries as tar blocks, in the order given, without the end of the archive.
 
@@ -97,7 +79,7 @@ def write_ar(
     Args:
         sink: where it goes.
         control: the compressed control.tar.
-        data: the frames of data.tar, as files or bytes; written one after the other.
+        data: the pieces of the compressed data.tar, as files or bytes.
         suffix: ``zst`` or ``xz``.
         mtime: seconds since 1970, of all three members.
     """

@@ -177,16 +177,13 @@ def _exchange(channel: Any, line: str, stdin: bytes, timeout: float) -> Answer:
     channel.shutdown_write()
     out, err = bytearray(), bytearray()
     while True:
-        moved = False
+        # Looked at before reading: what arrives together with the end is still read after it.
+        ended = channel.eof_received and channel.exit_status_ready()
         while channel.recv_ready():
             out += channel.recv(65536)
-            moved = True
         while channel.recv_stderr_ready():
             err += channel.recv_stderr(65536)
-            moved = True
-        if moved:
-            continue
-        if channel.exit_status_ready() and channel.eof_received:
+        if ended:
             break
         if channel.closed and not channel.exit_status_ready():
             raise EOFError("the connection was closed")
