@@ -25,6 +25,7 @@ def debship(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def call(*words, env: dict[str, str], check: bool = True) -> Done:
         with monkeypatch.context() as patch:
             patch.delenv("DEBSHIP_SIGNING_KEY", raising=False)
+            patch.setattr("time.sleep", lambda seconds: None)  # a second for each publication
             for name, value in env.items():
                 patch.setenv(name, value)
             patch.setattr("sys.argv", ["debship", *map(str, words)])

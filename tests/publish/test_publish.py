@@ -372,6 +372,26 @@ def test_verify_finds_what_is_wrong(publisher, memory, debs) -> None:
     assert "other bytes" in verdict.problems[2]
 
 
+def test_a_package_that_a_gc_took_meanwhile_is_put_back(publisher, memory, debs) -> None:
+    archive, pool = debs(), "pool/main/a/auth/auth_1.0_amd64.deb"
+    memory.write(pool, archive.deb.path)
+    memory.before_write = lambda path: memory.delete(pool) if path == INRELEASE else None
+    publish(publisher, "production", [archive])
+    assert sound(publisher)
+
+
+def test_verify_can_read_all_again(publisher, memory, debs, monkeypatch) -> None:
+    publish(publisher, "production", [debs()])
+    pool = "pool/main/a/auth/auth_1.0_amd64.deb"
+    kept = memory.sha256(pool)
+    data, modified = memory.objects[pool]
+    memory.objects[pool] = (bytes(len(data)), modified)
+    monkeypatch.setattr(memory, "sha256", lambda path: kept)
+    snapshot = publisher.snapshot("production")
+    assert verify_suite(memory, snapshot, lambda text: None).problems == ()
+    assert len(verify_suite(memory, snapshot, lambda text: None, deep=True).problems) == 1
+
+
 def test_the_pool_path_of_a_library(debs) -> None:
     from debship.publish.plan import pool_path
 

@@ -96,6 +96,12 @@ class TestContract:
                 act(path)
 
 
+def test_a_directory_lists_nothing_above_it(tmp_path: Path) -> None:
+    (tmp_path / "above").write_text("x")
+    with pytest.raises(Misused):
+        list(DirectoryStore(tmp_path / "store").list("../"))
+
+
 def test_a_directory_keeps_no_half_file(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     store.write("a/b", b"1")
@@ -161,6 +167,20 @@ class TestS3:
             store.write("a", b"1", IfAbsent())
         assert "--single-publisher" in caught.value.hint
         assert list(store.list()) == []
+
+    def test_a_store_is_tried_once(self, s3, bucket: str) -> None:
+        client = s3.bucket(bucket)
+        puts: list[str] = []
+        client.meta.events.register(
+            "before-call.s3.PutObject", lambda params, **_: puts.append(params["url_path"])
+        )
+        S3Store(client, bucket, "").write("a", b"1", IfAbsent())
+        assert len(puts) > 3
+        puts.clear()
+        store = S3Store(client, bucket, "")
+        store.write("b", b"1", IfAbsent())
+        assert len(puts) == 1
+        assert [entry.path for entry in store.list()] == ["a", "b"]
 
     def test_a_write_at_the_same_moment_is_a_conflict(self, s3, bucket: str) -> None:
         from botocore.exceptions import ClientError

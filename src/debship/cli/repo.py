@@ -102,14 +102,15 @@ def list_(
 
 @command.command("verify")
 @on_repository
+@click.option("--deep", is_flag=True, help="Read every package again, from S3 too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
-def verify_(*, where: Target, as_json: bool) -> None:
+def verify_(*, where: Target, deep: bool, as_json: bool) -> None:
     """Check the signature, every hash and every file in the pool."""
     from debship.publish.verify import verify_suite
 
     with progress() as say:
         snapshot, _ = where.read()
-        verdict = verify_suite(where.store, snapshot, say)
+        verdict = verify_suite(where.store, snapshot, say, deep=deep)
     if as_json:
         show_json(
             "repo verify",

@@ -128,9 +128,11 @@ class Target:
         Raises:
             Misused: nothing says it.
         """
-        settings = None if given else _of_the_fleet()
-        if given or settings:
-            return given or (settings.url if settings else "")
+        if given:
+            return given
+        settings = _of_the_fleet()
+        if settings and settings.store == self.address:
+            return settings.url
         if "://" in self.address:
             raise Misused("no URL", "--url URL: where hosts read the repository")
         return Path(self.address).resolve().as_uri()

@@ -1,6 +1,8 @@
 """Taking away what no host can still ask for; time and reach decide, never a guess."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +15,7 @@ from debship.publish.snapshot import Snapshot, by_hash_path, history_path, read_
 from debship.publish.store import Entry, Store
 
 RETENTION = timedelta(days=14)  # what an InRelease names stays so long after it was replaced
+_AT_ONCE = 8  # deletions
 _GRACE = timedelta(days=1)  # a publisher that runs now has uploaded what nothing names yet
 
 
@@ -133,8 +136,10 @@ def collect(publisher: Publisher, plan: GcPlan) -> None:
     reached = _reached(store, {suite: history(store, suite) for suite in suites(store)}, now)
     gone = [entry for entry in plan.deleted if entry.path not in reached]
     publisher.say(f"deleting {len(gone)} objects")
-    for entry in gone:
-        store.delete(entry.path)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for _, together in itertools.groupby(gone, key=lambda entry: _order(entry)[0]):
+            for _ in pool.map(store.delete, [entry.path for entry in together]):
+                pass
 
 
 def _unlist(publisher: Publisher, suite: str, keys: Iterable[Key]) -> None:

@@ -59,6 +59,7 @@ def publish(
         Failed: the store or gpg failed; run it again.
     """
     plans: list[PublishPlan] = []
+    found: set[Upload] = set()
 
     def change(before: Snapshot) -> Draft | None:
         decided = plan(publisher, before, archives, component=component, allow_older=allow_older)
@@ -66,32 +67,39 @@ def publish(
         if decided.unchanged:
             return None
         publisher.say(f"uploading {len(decided.uploads)} to the pool")
-        _upload_all(publisher.store, decided.uploads)
+        found.update(_upload_all(publisher.store, decided.uploads))
         return Draft(decided.settings, before.release.files, decided.indices)
 
     publication = commit(publisher, suite, change)
     if publication.changed:
         # Once more, for what lay in the pool already: a gc may have taken it before our commit.
-        _upload_all(publisher.store, plans[-1].uploads)
+        _upload_all(publisher.store, tuple(found))
     return Published(plans[-1], publication)
 
 
-def _upload_all(store: Store, uploads: Sequence[Upload]) -> None:
+def _upload_all(store: Store, uploads: Sequence[Upload]) -> list[Upload]:
+    """Upload, several at once; give those that lay in the pool already."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for done in [pool.submit(_upload, store, upload) for upload in uploads]:
-            done.result()
+        futures = [pool.submit(_upload, store, upload) for upload in uploads]
+        return [upload for upload, it in zip(uploads, futures, strict=True) if not it.result()]
 
 
-def _upload(store: Store, upload: Upload) -> None:
-    """Put a file into the pool, where nothing is ever overwritten."""
+def _upload(store: Store, upload: Upload) -> bool:
+    """Put a file into the pool, where nothing is ever overwritten; say whether it was new."""
     deb = upload.deb
-    try:
-        if store.write(upload.path, deb.path, IfAbsent()).sha256 != deb.sha256:
+    there = store.sha256(upload.path)
+    if there is None:
+        try:
+            if store.write(upload.path, deb.path, IfAbsent()).sha256 == deb.sha256:
+                return True
+        except Conflict:
+            there = store.sha256(upload.path)
+        else:
             store.delete(upload.path)
             raise Failed(f"{deb.path}: it changed while it was published", "run it again")
-    except Conflict:
-        if store.sha256(upload.path) != deb.sha256:
-            raise Refused(
-                f"{deb.path}: {upload.path} is in the pool with other bytes",
-                "what hosts may have installed never changes: publish it under a new version",
-            ) from None
+    if there != deb.sha256:
+        raise Refused(
+            f"{deb.path}: {upload.path} is in the pool with other bytes",
+            "what hosts may have installed never changes: publish it under a new version",
+        )
+    return False

@@ -89,7 +89,6 @@ def sources(snapshot: Snapshot, keys: Certificates, url: str) -> str:
         "url": url.rstrip("/") or url,
         "suite": settings.suite,
         "components": " ".join(settings.components),
-        "architectures": " ".join(settings.architectures),
         "key": keys.armored.strip(),
     }
     return templates.render("repository.sources.j2", values)

@@ -65,7 +65,8 @@ class DirectoryStore:
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """Walk the files below the last slash of the prefix."""
-        base = self._root / prefix.rpartition("/")[0]
+        folder = prefix.rpartition("/")[0]
+        base = self._at(folder) if folder else self._root
         with _errors(prefix):
             for file in sorted(_files(base), key=lambda file: file.as_posix()):
                 path = file.relative_to(self._root).as_posix()

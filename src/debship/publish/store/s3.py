@@ -25,7 +25,7 @@ from debship.publish.store import (
 # 412 is a lost condition; 409 a write at the same moment (ConditionalRequestConflict).
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _ABSENT = ("NoSuchKey", "404", "NotFound")
-_PROBE = ".debship-probe"
+_PROBED = ".debship-conditions"
 _TYPES = {".deb": "application/vnd.debian.binary-package", ".gz": "application/gzip"}
 
 
@@ -93,6 +93,8 @@ class S3Store:
             for page in pages:
                 for found in page.get("Contents", ()):
                     path = found["Key"].removeprefix(self._prefix)
+                    if path.startswith("."):
+                        continue  # ours, no part of the repository
                     yield Entry(path, found["Size"], found["LastModified"].astimezone(UTC))
 
     def delete(self, path: str) -> None:
@@ -161,12 +163,20 @@ class S3Store:
             raise
 
     def _probe(self) -> None:
-        """See once that the store honours conditions; many that speak like S3 ignore them.
+        """See once for each bucket that it honours conditions; many that speak like S3 do not.
 
         Raises:
             Refused: it does not.
         """
-        path = f"{_PROBE}-{secrets.token_hex(8)}"
+        endpoint = f"{self._client.meta.endpoint_url} {self._bucket}"
+        seen = f"{_PROBED}-{hashlib.sha256(endpoint.encode()).hexdigest()[:12]}"
+        if self.read(seen) is None:
+            self._try_conditions(f"{_PROBED}-{secrets.token_hex(8)}")
+            with _errors(seen):
+                self._put(seen, b"this store honours If-Match and If-None-Match\n", None)
+        self._probed = True
+
+    def _try_conditions(self, path: str) -> None:
         try:
             with _errors(path):
                 etag = self._put(path, b"1", IfAbsent()).etag
@@ -183,7 +193,6 @@ class S3Store:
         finally:
             with contextlib.suppress(Failed):
                 self.delete(path)
-        self._probed = True
 
     def _look_at_clock(self, http_response: Any, **_: Any) -> None:
         date = getattr(http_response, "headers", {}).get("Date")
