@@ -169,7 +169,7 @@ class Steps:
     def log(self, units: Sequence[str]) -> str:
         """The end of what these units wrote."""
         which = tuple(word for unit in units for word in ("-u", unit))
-        return self.host.run(("journalctl", "-q", "-o", "cat", "-n", "40", *which)).text
+        return self.host.run(("journalctl", "-q", "-o", "cat", "-n", "60", *which)).text
 
     def _ask_health(self, version: DebVersion) -> None:
         health = self.plan.app.health
@@ -177,15 +177,16 @@ class Steps:
         url = f"http://127.0.0.1:{health.port}{health.path}"
         python = f"/usr/lib/{self.plan.app.package}/bin/python"
         words = (python, "-I", "-", url, f"{health.timeout:g}", str(health.times))
+        units = [unit.name for unit in self.observe().wanted_units]
         answer = self.host.run(
-            (*words, health.version or ""), stdin=_probe(), timeout=health.timeout + 30
+            (*words, health.version or "", *units), stdin=_probe(), timeout=health.timeout + 30
         )
         found = _last_object(answer.text)
         if not found.get("ok"):
             said = f"{found.get('status') or 'no answer'}: {found.get('said') or answer.complaint}"
             raise StepFailed(
                 f"{url} was not well within {health.timeout:g} s: {said}",
-                self.log([unit.name for unit in self.observe().wanted_units]),
+                self.log(units),
             )
         if health.version and not _same(found.get("version"), version):
             raise StepFailed(f"{url} says version {found.get('version')}, not {version.upstream}")
