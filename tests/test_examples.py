@@ -16,6 +16,7 @@ from debship.config.fleet_file import read_fleet
 from debship.config.fleet_form import FleetForm, HostsTable
 from debship.config.form import Form, branches, fill
 from debship.run import run
+from debship.templates import directory
 from documented import commands, unknown
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -101,6 +102,7 @@ def test_the_packaging_stage(name: str) -> None:
     path = AUTH / "ci" / name
     stage = yaml.safe_load(path.read_text())
     assert {"package", "publish"} <= set(stage.get("jobs", stage))
+    assert path.read_text() == (directory() / "init" / name).read_text()  # what init writes
     used = list(commands(path))
     assert [words[1] for words in used] == ["build", "publish"]
     assert [unknown(words) for words in used] == [None, None]

@@ -28,18 +28,31 @@ def read_app(directory: Path) -> App:
         Misused: there is no such file, or something is wrong in it; the message names every
             mistake, a line each.
     """
+    directory = directory.resolve()
+    path, inside, table, project = _tables(directory)
+    return app_of(_with_defaults(table, project), path, inside=inside)
+
+
+def app_of(table: Mapping[str, Any], path: Path, *, inside: Loc = ()) -> App:
+    """Turn what was read into an App.
+
+    Args:
+        table: the tables of debship.toml.
+        path: the file they are from; relative paths are relative to its folder.
+        inside: where in the file they stand.
+
+    Raises:
+        Misused: something is wrong; the message names every mistake, a line each.
+    """
     from debship.config.app_checks import app_mistakes
     from debship.config.app_form import AppForm
     from debship.config.form import fill
 
-    directory = directory.resolve()
-    path, inside, table, project = _tables(directory)
-    table = _with_defaults(table, project)
     form, mistakes = fill(AppForm, table)
-    mistakes += app_mistakes(table, directory)
+    mistakes += app_mistakes(table, path.parent)
     raise_all(path, mistakes, inside=inside)
     assert form is not None
-    return _app(form, directory)
+    return _app(form, path.parent)
 
 
 def _tables(directory: Path) -> tuple[Path, Loc, Mapping[str, Any], Mapping[str, Any]]:

@@ -181,7 +181,9 @@ class FleetAppTable(Form):
         None, description="the question that a host must answer before it goes back"
     )
     batch: SomeShare = Field(
-        Share(count=1), description="how many hosts at once: a number or a percentage"
+        Share(count=1),
+        description="how many hosts at once: a number or a percentage",
+        json_schema_extra={"default": 1},
     )
     canary: Positive = Field(1, description="hosts of the first batch")
     min_healthy: AnyShare | None = Field(

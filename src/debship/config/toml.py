@@ -20,7 +20,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             the column.
     """
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        return parse_toml(path.read_bytes().decode(), path)
     except FileNotFoundError as error:
         raise Misused(f"{path}: there is no such file") from error
     except OSError as error:
@@ -28,6 +28,12 @@ def read_toml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise Misused(f"{path.name}: line {line}: not UTF-8", f"the file is {path}") from error
+
+
+def parse_toml(text: str, path: Path) -> dict[str, Any]:
+    """Read a text that is or will be a file; see ``read_toml``."""
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # The error itself quotes nothing of the file: what stands there may be a secret.
         raise Misused(f"{path.name}: {_where(str(error))}", f"the file is {path}") from error

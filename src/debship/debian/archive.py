@@ -3,10 +3,10 @@
 import hashlib
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from debship.debian import control, tarball
 from debship.debian.tarball import Unsound
@@ -64,6 +64,31 @@ def read_archive(path: Path) -> Archive:
             f"{path}: {error}",
             "build it again, or fetch it again: it is not what dpkg-deb writes",
         ) from error
+
+
+def read_files(
+    path: Path, part: Literal["control.tar", "data.tar"], wanted: Callable[[str], bool]
+) -> dict[str, bytes]:
+    """Read small files out of a .deb that ``read_archive`` found sound.
+
+    Args:
+        path: the .deb.
+        part: of its control archive or of what it installs.
+        wanted: says by name, without a ``./`` before it, which files.
+
+    Raises:
+        Refused: one of them has more than a MiB.
+    """
+    try:
+        with path.open("rb") as source:
+            for name, member in _members(source, path.stat().st_size):
+                if name.partition(".tar")[0] + ".tar" == part:
+                    walked = _walk(name, member, _DATA_LIMIT, keep=wanted)
+                    files = {m.name.removeprefix("./"): m for m in walked if m.kind == "0"}
+                    return {name: m.content for name, m in files.items() if wanted(name)}
+        return {}
+    except Unsound as error:
+        raise Refused(f"{path}: {error}") from error
 
 
 def _archive(path: Path, paragraph: bytes, *, size: int, sha256: str) -> Archive:
@@ -134,7 +159,7 @@ def _next(members: Iterator[tuple[str, "_Part"]], wanted: str) -> tuple[str, "_P
 def _control(name: str, part: "_Part") -> bytes:
     """Take the control file out of control.tar, where only plain files lie side by side."""
     found = None
-    for member in _walk(name, part, _CONTROL_LIMIT, keep="control"):
+    for member in _walk(name, part, _CONTROL_LIMIT, keep=lambda path: path == "control"):
         path = member.name.removeprefix("./")
         if path in ("", ".") and member.kind == "5":
             continue
@@ -156,7 +181,9 @@ def _data(name: str, part: "_Part") -> None:
                 raise Unsound(f"{name}: {path!r} lies outside of the package")
 
 
-def _walk(name: str, part: "_Part", limit: int, *, keep: str = "") -> Iterator[tarball.Member]:
+def _walk(
+    name: str, part: "_Part", limit: int, *, keep: Callable[[str], bool] | None = None
+) -> Iterator[tarball.Member]:
     try:
         unpacked = tarball.Unpacked(tarball.pieces(name.partition(".tar")[2], part.read), limit)
         yield from tarball.walk(unpacked, keep=keep)

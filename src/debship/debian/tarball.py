@@ -32,7 +32,7 @@ class Member:
     Attributes:
         kind: the typeflag; a plain file is "0".
         link: where a link points to; empty for others.
-        content: the bytes of the one file that was asked for; empty for others.
+        content: the bytes of a file that was asked for; empty for others.
     """
 
     name: str
@@ -41,13 +41,15 @@ class Member:
     content: bytes
 
 
-def walk(unpacked: "Unpacked", *, keep: str = "", limit: int = _MIB) -> Iterator[Member]:
+def walk(
+    unpacked: "Unpacked", *, keep: Callable[[str], bool] | None = None, limit: int = _MIB
+) -> Iterator[Member]:
     """Give all members in order, and check that the archive ends where it says.
 
     Args:
         unpacked: the archive's bytes.
-        keep: the file whose content is wanted; a ``./`` before it does not count.
-        limit: bytes that its content may have.
+        keep: says by name, without a ``./`` before it, which files' content is wanted.
+        limit: bytes that such a content may have.
 
     Raises:
         Unsound: a header does not hold, or the archive has no end.
@@ -63,7 +65,7 @@ def walk(unpacked: "Unpacked", *, keep: str = "", limit: int = _MIB) -> Iterator
             continue
         name, link = name or _name(header), link or _text(header[157:257])
         content = b""
-        if kind in _FILE and keep and name.removeprefix("./") == keep:
+        if kind in _FILE and keep and keep(name.removeprefix("./")):
             if size > limit:
                 raise Unsound(f"{name} has more than {limit} bytes")
             content = unpacked.exactly(_padded(size))[:size]
