@@ -1,6 +1,7 @@
 """What the tests of the publishing room share; gpg is the real one."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -103,6 +104,14 @@ class S3Server:
             aws_secret_access_key="test",
         )
         client.create_bucket(Bucket=name)
+        everybody = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{name}/*",
+        }
+        policy = {"Version": "2012-10-17", "Statement": [everybody]}
+        client.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
         return client
 
 

@@ -19,9 +19,11 @@ import pytest
 from debship.debian.releases import release
 from debship.errors import Failed
 from debship.publish.check import Wanted, apt_words, check, prepare
+from debship.publish.history import rollback
 from debship.publish.recipe import publish
+from debship.publish.rotation import add_key, retire_key
 from debship.publish.store.directory import DirectoryStore
-from debship.publish.suite import init, sources
+from debship.publish.suite import init, public_keys, sources
 from debship.roots import clean_root
 from debship.run import Completed, run
 from publishing import make_publisher, settings
@@ -173,6 +175,49 @@ def test_a_stranger_s_key_is_not_trusted(repository, host, home, debs) -> None:
     text = sources(repository.publisher.snapshot("production"), other, repository.url)
     with pytest.raises(Failed):
         host(text)("update")
+
+
+def test_a_key_follows_another_and_no_host_fails(repository, host, home, debs) -> None:
+    old, new = home.fingerprints
+    both = replace(repository.publisher, keys=home.ring(0, 1))
+    both = replace(both, ours=both.keys.certificates((old, new)))
+    early = host(repository.sources())
+    early("update")
+    add_key(both, "production", new)
+    early("update")
+    given = public_keys(repository.store, "production", run)
+    late = host(sources(both.snapshot("production"), given, repository.url))
+    late("update")
+    retire_key(both, "production", old)
+    late("update")
+    publish(both, "production", [debs()])
+    late("update")
+    late("download", "auth")
+    assert late.fetched() == ["auth_1.0_amd64.deb"]
+    with pytest.raises(Failed):
+        early("update")
+
+
+def test_a_rollback_is_seen(repository, host, debs) -> None:
+    repository.publish(debs(version="1.0"))
+    good = repository.publisher.snapshot("production").id
+    repository.publish(debs(version="2.0"))
+    here = host(repository.sources())
+    here("update")
+    rollback(repository.publisher, "production", good)
+    here("update")
+    here("download", "auth")
+    assert here.fetched() == ["auth_1.0_amd64.deb"]
+
+
+def test_a_host_that_sleeps_keeps_an_index_that_is_served(repository, debs) -> None:
+    repository.publish(debs(version="1.0"))
+    old = repository.publisher.snapshot("production").release
+    sha256 = old.files["main/binary-amd64/Packages.gz"].sha256
+    for number in range(2, 4):
+        repository.publish(debs(version=f"{number}"))
+    folder = repository.folder / "dists/production/main/binary-amd64/by-hash/SHA256"
+    assert (folder / sha256).exists()
 
 
 class TestCheck:

@@ -92,7 +92,8 @@ def test_a_plan_changes_nothing(user, debs) -> None:
         (("repo", "list", "--suite", "nowhere"), 3, "an unsigned store"),
         (("repo", "list", "--suite", "nowhere"), 3, "hint: debship repo init --suite nowhere"),
         (("repo", "list", "--suite", "../x"), 2, "is not a path in a repository"),
-        (("repo", "sources", *SUITE), 2, "hint: --url URL"),
+        (("repo", "promote", "auth", "--from", "staging"), 2, "no suite"),
+        (("repo", "rollback", *SUITE, "--to", "beef"), 2, "production: no publication beef"),
         (("repo", "list", "--store", "gs://x", *SUITE), 2, "not a store"),
         (("repo", "init", *SUITE, "--key", "--version"), 2, "gpg has no secret key"),
         (("repo", "init", *SUITE, "--origin", "Other"), 3, "would become 'Other'"),
@@ -139,6 +140,52 @@ def test_the_sources_of_hosts(user, golden) -> None:
     assert all(line.startswith(" ") and line.strip() for line in lines)
     assert lines[0] == " -----BEGIN PGP PUBLIC KEY BLOCK-----"
     assert lines[1] == " ."
+
+
+@pytest.mark.acceptance
+def test_apt_s_word_is_the_exit_code(user, debs, tmp_path) -> None:
+    path = debs().deb.path
+    assert user("publish", *SUITE, "--check", path).stdout.startswith("auth 1.0")
+    elsewhere = ("--url", (tmp_path / "elsewhere").as_uri())
+    done = user("publish", *SUITE, "--check", *elsewhere, path, check=False)
+    assert done.returncode == 1
+    assert "is the URL the one that serves this store?" in done.stderr
+
+
+def test_a_suite_s_life(user, debs) -> None:
+    staging = ("--suite", "staging")
+    user("repo", "init", *staging)
+    user("publish", *staging, debs(version="1.0").deb.path, debs(version="1.1").deb.path)
+    done = user("repo", "promote", "auth=1.0", "--from", "staging", "--to", "production")
+    assert done.stdout.splitlines()[0] == "auth 1.0 amd64 production"
+    good = done.stdout.splitlines()[1]
+    user("repo", "promote", "auth", "--from", "staging", *SUITE)
+    lines = user("repo", "log", *SUITE).stdout.splitlines()
+    assert [line.split()[2:] for line in lines] == [["+auth=1.1:amd64"], ["+auth=1.0:amd64"], []]
+    assert lines[1].split()[0] == good[:12]
+    user("repo", "rollback", *SUITE, "--to", good[:12])
+    assert user("repo", "list", *SUITE).stdout == "auth 1.0 amd64 main\n"
+    logged = json.loads(user("repo", "log", *SUITE, "--json").stdout)["result"]["publications"]
+    assert logged[0]["removed"] == [{"package": "auth", "version": "1.1", "architecture": "amd64"}]
+    assert user("repo", "gc", *SUITE, "--plan").stdout == "0 bytes\n"
+    planned = user("repo", "gc", *staging, "--keep", 1, "--days", 0, "--plan").stdout
+    assert planned == "unlist auth 1.0 amd64 staging\n0 bytes\n"
+    user("repo", "gc", *staging, "--keep", 1, "--days", 0, "--json")
+    assert user("repo", "list", *staging).stdout == "auth 1.1 amd64 main\n"
+
+
+def test_a_key_follows_another(user, home) -> None:
+    old, new = home.fingerprints
+    done = user("repo", "key", "add", new, *SUITE)
+    assert "give hosts the new .sources" in done.stderr
+    listed = user("repo", "key", "list", *SUITE).stdout.splitlines()
+    assert sorted(listed) == sorted(f"{one} ed25519 never ok" for one in (old, new))
+    assert user("repo", "key", "retire", old, *SUITE, check=False).returncode == 3
+    user("repo", "key", "retire", old, *SUITE, "--key", old, "--key", new)
+    (row,) = json.loads(user("repo", "key", "list", *SUITE, "--key", new, "--json").stdout)[
+        "result"
+    ]["keys"]
+    assert (row["fingerprint"], row["problem"]) == (new, None)
 
 
 @pytest.mark.parametrize("url", ["x y", "no-url", "https://x\nTrusted: yes"])

@@ -9,6 +9,7 @@ from debship.cli.output import progress, show_json
 from debship.cli.repository import Target, on_repository
 
 if TYPE_CHECKING:
+    from debship.debian.archive import Archive
     from debship.publish.plan import PublishPlan
     from debship.publish.recipe import Published
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 @on_repository
 @click.option("--component", default="main", show_default=True, metavar="NAME")
 @click.option("--allow-older", is_flag=True, help="Take versions below the published one.")
+@click.option("--check", "checked", is_flag=True, help="Let this machine's apt fetch it, apart.")
+@click.option("--url", metavar="URL", help="Where --check reads. Left out: as fleet.toml says.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would be done, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -25,6 +28,8 @@ def command(
     where: Target,
     component: str,
     allow_older: bool,
+    checked: bool,
+    url: str | None,
     plan_only: bool,
     as_json: bool,
     files: tuple[Path, ...],
@@ -48,10 +53,23 @@ def command(
             done = publish(
                 publisher, where.suite, archives, component=component, allow_older=allow_older
             )
+            if checked:
+                say("checking with apt")
+                _check(where, archives, url)
     if plan_only:
         show_json("publish --plan", _planned(planned)) if as_json else _show_plan(planned)
     else:
         show_json("publish", _result(done)) if as_json else _show(done)
+
+
+def _check(where: Target, archives: "list[Archive]", url: str | None) -> None:
+    from debship.publish.check import Wanted, check
+    from debship.publish.suite import sources
+    from debship.run import run
+
+    snapshot, given = where.read()
+    wanted = [Wanted(it.deb.package, it.deb.version.text, it.deb.architecture) for it in archives]
+    check(sources(snapshot, given, where.url(url)), wanted, run)
 
 
 def _show_plan(planned: "PublishPlan") -> None:

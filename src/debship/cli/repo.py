@@ -5,8 +5,10 @@ from typing import Any
 import click
 
 from debship.cli.output import progress, show_json
+from debship.cli.repo_key import key_
+from debship.cli.repo_life import gc_, log_, promote_, rollback_
 from debship.cli.repository import Target, on_repository
-from debship.errors import Failed
+from debship.errors import Failed, Misused
 from debship.run import run
 
 
@@ -51,6 +53,11 @@ def init_(
     from debship.publish.signing import generate
     from debship.publish.suite import init
 
+    if generate_key and where.armored is not None:
+        raise Misused(
+            "--generate-key makes a key in your keyring, but DEBSHIP_SIGNING_KEY holds one as text",
+            "leave one of them out",
+        )
     made = (generate(f"{origin} archive signing key", run),) if generate_key else ()
     settings = Settings(
         suite=where.suite,
@@ -124,11 +131,14 @@ def verify_(*, where: Target, as_json: bool) -> None:
 
 @command.command("sources")
 @on_repository
-@click.option("--url", metavar="URL", help="Where hosts read it. Left out: that of fleet.toml.")
+@click.option("--url", metavar="URL", help="Where hosts read it. Left out: as fleet.toml says.")
 def sources_(*, where: Target, url: str | None) -> None:
     """Print the .sources that hosts need, the key inside."""
-    from debship.cli.repository import url_of
     from debship.publish.suite import sources
 
     snapshot, given = where.read()
-    print(sources(snapshot, given, url_of(url)), end="")
+    print(sources(snapshot, given, where.url(url)), end="")
+
+
+for _more in (log_, rollback_, promote_, gc_, key_):
+    command.add_command(_more)

@@ -74,11 +74,25 @@ def on_repository(function: Callable[..., None]) -> Callable[..., None]:
 class Target:
     """Where a command works, and with which keys."""
 
+    address: str
     store: "Store"
-    suite: str
+    named_suite: str | None
     keys: tuple[str, ...]
     armored: Secret | None
     passphrase: Secret | None
+
+    @property
+    def suite(self) -> str:
+        """The suite that was named, or that of the nearest fleet.toml.
+
+        Raises:
+            Misused: nothing says it.
+        """
+        settings = None if self.named_suite else _of_the_fleet()
+        suite = self.named_suite or (settings.suite if settings else None)
+        if not suite:
+            raise Misused("no suite", "--suite NAME, or repository.suite in fleet.toml")
+        return suite
 
     @contextlib.contextmanager
     def publisher(self, say: Say, *, others: tuple[str, ...] = ()) -> "Iterator[Publisher]":
@@ -96,7 +110,8 @@ class Target:
                 "--key FINGERPRINT, or DEBSHIP_SIGNING_KEY; "
                 "debship repo init --generate-key makes one",
             )
-        with keyring((*self.keys, *others), self.armored, self.passphrase, run) as keys:
+        names = (*self.keys, *others) if self.keys or self.armored is None else ()
+        with keyring(names, self.armored, self.passphrase, run) as keys:
             yield Publisher(
                 store=self.store,
                 keys=keys,
@@ -106,6 +121,19 @@ class Target:
                 jitter=random.random,
                 ours=keys.certificates(keys.fingerprints),
             )
+
+    def url(self, given: str | None) -> str:
+        """Find out where hosts read the repository: as given, as fleet.toml says, or its directory.
+
+        Raises:
+            Misused: nothing says it.
+        """
+        settings = None if given else _of_the_fleet()
+        if given or settings:
+            return given or (settings.url if settings else "")
+        if "://" in self.address:
+            raise Misused("no URL", "--url URL: where hosts read the repository")
+        return Path(self.address).resolve().as_uri()
 
     def read(self) -> "tuple[Snapshot, Certificates]":
         """Read the suite: checked with our keys where we have any, else with those it gives out."""
@@ -132,32 +160,15 @@ def target(
     from debship.publish.store import open_store
 
     store = store or os.environ.get("DEBSHIP_STORE")
-    if not store or not suite:
+    if not store:
         settings = _of_the_fleet()
-        store = store or (settings.store if settings else None)
-        suite = suite or (settings.suite if settings else None)
+        store = settings.store if settings else None
     if not store:
         raise Misused("no store", "--store DIR or s3://bucket/prefix, or DEBSHIP_STORE")
-    if not suite:
-        raise Misused("no suite", "--suite NAME, or repository.suite in fleet.toml")
     named, armored = _signing_key(keys)
     phrase = os.environ.get("DEBSHIP_SIGNING_PASSPHRASE")
     opened = open_store(store, single_publisher=single_publisher)
-    return Target(opened, suite, named, armored, Secret(phrase) if phrase else None)
-
-
-def url_of(url: str | None) -> str:
-    """Find out where hosts read the repository.
-
-    Raises:
-        Misused: nothing says it.
-    """
-    if url:
-        return url
-    settings = _of_the_fleet()
-    if settings is None:
-        raise Misused("no URL", "--url URL: where hosts read the repository")
-    return settings.url
+    return Target(store, opened, suite, named, armored, Secret(phrase) if phrase else None)
 
 
 def _signing_key(keys: tuple[str, ...]) -> tuple[tuple[str, ...], Secret | None]:

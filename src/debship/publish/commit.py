@@ -4,13 +4,13 @@ No lock is held, so none can be left behind. Who loses the race begins again fro
 publisher that dies leaves the suite as it was, and objects that nothing names.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from debship.errors import DebshipError, Failed, Refused
 from debship.publish.index import Index
+from debship.publish.keys import check_keys
 from debship.publish.release import Checksum, Part, Release, Settings
 from debship.publish.signing import Certificates, Keyring
 from debship.publish.snapshot import (
@@ -56,13 +56,11 @@ class Draft:
     Attributes:
         files: what Release names, changed indices apart.
         indices: those that change.
-        signers: fingerprints; None keeps the keys that sign it now.
     """
 
     settings: Settings
     files: Mapping[str, Checksum]
     indices: Mapping[Part, Index] = field(default_factory=dict)
-    signers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,11 @@ class Publication:
 
 
 def commit(
-    publisher: Publisher, suite: str, change: Callable[[Snapshot], Draft | None]
+    publisher: Publisher,
+    suite: str,
+    change: Callable[[Snapshot], Draft | None],
+    *,
+    rekey: Callable[[Snapshot], tuple[str, ...]] | None = None,
 ) -> Publication:
     """Change a suite.
 
@@ -91,7 +93,9 @@ def commit(
         publisher: who does it.
         suite: which one; it was made by ``repo init``.
         change: what it shall become, from what it is; None leaves it as it is. It is asked again
-            after each lost race, so it reads nothing but its argument and what never changes.
+            after each lost race. It is asked only where a commit could follow, so it may write
+            what nothing names yet.
+        rekey: the fingerprints that shall sign from now on; None keeps those that do.
 
     Raises:
         Refused: apt would refuse the result, or ``change`` does.
@@ -99,35 +103,48 @@ def commit(
     """
     for attempt in range(_ATTEMPTS):
         before = publisher.snapshot(suite)
+        signers = rekey(before) if rekey else tuple(sorted(before.signers))
+        _check_signers(publisher, suite, signers, known=rekey is not None or attempt > 0)
+        _wait(publisher, before)
         draft = change(before)
         if draft is None:
             _heal(publisher, before)
             release = before.release
             return Publication(before.id, suite, release.date, False, release, before.inrelease)
         try:
-            return _attempt(publisher, before, draft)
+            return _attempt(publisher, before, draft, signers)
         except Conflict:
             publisher.say("another publisher was first; starting again from what it left")
             publisher.pause(min(0.05 * 2**attempt, 2.0) * (0.5 + publisher.jitter()))
     raise Failed(f"{suite}: {_ATTEMPTS} times another publisher was first", "run it again")
 
 
-def create(publisher: Publisher, draft: Draft) -> Publication:
+def create(publisher: Publisher, draft: Draft, before_it: Mapping[str, bytes]) -> Publication:
     """Make a suite that is not there.
+
+    Args:
+        publisher: who does it; all its keys sign.
+        draft: the suite.
+        before_it: what must lie in the store when it appears.
 
     Raises:
         Refused: somebody made it meanwhile.
     """
-    settings = draft.settings
+    suite, signers = draft.settings.suite, publisher.keys.fingerprints
+    _check_signers(publisher, suite, signers)
+    _wait(publisher, None)
+    for path, data in before_it.items():
+        publisher.store.write(path, data)
     try:
-        return _attempt(publisher, None, draft)
+        return _attempt(publisher, None, draft, signers)
     except Conflict as error:
-        raise Refused(f"{settings.suite}: somebody else made it just now") from error
+        raise Refused(f"{suite}: somebody else made it just now") from error
 
 
-def _attempt(publisher: Publisher, before: Snapshot | None, draft: Draft) -> Publication:
+def _attempt(
+    publisher: Publisher, before: Snapshot | None, draft: Draft, signers: tuple[str, ...]
+) -> Publication:
     store, suite = publisher.store, draft.settings.suite
-    signers = _signers(publisher, before, draft)
     date = _date(publisher, before)
     packed = {part: index.packed() for part, index in draft.indices.items()}
     files = dict(draft.files)
@@ -147,8 +164,7 @@ def _attempt(publisher: Publisher, before: Snapshot | None, draft: Draft) -> Pub
     _put(store, inrelease_path(suite), inrelease, condition)
     canonical = {f"{part.folder}/Packages.gz": data for part, data in packed.items()}
     _for_old_clients(publisher, release, inrelease, signers, canonical)
-    publication = hashlib.sha256(inrelease).hexdigest()
-    return Publication(publication, suite, date, True, release, inrelease)
+    return Publication(Snapshot.id_of(inrelease), suite, date, True, release, inrelease)
 
 
 def _put(store: Store, path: str, data: bytes, condition: Condition) -> None:
@@ -169,32 +185,29 @@ def _keep(store: Store, suite: str, before: Snapshot) -> None:
         return
 
 
-def _signers(publisher: Publisher, before: Snapshot | None, draft: Draft) -> tuple[str, ...]:
-    """All keys that sign: hosts may know only one of them."""
-    if draft.signers is not None:
-        needed = draft.signers
-    elif before is not None:
-        needed = tuple(sorted(before.signers))
-    else:
-        needed = publisher.keys.fingerprints
-    missing = [one for one in needed if one not in publisher.keys.fingerprints]
-    if missing or not needed:
+def _check_signers(
+    publisher: Publisher, suite: str, signers: tuple[str, ...], *, known: bool = False
+) -> None:
+    """See that all keys are here, for hosts may know only one of them, and that hosts believe them."""
+    missing = [one for one in signers if one not in publisher.keys.fingerprints]
+    if missing or not signers:
         raise Refused(
-            f"{draft.settings.suite}: it is signed with {' and '.join(needed)}, "
+            f"{suite}: it is signed with {' and '.join(signers)}, "
             f"and the secret key of {' and '.join(missing)} is not here",
             "hosts that trust that key alone would refuse the suite: name all keys, or see "
             "debship repo key retire",
         )
-    return needed
+    if not known:
+        check_keys(publisher.keys, signers, publisher.now())
 
 
-def _date(publisher: Publisher, before: Snapshot | None) -> datetime:
-    """Give a Date that every host takes: not ahead of the clock, and a second after the last.
+def _wait(publisher: Publisher, before: Snapshot | None) -> timedelta:
+    """How long a publication must wait until its Date can be later than the last one's.
 
     apt refuses a Date that is more than 10 s ahead (Acquire::Max-FutureTime), keeps its old files
     without a message where it went back (VerifyVendor), and asks with If-Modified-Since, whose
     grain is a second: a host that came between two publications of one second would not see the
-    later one until there is a third. So the later one waits.
+    later one until there is a third.
     """
     now, theirs = publisher.now(), publisher.store.now()
     if theirs is not None and abs(theirs - now) > _ASTRAY:
@@ -203,19 +216,26 @@ def _date(publisher: Publisher, before: Snapshot | None) -> datetime:
             "apt refuses a publication from the future and ignores one from the past: "
             "set the clock (timedatectl)",
         )
-    if before is not None:
-        last = max(before.release.date, before.modified.replace(microsecond=0))
-        wait = last + timedelta(seconds=1) - now
-        if wait > _PATIENCE:
-            raise Refused(
-                f"the last publication is of {last:%Y-%m-%d %H:%M:%S} UTC, "
-                f"{wait.total_seconds():.0f} s ahead of this machine's clock",
-                "set the clock (timedatectl): apt would refuse or ignore what is published now",
-            )
-        if wait > timedelta():
-            publisher.pause(wait.total_seconds())
-            now = max(publisher.now(), now + wait)
-    return now.astimezone(UTC).replace(microsecond=0)
+    if before is None:
+        return timedelta()
+    last = max(before.release.date, before.modified.replace(microsecond=0))
+    wait = last + timedelta(seconds=1) - now
+    if wait > _PATIENCE:
+        raise Refused(
+            f"the last publication is of {last:%Y-%m-%d %H:%M:%S} UTC, "
+            f"{wait.total_seconds():.0f} s ahead of this machine's clock",
+            "set the clock (timedatectl): apt would refuse or ignore what is published now",
+        )
+    return max(wait, timedelta())
+
+
+def _date(publisher: Publisher, before: Snapshot | None) -> datetime:
+    """Wait as long as must be, and give the Date."""
+    wait = _wait(publisher, before)
+    due = publisher.now() + wait
+    if wait:
+        publisher.pause(wait.total_seconds())
+    return max(publisher.now(), due).astimezone(UTC).replace(microsecond=0)
 
 
 def _for_old_clients(

@@ -32,7 +32,7 @@ def plan(
 ) -> PublishPlan:
     """Read what a suite lists, and decide; see ``plan_publish``."""
     settings = before.release.settings
-    parts = touched_parts(settings, archives, component)
+    parts = touched_parts(settings, {(component, it.deb.architecture) for it in archives})
     indices = read_indices(publisher.store, before.release, parts)
     return plan_publish(settings, indices, archives, component=component, allow_older=allow_older)
 

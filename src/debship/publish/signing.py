@@ -65,6 +65,18 @@ class Keyring:
             raise Misused(f"gpg has no key {' '.join(fingerprints)}", "see: gpg --list-secret-keys")
         return Certificates(text, frozenset(fingerprints))
 
+    def named(self, name: str) -> str:
+        """Find the fingerprint of a key that is here by it, or by its end.
+
+        Raises:
+            Misused: no key, or several, are called so.
+        """
+        wanted = name.replace(" ", "").upper().removeprefix("0X")
+        found = [one for one in self.fingerprints if wanted and one.endswith(wanted)]
+        if len(found) != 1:
+            raise Misused(f"there is no secret key {name} here", "see: gpg --list-secret-keys")
+        return found[0]
+
     def gpg(self, *words: Word, stdin: bytes = b"") -> Completed:
         """Run gpg on this keyring."""
         home: tuple[Word, ...] = ("--homedir", self.home) if self.home else ()
@@ -124,6 +136,15 @@ def keyring(
             run(("gpgconf", "--homedir", home, "--kill", "all"), check=False, timeout=_TIMEOUT)
 
 
+@contextlib.contextmanager
+def public_ring(certificates: Certificates, run: Run) -> Iterator[Keyring]:
+    """Open public keys, to look at them, in a home that is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="debship-gpg-", ignore_cleanup_errors=True) as folder:
+        ring = Keyring(run, (), Path(folder))
+        ring.gpg("--import", stdin=certificates.armored.encode())
+        yield ring
+
+
 def verify(signed: bytes, certificates: Certificates, run: Run) -> Verified:
     """Check a text signed in the clear; give back only what the signature covers.
 
@@ -149,11 +170,25 @@ def verify(signed: bytes, certificates: Certificates, run: Run) -> Verified:
     return _judged(done.text, text, certificates)
 
 
+def cleartext(signed: bytes) -> bytes:
+    """Give the text of what is signed in the clear, whoever signed it (RFC 9580, 7).
+
+    Raises:
+        Failed: it is nothing of the kind.
+    """
+    _, begin, rest = signed.partition(_BEGIN)
+    _, blank, rest = rest.partition(b"\n\n")
+    text, end, _ = rest.partition(b"-----BEGIN PGP SIGNATURE-----\n")
+    if not begin or not blank or not end:
+        raise Failed("it is not signed in the clear")
+    return re.sub(rb"^- ", b"", text, flags=re.M)
+
+
 def _judged(status: str, text: bytes, certificates: Certificates) -> Verified:
     lines = [line.split()[1:] for line in status.splitlines() if line.startswith("[GNUPG:]")]
     kinds = [line[0] for line in lines]
     good = {line[-1] for line in lines if line[0] == "VALIDSIG"}
-    unknown = {line[8] if len(line) > 8 else line[1] for line in lines if line[0] == "ERRSIG"}
+    unknown = {line[7] if len(line) > 7 else line[1] for line in lines if line[0] == "ERRSIG"}
     if "BADSIG" in kinds or kinds.count("PLAINTEXT") != 1 or not text:
         raise Refused("its signature does not fit its text")
     if not good & certificates.trusted:

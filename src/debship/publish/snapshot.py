@@ -32,7 +32,12 @@ class Snapshot:
     @property
     def id(self) -> str:
         """The publication's id."""
-        return hashlib.sha256(self.inrelease).hexdigest()
+        return self.id_of(self.inrelease)
+
+    @staticmethod
+    def id_of(inrelease: bytes) -> str:
+        """Give a publication's id: the hash of its InRelease."""
+        return hashlib.sha256(inrelease).hexdigest()
 
 
 def inrelease_path(suite: str) -> str:

@@ -31,8 +31,8 @@ def init(publisher: Publisher, settings: Settings) -> Publication:
     if store.read(inrelease_path(suite)) is not None:
         return commit(publisher, suite, lambda before: _extension(store, before, settings))
     armored = publisher.keys.certificates(publisher.keys.fingerprints).armored
-    store.write(key_path(suite), armored.encode())
-    return create(publisher, Draft(settings, {}, dict.fromkeys(settings.parts, Index())))
+    draft = Draft(settings, {}, dict.fromkeys(settings.parts, Index()))
+    return create(publisher, draft, {key_path(suite): armored.encode()})
 
 
 def _extension(store: Store, before: Snapshot, wanted: Settings) -> Draft | None:
