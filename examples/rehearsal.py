@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from debship.run import Completed, run, shown
 from examples.versions import make_version
+
+from debship.run import Completed, run, shown
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = Path(sys.executable).parent
