@@ -26,11 +26,14 @@ class MemoryStore:
         self.writes: list[str] = []
         self.before_write = lambda path: None
         self.clock: datetime | None = None
+        self.time = lambda: datetime.now(UTC)
         self._lock = threading.Lock()
 
     def read(self, path: str) -> Found | None:
         found = self.objects.get(checked(path))
-        return Found(found[0], hashlib.sha256(found[0]).hexdigest()) if found else None
+        if found is None:
+            return None
+        return Found(found[0], hashlib.sha256(found[0]).hexdigest(), found[1])
 
     def write(self, path: str, data: bytes | Path, condition: Condition = None) -> Written:
         checked(path)
@@ -42,7 +45,7 @@ class MemoryStore:
                 raise Conflict(path)
             if isinstance(condition, IfMatch) and (not there or there.etag != condition.etag):
                 raise Conflict(path)
-            self.objects[path] = (data, datetime.now(UTC))
+            self.objects[path] = (data, self.time())
             self.writes.append(path)
         sha256 = hashlib.sha256(data).hexdigest()
         return Written(sha256, sha256)

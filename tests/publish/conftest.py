@@ -39,6 +39,7 @@ def memory() -> MemoryStore:
 @pytest.fixture
 def publisher(memory: MemoryStore, home: Home, clock: Clock) -> Publisher:
     """One who works on a suite in memory, made already."""
+    memory.time = clock.now
     made = make_publisher(memory, home.ring(), clock)
     init(made, settings())
     memory.writes.clear()

@@ -168,11 +168,7 @@ def _signing_key(keys: tuple[str, ...]) -> tuple[tuple[str, ...], Secret | None]
 
 
 def _of_the_fleet() -> "RepositorySettings | None":
-    import importlib
+    from debship.config.fleet_file import find_fleet, read_fleet
 
-    try:
-        fleet_file = importlib.import_module("debship.config.fleet_file")
-    except ModuleNotFoundError:
-        return None
-    path = fleet_file.find_fleet(Path.cwd())
-    return fleet_file.read_fleet(path).repository if path else None
+    path = find_fleet(Path.cwd())
+    return read_fleet(path).repository if path else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from debship.lab import host
 from debship.lab.group import Group
 from debship.lab.lab import Lab
-from debship.lab.mounts import remove_tree
+from debship.lab.mounts import detach, remove_tree
 from debship.lab.network import take_bridge_away
 from debship.lab.numbers import alone, owned, release_number
 from debship.lab.plan import LabPlan
@@ -53,4 +53,5 @@ def _take_apart(plan: LabPlan, run: Run) -> None:
     Group.of(plan.bridge).end()
     for one in plan.hosts:
         host.stop(plan, one, run)
+        detach(plan.folder(one) / "root")
     take_bridge_away(plan, run)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from debship.errors import Failed
 from debship.lab.group import Group, Process, process
-from debship.lab.mounts import below, mount_overlay, unmount
+from debship.lab.mounts import below, mount_overlay
 from debship.lab.network import connect, disconnect
 from debship.lab.plan import HostPlan, LabPlan
 from debship.run import Run, Spawned, Word, spawn
@@ -109,7 +109,7 @@ def start(plan: LabPlan, host: HostPlan, root: Path, run: Run) -> Spawned:
 
 
 def stop(plan: LabPlan, host: HostPlan, run: Run) -> None:
-    """Pull a host's plug; what it wrote stays."""
+    """Pull a host's plug; what it wrote stays, and stays mounted."""
     root = plan.folder(host) / "root"
     group_of(plan, host).end()
     disconnect(host, run)
@@ -118,7 +118,6 @@ def stop(plan: LabPlan, host: HostPlan, run: Run) -> None:
         inode = root.stat()
         (_NSPAWN / "locks" / f"inode-{inode.st_dev}:{inode.st_ino}").unlink(missing_ok=True)
     shutil.rmtree(_NSPAWN / "propagate" / host.namespace, ignore_errors=True)
-    unmount(root, run)
 
 
 def group_of(plan: LabPlan, host: HostPlan) -> Group:

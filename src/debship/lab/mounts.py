@@ -2,22 +2,38 @@
 
 import re
 import shutil
+import time
 from pathlib import Path
 
 from debship.errors import Failed
-from debship.run import Run
+from debship.run import Run, spawn
 
 
 def mount_overlay(*, lower: Path, folder: Path, run: Run) -> None:
-    """Mount a root with a host's own layer on it, at ``folder/root``."""
-    options = f"lowerdir={lower},upperdir={folder / 'upper'},workdir={folder / 'work'}"
-    run(["mount", "-t", "overlay", "overlay", "-o", options, folder / "root"])
+    """Mount a root with a host's own layer on it, at ``folder/root``, where it is not mounted."""
+    if folder / "root" not in below(folder):
+        options = f"lowerdir={lower},upperdir={folder / 'upper'},workdir={folder / 'work'}"
+        run(["mount", "-t", "overlay", "overlay", "-o", options, folder / "root"])
 
 
-def unmount(place: Path, run: Run) -> None:
-    """Unmount whatever is mounted there, however often."""
-    while place in below(place):
-        run(["umount", place])
+def detach(place: Path) -> None:
+    """Unmount what is mounted there, without waiting for the disk.
+
+    Unmounting an overlay writes all that the file system below it has not written yet, of
+    everybody: a minute on a busy machine. The mount is out of the way at once; the program that
+    asked for it waits, and ends by itself.
+
+    Raises:
+        Failed: it stays mounted.
+    """
+    if place not in below(place):
+        return
+    spawn(["umount", "--lazy", place], log=Path("/dev/null"))
+    for _ in range(500):
+        if place not in below(place):
+            return
+        time.sleep(0.01)
+    raise Failed(f"{place} stays mounted", f"umount {place}")
 
 
 def below(folder: Path, mountinfo: str | None = None) -> tuple[Path, ...]:

@@ -6,10 +6,12 @@ import hashlib
 import ipaddress
 import itertools
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from debship.errors import Failed
 from debship.lab.plan import NUMBERS
@@ -88,8 +90,12 @@ def alone(state: Path, *, runtime: Path) -> Iterator[None]:
             # The last one was killed. What it had just started (ip, mount) ends by itself.
             time.sleep(_LAST_WORDS)
         path.write_text("held")
-        yield
-        path.write_text("")
+        try:
+            yield
+        finally:
+            path.write_text("")
+            if not state.exists():
+                path.unlink()
 
 
 @contextlib.contextmanager
@@ -108,6 +114,8 @@ def locked(path: Path, *, busy: str | None = None) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError as error:
             raise Failed(busy or "", "wait until it is done, and try again") from error
+        if busy and not _is(path, held):
+            raise Failed(busy, "wait until it is done, and try again")
         yield
 
 
@@ -130,3 +138,10 @@ def _take(folder: Path, state: Path) -> None:
     beside.mkdir(mode=0o700)  # HAProxy's admin socket will lie in it
     (beside / "owner").write_text(str(state))
     beside.rename(folder)
+
+
+def _is(path: Path, held: TextIO) -> bool:
+    """Whether the file is still the one of that name: a lab's lock goes with the lab."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(path.stat(), os.fstat(held.fileno()))
+    return False

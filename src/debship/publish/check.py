@@ -49,7 +49,13 @@ def apt_words(root: Path) -> tuple[Word, ...]:
 
 def prepare(root: Path, sources: str, architectures: Sequence[str]) -> None:
     """Lay out the folder."""
-    for name in ("state/lists/partial", "cache/archives/partial", "etc/apt.conf.d", "sources"):
+    for name in (
+        "state/lists/partial",
+        "cache/archives/partial",
+        "etc/apt.conf.d",
+        "etc/preferences.d",
+        "sources",
+    ):
         (root / name).mkdir(parents=True)
     (root / "status").touch()
     (root / "sources" / "debship.sources").write_text(sources)

@@ -28,7 +28,7 @@ Pause = Callable[[float], None]
 Say = Callable[[str], None]
 
 _ATTEMPTS = 60
-_AHEAD = timedelta(seconds=8)  # apt takes a Date 10 s ahead of its clock (Acquire::Max-FutureTime)
+_ASTRAY = timedelta(seconds=8)
 _PATIENCE = timedelta(seconds=60)
 
 
@@ -189,32 +189,33 @@ def _signers(publisher: Publisher, before: Snapshot | None, draft: Draft) -> tup
 
 
 def _date(publisher: Publisher, before: Snapshot | None) -> datetime:
-    """Give a Date that apt takes: after the last one, and not ahead of the hosts' clocks.
+    """Give a Date that every host takes: not ahead of the clock, and a second after the last.
 
-    apt keeps its old files without a message where the Date went back (VerifyVendor), and
-    refuses one that is more than 10 s ahead.
+    apt refuses a Date that is more than 10 s ahead (Acquire::Max-FutureTime), keeps its old files
+    without a message where it went back (VerifyVendor), and asks with If-Modified-Since, whose
+    grain is a second: a host that came between two publications of one second would not see the
+    later one until there is a third. So the later one waits.
     """
-    now = publisher.now().astimezone(UTC).replace(microsecond=0)
-    theirs = publisher.store.now()
-    if theirs is not None and abs(theirs - now) > _AHEAD:
+    now, theirs = publisher.now(), publisher.store.now()
+    if theirs is not None and abs(theirs - now) > _ASTRAY:
         raise Refused(
             f"this machine's clock is {(now - theirs).total_seconds():+.0f} s off the store's",
             "apt refuses a publication from the future and ignores one from the past: "
             "set the clock (timedatectl)",
         )
-    if before is None:
-        return now
-    date = max(now, before.release.date + timedelta(seconds=1))
-    if date - now > _PATIENCE:
-        raise Refused(
-            f"the last publication is of {before.release.date:%Y-%m-%d %H:%M:%S} UTC, "
-            f"{(date - now).total_seconds():.0f} s ahead of this machine's clock",
-            "set the clock (timedatectl): apt would refuse or ignore what is published now",
-        )
-    if date - now > _AHEAD:
-        publisher.say("waiting: earlier publications bear a date ahead of the clock")
-        publisher.pause((date - now - _AHEAD).total_seconds())
-    return date
+    if before is not None:
+        last = max(before.release.date, before.modified.replace(microsecond=0))
+        wait = last + timedelta(seconds=1) - now
+        if wait > _PATIENCE:
+            raise Refused(
+                f"the last publication is of {last:%Y-%m-%d %H:%M:%S} UTC, "
+                f"{wait.total_seconds():.0f} s ahead of this machine's clock",
+                "set the clock (timedatectl): apt would refuse or ignore what is published now",
+            )
+        if wait > timedelta():
+            publisher.pause(wait.total_seconds())
+            now = max(publisher.now(), now + wait)
+    return now.astimezone(UTC).replace(microsecond=0)
 
 
 def _for_old_clients(

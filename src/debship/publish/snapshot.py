@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from debship.errors import Failed, Refused
 from debship.publish.index import Index
 from debship.publish.release import Checksum, Part, Release
 from debship.publish.signing import Certificates, verify
-from debship.publish.store import Store
+from debship.publish.store import Found, Store
 from debship.run import Run
 
 
@@ -18,12 +19,14 @@ class Snapshot:
 
     Attributes:
         etag: what the store must still have for a commit on top of it.
+        modified: what HTTP says of its age, UTC.
         signers: fingerprints of the keys that signed it.
     """
 
     release: Release
     inrelease: bytes
     etag: str
+    modified: datetime
     signers: frozenset[str]
 
     @property
@@ -64,13 +67,13 @@ def read_snapshot(store: Store, suite: str, ours: Certificates, run: Run) -> Sna
             f"{suite}: an unsigned store: there is no {inrelease_path(suite)}",
             f"debship repo init --suite {suite} ...",
         )
-    return opened(found.data, found.etag, suite, ours, run)
+    return opened(found, suite, ours, run)
 
 
-def opened(inrelease: bytes, etag: str, suite: str, ours: Certificates, run: Run) -> Snapshot:
+def opened(found: Found, suite: str, ours: Certificates, run: Run) -> Snapshot:
     """Check an InRelease and read it."""
     try:
-        verified = verify(inrelease, ours, run)
+        verified = verify(found.data, ours, run)
         release = Release.parse(verified.text)
     except Refused as error:
         raise Refused(
@@ -82,7 +85,7 @@ def opened(inrelease: bytes, etag: str, suite: str, ours: Certificates, run: Run
         raise Failed(f"{inrelease_path(suite)}: {error.message}") from error
     if release.settings.suite != suite:
         raise Refused(f"{inrelease_path(suite)}: it is of suite {release.settings.suite}")
-    return Snapshot(release, inrelease, etag, verified.signers)
+    return Snapshot(release, found.data, found.etag, found.modified, verified.signers)
 
 
 def read_indices(store: Store, release: Release, parts: Iterable[Part]) -> Mapping[Part, Index]:

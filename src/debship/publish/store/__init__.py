@@ -37,6 +37,7 @@ class Found(NamedTuple):
 
     data: bytes
     etag: str  # changes whenever the bytes do
+    modified: datetime  # UTC
 
 
 class Written(NamedTuple):

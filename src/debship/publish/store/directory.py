@@ -42,10 +42,11 @@ class DirectoryStore:
         """Read a file."""
         with _errors(path):
             try:
-                data = self._at(path).read_bytes()
+                with self._at(path).open("rb") as file:
+                    data, status = file.read(), os.fstat(file.fileno())
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return None
-        return Found(data, hashlib.sha256(data).hexdigest())
+        return Found(data, hashlib.sha256(data).hexdigest(), _modified(status))
 
     def write(self, path: str, data: bytes | Path, condition: Condition = None) -> Written:
         """Write a file beside, then put it in its place under the lock."""
@@ -71,8 +72,7 @@ class DirectoryStore:
                 if path.startswith(prefix) and not path.startswith("."):
                     with contextlib.suppress(FileNotFoundError):
                         status = file.stat()
-                        modified = datetime.fromtimestamp(status.st_mtime, UTC)
-                        yield Entry(path, status.st_size, modified)
+                        yield Entry(path, status.st_size, _modified(status))
 
     def delete(self, path: str) -> None:
         """Take a file away, and the folders that it leaves empty."""
@@ -155,6 +155,10 @@ def _copy(data: bytes | Path, file: BinaryIO) -> str:
     file.flush()
     os.fsync(file.fileno())
     return digest.hexdigest()
+
+
+def _modified(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, UTC)
 
 
 def _sync(folder: Path) -> None:

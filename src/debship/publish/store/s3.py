@@ -72,7 +72,10 @@ class S3Store:
         """Get an object."""
         with _errors(path):
             answer = self._absent_as_none("get_object", path)
-            return Found(answer["Body"].read(), answer["ETag"]) if answer else None
+            if answer is None:
+                return None
+            modified = answer["LastModified"].astimezone(UTC)
+            return Found(answer["Body"].read(), answer["ETag"], modified)
 
     def write(self, path: str, data: bytes | Path, condition: Condition = None) -> Written:
         """Put an object; a lost condition is a conflict, and so is a write at the same moment."""
