@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from examples.rehearsal import HERE, Rehearsal
+
 from debship.cli.output import show_error
 from debship.errors import DebshipError
 from debship.lab.observer import Observer
 from debship.lab.traffic import Traffic
-from examples.rehearsal import HERE, Rehearsal
 
 
 def main() -> int:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from debship.run import Completed, run, shown
 from examples.versions import make_version
+
+from debship.run import Completed, Spawned, run, shown, spawn
 
 HERE = Path(__file__).resolve().parent
 PROGRAMS = Path(sys.executable).parent
@@ -100,6 +101,25 @@ class Rehearsal:
     def haproxy(self) -> Path:
         """The balancer's runtime socket."""
         return Path(self.lab["haproxy"]["sockets"][0])
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses of the hosts."""
+        return tuple(host["address"] for host in self.lab["hosts"])
+
+    def enter(self, address: str, *words: str, check: bool = True, stdin: bytes = b"") -> Completed:
+        """Look at a host from outside, without ssh and without what is under test."""
+        pid = next(host["pid"] for host in self.lab["hosts"] if host["address"] == address)
+        return run(("nsenter", "-t", str(pid), "-a", *words), check=check, stdin=stdin)
+
+    def start_fab(self, *words: str, log: Path, secret: str = SECRET) -> Spawned:
+        """Start a Fabric task that can be killed in the middle."""
+        return spawn(
+            (PROGRAMS / "fab", *words),
+            log=log,
+            cwd=self.state,
+            env={**self.environment, "AUTH_SECRET": secret},
+        )
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -1,14 +1,15 @@
 """The commands that a document tells a user to type, held against those that exist."""
 
 import importlib
-import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from invoke.tasks import Task
 
+from debship import fabfile
 from debship.cli.main import _COMMANDS, cli
 
 _LINE = re.compile(r"(?<![\w./-])(?:\.?[\w/]*/bin/)?(?P<line>(?:debship|fab) [^`#|\n]*)")
@@ -25,7 +26,7 @@ def _code(document: Path) -> list[str]:
     text = document.read_text()
     if document.suffix != ".md":
         return [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    fences = re.findall(r"^```(?:sh|console|yaml)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    fences = re.findall(r"^ *```(?:sh|console|yaml)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
     return [*fences, *re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)]
 
 
@@ -45,12 +46,8 @@ def unknown(words: list[str]) -> str | None:
         elif command is cli:
             if word not in _COMMANDS:
                 return f"{name} {word}"
-            if importlib.util.find_spec(f"debship.cli.{word}") is None:
-                return None
-            command, name = (
-                importlib.import_module(f"debship.cli.{word}").command,
-                f"debship {word}",
-            )
+            command = importlib.import_module(f"debship.cli.{word}").command
+            name = f"debship {word}"
         elif isinstance(command, click.Group):
             inner = command.commands.get(word)
             if inner is None:
@@ -60,8 +57,9 @@ def unknown(words: list[str]) -> str | None:
 
 
 def _unknown_task(rest: list[str]) -> str | None:
-    if importlib.util.find_spec("debship.fabfile") is None:
-        return None
-    fabfile = importlib.import_module("debship.fabfile")
-    tasks = {word for word in rest if not word.startswith("-")}
-    return None if any(hasattr(fabfile, task) for task in tasks) or not tasks else f"fab {rest[0]}"
+    found = getattr(fabfile, rest[0], None)
+    if not isinstance(found, Task):
+        return f"fab {rest[0]}"
+    known = {f"--{name}" for argument in found.get_arguments() for name in argument.names}
+    options = [word.partition("=")[0] for word in rest if word.startswith("-")]
+    return next((f"fab {rest[0]} {option}" for option in options if option not in known), None)

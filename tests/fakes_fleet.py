@@ -116,6 +116,7 @@ class FakeHost:
                 f"ActiveState={self.active}",
                 "SubState=running",
                 "NRestarts=0",
+                "InvocationID=0f3a",
                 f"UnitFileState={self.enabled}",
             ]
             if self.active == "active":

@@ -75,3 +75,12 @@ def test_it_runs_from_standard_input_as_on_a_host(service) -> None:
         check=True,
     )
     assert json.loads(done.stdout)["version"] == "1.0"
+
+
+def test_a_service_that_crashed_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "crashed", lambda units: units == ("auth.service",))
+    start = time.monotonic()
+    found = probe.probe("http://127.0.0.1:1/", 30, 2, "", ("auth.service",))
+    assert time.monotonic() - start < 5
+    assert not found["ok"]
+    assert found["said"].startswith("the service crashed")

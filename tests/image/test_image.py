@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from examples.versions import make_version
 
 from debship.debian.releases import release
 from debship.roots import clean_root
@@ -20,6 +21,7 @@ from debship.run import run, spawn
 from service_debs import make_service_deb
 
 pytestmark = pytest.mark.acceptance
+EXAMPLES = Path(__file__).parents[2] / "examples"
 DEBSHIP = [sys.executable, "-m", "debship"]
 
 
@@ -113,8 +115,14 @@ def _without_buildkit(folder: Path) -> Path:
     return shim.parent
 
 
-def _ask(port: int) -> dict | None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def _ask(port: int, path: str = "/") -> dict | None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
         return json.load(answer)
 
 
@@ -124,9 +132,7 @@ def test_its_service_runs_as_its_user_with_mounted_configuration(
     config, secrets = tmp_path / "hello.conf", tmp_path / "secrets.env"
     config.write_text("mounted\n")
     secrets.write_text("HELLO_SECRET=s3cret\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     container = run(
         [
             *("docker", "run", "--detach", "--init", "--network", "host"),
@@ -185,3 +191,24 @@ def test_a_build_that_fails_shows_why(docker: dict[str, str], tmp_path: Path) ->
     assert (done.returncode, done.stdout) == (1, b"")
     assert "no-such-package" in done.stderr.decode()
     assert run(["docker", "images", "-q", "broken:1.0"], env=docker).text == ""
+
+
+def test_the_example_from_its_folder_to_a_container(docker: dict[str, str], tmp_path: Path) -> None:
+    port = _free_port()
+    source = make_version(EXAMPLES / "auth", tmp_path / "auth", "3.1.4")
+    app = source / "debship.toml"
+    app.write_text(app.read_text().replace("8101", str(port)))
+    deb = run([*DEBSHIP, "build", source, "--output", tmp_path], env=docker).text
+    words = ["image", deb, "--tag", "auth:3.1.4", "--network", "host"]
+    image = run([*DEBSHIP, *words], env=docker).text
+    secrets = tmp_path / "secrets.env"
+    secrets.write_text("AUTH_SECRET=s3cret\n")
+    command = ["docker", "run", "--detach", "--init", "--network", "host", "--env-file", secrets]
+    container = run([*command, image], env=docker).text
+    try:
+        said = _wait(lambda: _ask(port, "/healthz"))
+        user = run(["docker", "exec", container, "id", "-un"], env=docker).text
+    finally:
+        run(["docker", "rm", "--force", container], env=docker)
+    assert (said["status"], said["version"], said["secret"]) == ("ok", "3.1.4", True)
+    assert user == "_auth"

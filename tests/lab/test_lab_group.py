@@ -15,6 +15,8 @@ def test_a_process_is_known_by_its_start_too(tmp_path: Path) -> None:
     known = process(child.pid)
     assert known is not None
     assert alive(known)
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    assert abs(known.start / os.sysconf("SC_CLK_TCK") - uptime) < 5
     assert not alive(Process(known.pid, known.start - 1))
     child.process.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, not yet buried

@@ -54,9 +54,9 @@ def up(
     state: Path,
     as_json: bool,
 ) -> None:
-    """Switch a lab on, or finish one that was cut off; print its addresses.
+    """Switch a lab on; print its addresses.
 
-    It leaves a fleet.toml and a fabfile.py: `cd` there, and `fab deploy` rehearses the roll.
+    One that was cut off is finished, one that lost a host gets it back. It leaves a fleet.toml and a fabfile.py: `cd` there, and `fab deploy` rehearses the roll.
     """
     from debship.config.fleet_file import read_fleet
     from debship.lab.needs import check_machine

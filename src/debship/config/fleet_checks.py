@@ -1,5 +1,6 @@
 """What is wrong in a fleet.toml between values that are each well by themselves."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from debship.config.toml import place
 from debship.errors import Misused
 from debship.model import PackageName
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # journals lie in folders of these names
 _SOURCES = ("env", "file", "command", "ssm", "secretsmanager")
 
 
@@ -26,8 +28,10 @@ def fleet_mistakes(table: Mapping[str, Any], folder: Path) -> Iterator[Mistake]:
 
 
 def _app(name: str, app: Mapping[str, Any], folder: Path) -> Iterator[Mistake]:
-    if "package" not in app:
-        yield from _name(name)
+    if not _NAME.fullmatch(name):
+        yield Mistake((), "expected a name of letters, digits and . _ + -")
+    elif "package" not in app:
+        yield from _package(name)
     yield from _hosts(app.get("hosts"))
     yield from _balancers(app)
     yield from repeated(found(app, "files", "*", "path"))
@@ -37,7 +41,7 @@ def _app(name: str, app: Mapping[str, Any], folder: Path) -> Iterator[Mistake]:
     yield from _values(app)
 
 
-def _name(name: str) -> Iterator[Mistake]:
+def _package(name: str) -> Iterator[Mistake]:
     try:
         PackageName(name)
     except Misused as error:

@@ -44,14 +44,6 @@ def fill(form: type[F], table: Mapping[str, Any]) -> tuple[F | None, list[Mistak
         return None, [_mistake(form, details) for details in error.errors(include_url=False)]
 
 
-def field_of(form: type[Form], loc: Loc) -> Any:
-    """Find the type that a place of a file has; None where nothing of ours is there."""
-    node: Any = form
-    for part in loc:
-        node = _step(node, part)
-    return node
-
-
 def branches(node: Any) -> tuple[Any, ...]:
     """Take a type apart: what is inside ``Annotated`` and ``|``, without None."""
     if get_origin(node) is Annotated:
@@ -93,23 +85,32 @@ def _shown(loc: Loc, value: object) -> str:
 
 
 def _keys(form: type[Form], loc: Loc) -> list[str]:
-    node = field_of(form, loc)
-    return list(node.model_fields) if node is not None and _is_form(node) else []
+    table = _form_at(form, loc)
+    return list(table.model_fields) if table else []
 
 
 def _described(form: type[Form], loc: Loc) -> str:
-    parent = field_of(form, loc[:-1])
-    return parent.model_fields[str(loc[-1])].description or ""
+    table = _form_at(form, loc[:-1])
+    return (table.model_fields[str(loc[-1])].description or "") if table else ""
+
+
+def _form_at(form: type[Form], loc: Loc) -> type[Form] | None:
+    """Find the form that a place of the file is read into; None where none of ours is there."""
+    node: Any = form
+    for part in loc:
+        node = _step(node, part)
+    return next((branch for branch in branches(node) if _is_form(branch)), None)
 
 
 def _step(node: Any, part: str | int) -> Any:
+    """The type of what a table has under a key, a list at a place, a union under a tag."""
     if isinstance(part, str) and part.startswith(TAG):
         return _tagged(node, part)
     for branch in branches(node):
         if _is_form(branch) and part in branch.model_fields:
-            return _plain(branch.model_fields[str(part)].annotation)
+            return branch.model_fields[str(part)].annotation
         if get_origin(branch) in (list, dict):
-            return _plain(get_args(branch)[-1])
+            return get_args(branch)[-1]
     return None
 
 
@@ -117,18 +118,11 @@ def _tagged(node: Any, tag: str) -> Any:
     if get_origin(node) is Annotated:
         arg, *metadata = get_args(node)
         if any(isinstance(m, Tag) and m.tag == tag for m in metadata):
-            return _plain(arg)
+            return arg
         return _tagged(arg, tag)
     if get_origin(node) in (Union, types.UnionType):
         return next((hit for arg in get_args(node) if (hit := _tagged(arg, tag))), None)
     return None
-
-
-def _plain(node: Any) -> Any:
-    """A type alone where it is one; a union stays what it is."""
-    found = branches(node)
-    tagged = isinstance(node, type) or len(found) > 1
-    return node if tagged else found[0]
 
 
 def _is_form(node: Any) -> bool:

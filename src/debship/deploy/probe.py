@@ -2,17 +2,20 @@
 
 Runs on the host, from standard input, by the service's own interpreter: one remote call
 polls as fast as the service can start, and nothing has to be installed for it. The last line of
-its output is one JSON object. Arguments: URL SECONDS TIMES VERSION-MEMBER-OR-EMPTY.
+its output is one JSON object. Arguments: URL SECONDS TIMES VERSION-MEMBER-OR-EMPTY UNIT...
 """
 
 import json
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
 PAUSE = 0.05  # seconds between questions while nothing answers
+LOOK = 0.5  # seconds between looks at the units
 BODY = 65536  # bytes of an answer that are read
 
 
@@ -30,15 +33,32 @@ def ask(url: str, timeout: float) -> tuple[int, str]:
         connection.close()
 
 
-def probe(url: str, seconds: float, times: int, member: str) -> dict[str, Any]:
-    """Ask until `times` answers in a row are good, or the seconds are over."""
-    start = time.monotonic()
+def crashed(units: Sequence[str]) -> bool:
+    """Whether a unit has failed, or was started again by itself: no waiting will mend it."""
+    if not units:
+        return False
+    words = ("systemctl", "show", "-P", "ActiveState", "-P", "NRestarts", *units)
+    shown = subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
+    return "failed" in shown or any(word.isdigit() and word != "0" for word in shown)
+
+
+def probe(
+    url: str, seconds: float, times: int, member: str, units: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Ask until `times` answers in a row are good, the seconds are over, or a unit crashed."""
+    start = looked = time.monotonic()
     good = asked = 0
     status, said = 0, ""
     while good < times:
-        left = seconds - (time.monotonic() - start)
+        now = time.monotonic()
+        left = seconds - (now - start)
         if asked and left <= 0:
             break
+        if now - looked > LOOK:
+            looked = now
+            if crashed(units):
+                said = f"the service crashed; {said}"
+                break
         status, said = ask(url, max(0.1, min(5.0, left)))
         asked += 1
         good = good + 1 if 200 <= status < 300 else 0
@@ -63,5 +83,6 @@ def version(said: str, member: str) -> str | None:
 
 
 if __name__ == "__main__":
-    found = probe(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    url, seconds, times, member, *units = sys.argv[1:]
+    found = probe(url, float(seconds), int(times), member, units)
     sys.stdout.write(json.dumps(found) + "\n")

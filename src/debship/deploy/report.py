@@ -166,6 +166,6 @@ def _details(host: HostReport) -> Iterable[str]:
     if host.reason:
         yield f"  {host.host}: {host.reason}"
     if host.log:
-        yield from (f"    | {line}" for line in host.log.splitlines()[-20:])
+        yield from (f"    | {line}" for line in host.log.splitlines())
     if host.hint:
         yield f"  {host.host}: hint: {host.hint}"

@@ -13,7 +13,7 @@ from debship.deploy.balancer.door import Standing
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
 from debship.deploy.host import Host, LinkLost, Unreachable
-from debship.deploy.observation import HostState, observe
+from debship.deploy.observation import HostState, UnitState, observe
 from debship.deploy.places import Place
 from debship.deploy.plan import RollPlan
 from debship.errors import Failed, Misused
@@ -121,7 +121,9 @@ class Steps:
         self.host.run(("systemctl", "reset-failed", *units))
         answer = self.host.run(("systemctl", "restart", *units), timeout=150)
         if answer.returncode != 0:
-            raise StepFailed(f"{', '.join(units)} did not start", self.log(units))
+            down = [unit for unit in self.observe().wanted_units if not unit.up]
+            names = ", ".join(unit.name for unit in down) or ", ".join(units)
+            raise StepFailed(f"{names} did not start", self.log(down))
 
     def prove(self, version: DebVersion) -> None:
         """The host's own health, and that what runs is what was installed.
@@ -139,9 +141,7 @@ class Steps:
                 + (f", restarted {unit.restarts} times" if unit.restarts else "")
                 for unit in units
             )
-            raise StepFailed(
-                f"it does not run {version}: {runs}", self.log([u.name for u in units])
-            )
+            raise StepFailed(f"it does not run {version}: {runs}", self.log(units))
 
     def come_back(self) -> None:
         """Back into every balancer, and seen well there."""
@@ -166,10 +166,12 @@ class Steps:
         for place in self.places:
             place.balancer.take_out(place.member)
 
-    def log(self, units: Sequence[str]) -> str:
-        """The end of what these units wrote."""
-        which = tuple(word for unit in units for word in ("-u", unit))
-        return self.host.run(("journalctl", "-q", "-o", "cat", "-n", "40", *which)).text
+    def log(self, units: Sequence[UnitState]) -> str:
+        """The end of what these invocations of units wrote, not those that followed a crash."""
+        which = tuple(f"_SYSTEMD_INVOCATION_ID={u.invocation}" for u in units if u.invocation)
+        if not which:
+            return ""
+        return self.host.run(("journalctl", "-q", "-o", "cat", "-n", "80", *which)).text
 
     def _ask_health(self, version: DebVersion) -> None:
         health = self.plan.app.health
@@ -177,15 +179,18 @@ class Steps:
         url = f"http://127.0.0.1:{health.port}{health.path}"
         python = f"/usr/lib/{self.plan.app.package}/bin/python"
         words = (python, "-I", "-", url, f"{health.timeout:g}", str(health.times))
+        units = self.observe().wanted_units
         answer = self.host.run(
-            (*words, health.version or ""), stdin=_probe(), timeout=health.timeout + 30
+            (*words, health.version or "", *(unit.name for unit in units)),
+            stdin=_probe(),
+            timeout=health.timeout + 30,
         )
         found = _last_object(answer.text)
         if not found.get("ok"):
             said = f"{found.get('status') or 'no answer'}: {found.get('said') or answer.complaint}"
             raise StepFailed(
                 f"{url} was not well within {health.timeout:g} s: {said}",
-                self.log([unit.name for unit in self.observe().wanted_units]),
+                self.log(units),
             )
         if health.version and not _same(found.get("version"), version):
             raise StepFailed(f"{url} says version {found.get('version')}, not {version.upstream}")

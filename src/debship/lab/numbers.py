@@ -18,7 +18,6 @@ from debship.lab.plan import NUMBERS
 from debship.lab.record import read_record
 from debship.run import Run
 
-_SYS_NET = Path("/sys/class/net")
 _LAST_WORDS = 0.5  # seconds
 
 
@@ -39,10 +38,10 @@ def reserve(state: Path, *, runtime: Path, run: Run) -> int:
         own = owned(state, runtime=runtime)
         if own is not None:
             return own
-        for number, owner in _owners(runtime):
-            if not owner.is_dir() and not (_SYS_NET / f"dsl{number}").exists():
-                shutil.rmtree(runtime / str(number))
         routed = _routed(run)
+        for number, owner in _owners(runtime):
+            if not owner.is_dir() and free(number, routed):
+                shutil.rmtree(runtime / str(number))
         known = read_record(state)  # from before a restart of the machine
         for number in itertools.chain([known.plan.number] if known else [], NUMBERS):
             if not (runtime / str(number)).exists() and free(number, routed):
