@@ -1,6 +1,7 @@
 """One contract for every store."""
 
 import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -110,6 +111,23 @@ def test_a_directory_keeps_no_half_file(tmp_path: Path) -> None:
     with pytest.raises(Conflict):
         store.write("a/b", b"2", IfAbsent())
     assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {"b", ".debship.lock"}
+
+
+def test_a_directory_looks_and_writes_in_one_step(tmp_path: Path) -> None:
+    class Slow(DirectoryStore):
+        def _meet(self, *words) -> None:
+            super()._meet(*words)
+            time.sleep(0.1)
+
+    def one(number: int) -> bool:
+        try:
+            Slow(tmp_path).write("a", str(number).encode(), IfAbsent())
+        except Conflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(one, range(3))).count(True) == 1
 
 
 def test_a_directory_takes_away_what_the_dead_left(tmp_path: Path) -> None:
