@@ -6,6 +6,7 @@ import pytest
 
 from debship.errors import Failed
 from debship.run import run
+
 from fakes import FakeRun
 
 

@@ -56,6 +56,11 @@ def release(codename: str) -> Release:
     raise Misused(f'"{codename}" is not a release that debship knows', f"it knows {known}")
 
 
+def release_of_python(minor: str) -> Release | None:
+    """Find the release whose /usr/bin/python3 is of this minor version, such as "3.11"."""
+    return next((candidate for candidate in _RELEASES if candidate.python == minor), None)
+
+
 def this_machine(os_release: str) -> Release:
     """Find the release whose /etc/os-release this is (os-release(5)).
 

@@ -1,1 +1,1 @@
-"""A .deb becomes a container image."""
+"""A container image from the very same .deb."""

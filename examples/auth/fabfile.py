@@ -1,0 +1,1 @@
+from debship.fabfile import *  # noqa: F403

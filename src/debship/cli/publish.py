@@ -1,0 +1,124 @@
+"""`debship publish`: put packages into a signed suite."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from debship.cli.output import progress, show_json
+from debship.cli.repository import Target, on_repository
+
+if TYPE_CHECKING:
+    from debship.debian.archive import Archive
+    from debship.publish.plan import PublishPlan
+    from debship.publish.recipe import Published
+
+
+@click.command("publish")
+@on_repository
+@click.option("--component", default="main", show_default=True, metavar="NAME")
+@click.option("--allow-older", is_flag=True, help="Take versions below the published one.")
+@click.option("--check", "checked", is_flag=True, help="Let this machine's apt fetch it, apart.")
+@click.option("--url", metavar="URL", help="Where --check reads. Left out: as fleet.toml says.")
+@click.option("--plan", "plan_only", is_flag=True, help="Print what would be done, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def command(
+    *,
+    where: Target,
+    component: str,
+    allow_older: bool,
+    checked: bool,
+    url: str | None,
+    plan_only: bool,
+    as_json: bool,
+    files: tuple[Path, ...],
+) -> None:
+    """Put .debs into a suite: upload, index, sign, commit.
+
+    Prints what hosts will see, then the publication's id.
+    """
+    from debship.debian.archive import read_archive
+    from debship.publish.recipe import plan, publish
+
+    with progress() as say, where.publisher(say) as publisher:
+        say(f"reading {len(files)} packages")
+        archives = [read_archive(file) for file in files]
+        if plan_only:
+            before = publisher.snapshot(where.suite)
+            planned = plan(
+                publisher, before, archives, component=component, allow_older=allow_older
+            )
+        else:
+            done = publish(
+                publisher, where.suite, archives, component=component, allow_older=allow_older
+            )
+            if checked:
+                say("checking with apt")
+                _check(where, archives, url)
+    if plan_only:
+        show_json("publish --plan", _planned(planned)) if as_json else _show_plan(planned)
+    else:
+        show_json("publish", _result(done)) if as_json else _show(done)
+
+
+def _check(where: Target, archives: "list[Archive]", url: str | None) -> None:
+    from debship.publish.check import Wanted, check
+    from debship.publish.suite import sources
+    from debship.run import run
+
+    snapshot, given = where.read()
+    wanted = [Wanted(it.deb.package, it.deb.version.text, it.deb.architecture) for it in archives]
+    check(sources(snapshot, given, where.url(url)), wanted, run)
+
+
+def _show_plan(planned: "PublishPlan") -> None:
+    for upload in planned.uploads:
+        print(f"upload {upload.path} ({upload.deb.size} bytes)")
+    for deb in planned.present:
+        print(f"keep {deb.package} {deb.version} {deb.architecture}")
+    for part in sorted(planned.indices):
+        print(f"index {planned.settings.suite} {part.component} {part.architecture}")
+    if planned.unchanged:
+        print("unchanged")
+
+
+def _planned(planned: "PublishPlan") -> dict[str, Any]:
+    return {
+        "suite": planned.settings.suite,
+        "unchanged": planned.unchanged,
+        "uploads": [
+            {**_package(it.deb), "path": it.path, "size": it.deb.size} for it in planned.uploads
+        ],
+        "present": [_package(deb) for deb in planned.present],
+        "indices": [part.folder for part in sorted(planned.indices)],
+    }
+
+
+def _show(done: "Published") -> None:
+    suite = done.publication.suite
+    for upload in done.plan.uploads:
+        deb = upload.deb
+        print(f"{deb.package} {deb.version} {deb.architecture} {suite}")
+    print(done.publication.id if done.publication.changed else "unchanged")
+
+
+def _result(done: "Published") -> dict[str, Any]:
+    publication = done.publication
+    return {
+        "publication": publication.id,
+        "suite": publication.suite,
+        "date": publication.date.isoformat(),
+        "changed": publication.changed,
+        "packages": [{**_package(it.deb), "path": it.path} for it in done.plan.uploads],
+        "present": [_package(deb) for deb in done.plan.present],
+    }
+
+
+def _package(deb: Any) -> dict[str, str]:
+    return {
+        "package": deb.package,
+        "version": deb.version.text,
+        "architecture": deb.architecture,
+        "sha256": deb.sha256,
+    }

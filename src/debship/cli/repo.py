@@ -1,0 +1,144 @@
+"""`debship repo`: a repository's life."""
+
+from typing import Any
+
+import click
+
+from debship.cli.output import progress, show_json
+from debship.cli.repo_key import key_
+from debship.cli.repo_life import gc_, log_, promote_, rollback_
+from debship.cli.repository import Target, on_repository
+from debship.errors import Failed, Misused
+from debship.run import run
+
+
+@click.group("repo")
+def command() -> None:
+    """Make, look at and verify a repository."""
+
+
+@command.command("init")
+@on_repository
+@click.option("--codename", metavar="NAME", help="Left out: the suite.")
+@click.option("--origin", default="debship", show_default=True, metavar="TEXT")
+@click.option("--label", metavar="TEXT", help="Left out: the origin.")
+@click.option("--component", "components", multiple=True, default=("main",), show_default=True)
+@click.option(
+    "--architecture", "architectures", multiple=True, default=("amd64",), show_default=True
+)
+@click.option(
+    "--not-automatic", is_flag=True, help="Hosts install from it only where they are told to."
+)
+@click.option(
+    "--but-automatic-upgrades", is_flag=True, help="... and upgrade what they took from it."
+)
+@click.option("--generate-key", is_flag=True, help="Make an ed25519 key in your keyring first.")
+def init_(
+    *,
+    where: Target,
+    codename: str | None,
+    origin: str,
+    label: str | None,
+    components: tuple[str, ...],
+    architectures: tuple[str, ...],
+    not_automatic: bool,
+    but_automatic_upgrades: bool,
+    generate_key: bool,
+) -> None:
+    """Make an empty signed suite; in one that is there, add components and architectures.
+
+    Origin, label, codename and priority stay as they are for ever: apt refuses to see them change.
+    """
+    from debship.publish.release import Settings
+    from debship.publish.signing import generate
+    from debship.publish.suite import init
+
+    if generate_key and where.armored is not None:
+        raise Misused(
+            "--generate-key makes a key in your keyring, but DEBSHIP_SIGNING_KEY holds one as text",
+            "leave one of them out",
+        )
+    made = (generate(f"{origin} archive signing key", run),) if generate_key else ()
+    settings = Settings(
+        suite=where.suite,
+        codename=codename or where.suite,
+        origin=origin,
+        label=label or origin,
+        components=components,
+        architectures=architectures,
+        not_automatic=not_automatic,
+        but_automatic_upgrades=but_automatic_upgrades,
+    )
+    with progress() as say, where.publisher(say, others=made) as publisher:
+        publication = init(publisher, settings)
+        for fingerprint in publisher.keys.fingerprints:
+            print(f"key {fingerprint}")
+    print(publication.id if publication.changed else "unchanged")
+
+
+@command.command("list")
+@on_repository
+@click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
+@click.argument("packages", nargs=-1)
+def list_(
+    *,
+    where: Target,
+    as_json: bool,
+    packages: tuple[str, ...],
+) -> None:
+    """List what a suite holds: package, version, architecture, component."""
+    from debship.publish.listing import listing
+
+    snapshot, _ = where.read()
+    rows = listing(where.store, snapshot.release, packages)
+    if as_json:
+        names = ("package", "version", "architecture", "component", "size", "sha256", "path")
+        found: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in rows]
+        show_json("repo list", {"publication": snapshot.id, "packages": found})
+        return
+    for row in rows:
+        print(*row[:4])
+
+
+@command.command("verify")
+@on_repository
+@click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
+def verify_(*, where: Target, as_json: bool) -> None:
+    """Check the signature, every hash and every file in the pool."""
+    from debship.publish.verify import verify_suite
+
+    with progress() as say:
+        snapshot, _ = where.read()
+        verdict = verify_suite(where.store, snapshot, say)
+    if as_json:
+        show_json(
+            "repo verify",
+            {
+                "publication": snapshot.id,
+                "packages": verdict.packages,
+                "bytes": verdict.size,
+                "problems": verdict.problems,
+            },
+        )
+    else:
+        for problem in verdict.problems:
+            print(problem)
+    if verdict.problems:
+        raise Failed(f"{where.suite}: {len(verdict.problems)} things are wrong")
+    if not as_json:
+        print(f"sound: {verdict.packages} packages, {verdict.size} bytes, {snapshot.id}")
+
+
+@command.command("sources")
+@on_repository
+@click.option("--url", metavar="URL", help="Where hosts read it. Left out: as fleet.toml says.")
+def sources_(*, where: Target, url: str | None) -> None:
+    """Print the .sources that hosts need, the key inside."""
+    from debship.publish.suite import sources
+
+    snapshot, given = where.read()
+    print(sources(snapshot, given, where.url(url)), end="")
+
+
+for _more in (log_, rollback_, promote_, gc_, key_):
+    command.add_command(_more)

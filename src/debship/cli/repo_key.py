@@ -1,0 +1,71 @@
+"""`debship repo key add | retire | list`: another signing key, while every host goes on reading."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from debship.cli.output import progress, show_json
+from debship.cli.repository import Target, on_repository
+from debship.run import run
+
+
+@click.group("key")
+def key_() -> None:
+    """Change the keys that sign a suite: add the new one, give it to all hosts, retire the old."""
+
+
+@key_.command("add")
+@on_repository
+@click.argument("fingerprint")
+def add_(*, where: Target, fingerprint: str) -> None:
+    """Let one more key of your keyring sign, beside those that do."""
+    from debship.publish.rotation import add_key
+
+    with progress() as say, where.publisher(say, others=(fingerprint,)) as publisher:
+        publication = add_key(publisher, where.suite, publisher.keys.named(fingerprint))
+        say("next: give hosts the new .sources (debship repo sources); then retire the old key")
+    print(publication.id if publication.changed else "unchanged")
+
+
+@key_.command("retire")
+@on_repository
+@click.argument("fingerprint")
+def retire_(*, where: Target, fingerprint: str) -> None:
+    """Let a key sign no more; hosts that know no other refuse the suite from then on."""
+    from debship.publish.rotation import retire_key
+
+    with progress() as say, where.publisher(say) as publisher:
+        publication = retire_key(publisher, where.suite, fingerprint.replace(" ", "").upper())
+    print(publication.id)
+
+
+@key_.command("list")
+@on_repository
+@click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
+def list_(*, where: Target, as_json: bool) -> None:
+    """Show the keys that sign, and why hosts would not believe one."""
+    from debship.publish.keys import inspect, problem
+    from debship.publish.signing import public_ring
+
+    snapshot, given = where.read()
+    rows: list[dict[str, Any]] = []
+    with public_ring(given, run) as ring:
+        for fingerprint in sorted(snapshot.signers):
+            known = inspect(ring, fingerprint)
+            rows.append(
+                {
+                    "fingerprint": fingerprint,
+                    "user": known.user,
+                    "algorithm": known.algorithm,
+                    "expires": known.expires.isoformat() if known.expires else None,
+                    "problem": problem(known, datetime.now(UTC)),
+                }
+            )
+    if as_json:
+        show_json("repo key list", {"keys": rows})
+        return
+    for row in rows:
+        print(
+            row["fingerprint"], row["algorithm"], row["expires"] or "never", row["problem"] or "ok"
+        )

@@ -1,0 +1,148 @@
+"""debship.toml, or [tool.debship] of pyproject.toml, read into an App."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from debship.config.app import App, BuildSettings, ConfigFile, RunSettings, Service
+from debship.config.mistakes import Loc, found, quoted, raise_all
+from debship.config.toml import read_toml
+from debship.errors import Misused
+from debship.model import PackageName
+
+if TYPE_CHECKING:
+    from debship.config.app_form import AppForm, ServiceTable
+
+FILE = "debship.toml"
+
+
+def read_app(directory: Path) -> App:
+    """Read what a folder says about its application.
+
+    Args:
+        directory: the application's folder, with debship.toml or [tool.debship] in its
+            pyproject.toml. What [app] leaves out is taken from [project].
+
+    Raises:
+        Misused: there is no such file, or something is wrong in it; the message names every
+            mistake, a line each.
+    """
+    directory = directory.resolve()
+    path, inside, table, project = _tables(directory)
+    return app_of(_with_defaults(table, project), path, inside=inside)
+
+
+def app_of(table: Mapping[str, Any], path: Path, *, inside: Loc = ()) -> App:
+    """Turn what was read into an App.
+
+    Args:
+        table: the tables of debship.toml.
+        path: the file they are from; relative paths are relative to its folder.
+        inside: where in the file they stand.
+
+    Raises:
+        Misused: something is wrong; the message names every mistake, a line each.
+    """
+    from debship.config.app_checks import app_mistakes
+    from debship.config.app_form import AppForm
+    from debship.config.form import fill
+
+    form, mistakes = fill(AppForm, table)
+    mistakes += app_mistakes(table, path.parent)
+    raise_all(path, mistakes, inside=inside)
+    assert form is not None
+    return _app(form, path.parent)
+
+
+def _tables(directory: Path) -> tuple[Path, Loc, Mapping[str, Any], Mapping[str, Any]]:
+    own, pyproject = directory / FILE, directory / "pyproject.toml"
+    project_file = read_toml(pyproject) if pyproject.is_file() else {}
+    inner = next((table for _, table in found(project_file, "tool", "debship")), None)
+    project: Mapping[str, Any] = next((t for _, t in found(project_file, "project")), {})
+    if own.is_file():
+        if inner is not None:
+            raise Misused(
+                f"{directory} is described twice: in {FILE} and in [tool.debship] of pyproject.toml",
+                "keep one of them",
+            )
+        return own, (), read_toml(own), project
+    if inner is not None:
+        if not isinstance(inner, Mapping):
+            raise Misused("pyproject.toml: tool.debship: expected a table, got " + quoted(inner))
+        return pyproject, ("tool", "debship"), inner, project
+    raise Misused(f"{directory}: there is no {FILE}", f"debship init {directory}")
+
+
+def _with_defaults(table: Mapping[str, Any], project: Mapping[str, Any]) -> Mapping[str, Any]:
+    own = table.get("app", {})
+    if not isinstance(own, Mapping):
+        return table
+    return {**table, "app": {**dict(from_project(project)), **own}}
+
+
+def from_project(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the keys of [app] that a [project] table answers, as far as it does."""
+    name, summary = project.get("name"), project.get("description")
+    if isinstance(name, str):
+        # PEP 503 spells a name with hyphens; Debian allows no underscore.
+        yield "name", re.sub(r"[-_.]+", "-", name).lower()
+    if isinstance(summary, str) and summary.strip():
+        yield "summary", " ".join(summary.split())
+    people = [who for key in ("maintainers", "authors") for _, who in found(project, key, "*")]
+    for who in people:
+        if isinstance(who, Mapping) and "name" in who and "email" in who:
+            yield "maintainer", f"{who['name']} <{who['email']}>"
+            break
+    for _, urls in found(project, "urls"):
+        pages = {str(key).lower(): value for key, value in dict(urls).items()}
+        if isinstance(pages.get("homepage"), str):
+            yield "homepage", pages["homepage"]
+
+
+def _app(form: "AppForm", directory: Path) -> App:
+    about, build = form.app, form.build
+    return App(
+        directory=directory,
+        name=PackageName(about.name),
+        summary=about.summary,
+        maintainer=about.maintainer,
+        version=about.version,
+        description=about.description,
+        homepage=about.homepage,
+        section=about.section,
+        layout=about.layout,
+        build=BuildSettings(
+            needs=tuple(build.needs),
+            command=build.command,
+            wheel=build.wheel,
+            test=build.test,
+            lock=(directory / build.lock).resolve() if build.lock else None,
+            releases=tuple(build.releases),
+            extras=tuple(build.extras),
+            groups=tuple(build.groups),
+            requirement=build.requirement,
+        ),
+        run=RunSettings(tuple(form.run.depends), form.run.user),
+        configs=tuple(
+            ConfigFile(
+                path=PurePosixPath(config.path),
+                source=directory / config.source if config.source else None,
+                managed=config.managed is not None,
+            )
+            for config in form.config
+        ),
+        services=tuple(_service(service, about.name) for service in form.service),
+    )
+
+
+def _service(table: "ServiceTable", name: str) -> Service:
+    return Service(
+        name=table.name or name,
+        exec=table.exec,
+        kind=table.kind,
+        port=table.port,
+        health=table.health,
+        schedule=table.schedule,
+        env_files=tuple(PurePosixPath(path) for path in table.env_files),
+    )

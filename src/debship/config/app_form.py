@@ -1,0 +1,140 @@
+"""The tables of debship.toml, as the file spells them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from debship.config.app import Layout, ServiceKind
+from debship.config.form import Form
+from debship.config.kinds import (
+    AnyPath,
+    Codename,
+    Command,
+    EtcPath,
+    Exec,
+    InnerPath,
+    Line,
+    Maintainer,
+    Package,
+    Port,
+    Relation,
+    Section,
+    Summary,
+    Unit,
+    Url,
+    UrlPath,
+    User,
+    Version,
+)
+
+
+class AppTable(Form):
+    """Who the application is."""
+
+    name: Package = Field(description="the package's name; left out: the project's")
+    summary: Summary = Field(
+        description="what it is, on one line; left out: the project's description"
+    )
+    maintainer: Maintainer = Field(
+        description='who answers for the package, as "Name <address>"; left out: '
+        "the project's first maintainer or author who has an address"
+    )
+    version: Version = Field(
+        "wheel",
+        description='"wheel" is the wheel\'s own, translated to Debian\'s order; "git" is from '
+        "the nearest tag; anything else is a Debian version itself",
+    )
+    description: str = Field("", description="the long description, in paragraphs")
+    homepage: Url | None = Field(None, description="left out: the project's Homepage")
+    section: Section = Field("net", description="the section of the archive (Policy 2.4)")
+    layout: Layout = Field(
+        "whole",
+        description='"whole" is one package; "split" puts the dependencies into a package of '
+        "their own, named by content, so that a change of code moves kilobytes",
+    )
+
+
+class BuildTable(Form):
+    """What it needs to be built, and the command that builds it."""
+
+    needs: list[Package] = Field([], description="Debian packages, for builds in a clean root")
+    command: Command | None = Field(None, description="left out: debship builds the wheel")
+    wheel: InnerPath | None = Field(
+        None, description="where the command leaves the wheel (a glob); left out: what was built"
+    )
+    test: Command | None = Field(None, description="runs before anything is packaged")
+    lock: AnyPath | None = Field(
+        None,
+        description="every dependency with its hash; left out: the first of uv.lock, "
+        "pylock.toml, requirements.txt",
+    )
+    releases: list[Codename] = Field(
+        [], description="releases to build for, by codename; left out: this machine's"
+    )
+    extras: list[Line] = Field([], description="extras of the project to install")
+    groups: list[Line] = Field([], description="dependency groups to install")
+    requirement: Line | None = Field(
+        None,
+        description="an application taken from the lock itself instead of a project, "
+        'such as "radicale==3.5.4"',
+    )
+
+
+class RunTable(Form):
+    """What it needs to run."""
+
+    depends: list[Relation] = Field(
+        [],
+        description="Debian relations beyond those that debship finds (the Python version, "
+        "the shared libraries of compiled wheels)",
+    )
+    user: User | None = Field(
+        None, description='the system user; left out: "_" and the application\'s name'
+    )
+
+
+class ConfigTable(Form):
+    """Which configuration file, and where."""
+
+    path: EtcPath = Field(description="where it lies on the host, below /etc")
+    source: InnerPath | None = Field(
+        None, description="the file to ship as a conffile: an administrator's edits survive"
+    )
+    managed: Literal["deploy"] | None = Field(
+        None, description="never in the package: written by the deploy, may hold secrets"
+    )
+
+
+class ServiceTable(Form):
+    """The command that starts and stops it."""
+
+    name: Unit | None = Field(None, description="the unit's name; left out: the application's")
+    exec: Exec = Field(description="the command; its first word is a script of the virtualenv")
+    kind: ServiceKind = Field(
+        "web", description="decides the unit's Type=, its hardening and its restarts"
+    )
+    port: Port | None = Field(None, description="the TCP port that it listens on")
+    health: UrlPath | None = Field(
+        None, description="the path that answers 200 where the service is well"
+    )
+    schedule: Line | None = Field(
+        None, description="when a timer runs: OnCalendar= of systemd.time(7)"
+    )
+    env_files: list[EtcPath] = Field(
+        [],
+        description="files of [[config]] that hold NAME=value lines for its environment; "
+        "the service starts without them too",
+    )
+
+
+class AppForm(Form):
+    """debship.toml: the five answers about an application."""
+
+    app: AppTable = Field(description="who the application is")
+    build: BuildTable = Field(
+        BuildTable.model_construct(),
+        description="what it needs to be built, and the command that builds it",
+    )
+    run: RunTable = Field(RunTable.model_construct(), description="what it needs to run")
+    config: list[ConfigTable] = Field([], description="which configuration file, and where")
+    service: list[ServiceTable] = Field([], description="the command that starts and stops it")

@@ -1,0 +1,185 @@
+"""The words that make apt and dpkg do one thing each, and the meaning of what they print. Pure."""
+
+import re
+
+from debship.errors import Misused, Refused
+from debship.model import DebVersion, PackageName
+
+Argv = tuple[str, ...]
+
+SOURCE = "/etc/apt/sources.list.d/debship.sources"  # written by bootstrap
+
+# sudo and systemd drop the environment, so it travels in the command (facts: deploy.md 4.5).
+_ENVIRONMENT = ("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "LC_ALL=C.UTF-8")
+_KEEP = ("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
+_LOCK = ("-o", "DPkg::Lock::Timeout=120")
+
+
+def update() -> Argv:
+    """Read the one source that matters; an index that cannot be read is an error."""
+    return (
+        *_ENVIRONMENT,
+        "apt-get",
+        "-q",
+        "-o",
+        f"Dir::Etc::sourcelist={SOURCE}",
+        "-o",
+        "Dir::Etc::sourceparts=-",
+        "-o",
+        "APT::Get::List-Cleanup=0",
+        "-o",
+        "APT::Update::Error-Mode=any",
+        "update",
+    )
+
+
+def _install(*options: str, package: PackageName, version: DebVersion) -> Argv:
+    return (
+        *_ENVIRONMENT,
+        "apt-get",
+        "-y",
+        "-q",
+        "--allow-downgrades",
+        "--allow-change-held-packages",
+        "--no-install-recommends",
+        *options,
+        *_LOCK,
+        *_KEEP,
+        "install",
+        f"{package}={version}",
+    )
+
+
+def install(package: PackageName, version: DebVersion, *, reinstall: bool = False) -> Argv:
+    """Install what was fetched before, without the network."""
+    again = ("--reinstall",) if reinstall else ()
+    return _install("--no-download", *again, package=package, version=version)
+
+
+def fetch(package: PackageName, version: DebVersion) -> Argv:
+    """Fetch a version and what it needs, also where it is installed already."""
+    return _install("--download-only", "--reinstall", package=package, version=version)
+
+
+def simulate(package: PackageName, version: DebVersion) -> Argv:
+    """Say what an installation would do; see ``parse_simulation``."""
+    return _install("--simulate", package=package, version=version)
+
+
+def check() -> Argv:
+    """Wait for dpkg's lock and have apt look whether anything is broken."""
+    return (*_ENVIRONMENT, "apt-get", "-q", *_LOCK, "check")
+
+
+def configure() -> Argv:
+    """Finish what an interrupted dpkg left."""
+    return (
+        *_ENVIRONMENT,
+        "dpkg",
+        "--force-confdef",
+        "--force-confold",
+        "--configure",
+        "-a",
+    )
+
+
+def hold(package: PackageName) -> Argv:
+    """Keep a package from being changed by others."""
+    return ("apt-mark", "hold", package)
+
+
+def available(package: PackageName) -> Argv:
+    """List the versions that the sources offer; see ``parse_available``."""
+    return ("apt-cache", "madison", package)
+
+
+def parse_available(text: str) -> tuple[DebVersion, ...]:
+    """Read the versions that ``apt-cache madison`` printed, the newest first."""
+    rows = (line.split("|") for line in text.splitlines())
+    return tuple(
+        sorted({DebVersion(row[1].strip()) for row in rows if len(row) == 3}, reverse=True)
+    )
+
+
+_INST = re.compile(r"^Inst (?P<name>\S+)(?: \[(?P<old>\S+)\])? \((?P<new>\S+)")
+_REMV = re.compile(r"^(?:Remv|Purg) (?P<name>\S+)")
+
+
+def parse_simulation(text: str, package: PackageName, address: str) -> tuple[str, ...]:
+    """Read what an installation would do besides installing the package.
+
+    Returns:
+        ``libfoo (new)`` or ``libfoo (1.0 to 1.1)`` for each.
+
+    Raises:
+        Refused: it would remove or downgrade another package.
+    """
+    also = []
+    for line in text.splitlines():
+        if removed := _REMV.match(line):
+            raise Refused(
+                f"{address}: installing {package} would remove {removed['name']}",
+                "install it by hand there first, or mend the package's dependencies",
+            )
+        found = _INST.match(line)
+        if not found or found["name"] == package:
+            continue
+        if found["old"] and DebVersion(found["new"]) < DebVersion(found["old"]):
+            raise Refused(
+                f"{address}: installing {package} would take {found['name']} "
+                f"from {found['old']} back to {found['new']}"
+            )
+        change = f"{found['old']} to {found['new']}" if found["old"] else "new"
+        also.append(f"{found['name']} ({change})")
+    return tuple(also)
+
+
+def choose(wanted: str | None, offered: tuple[DebVersion, ...], package: PackageName) -> DebVersion:
+    """Find the version that a person means.
+
+    Args:
+        wanted: a whole version, or its upstream part alone, as people say it (``1.4.0`` for
+            ``1.4.0-1``; the newest revision is taken); None is the newest.
+        offered: what the sources offer, the newest first.
+
+    Raises:
+        Misused: nothing offered is meant by it.
+    """
+    if not offered:
+        raise Misused(
+            f"the repository has no package {package}",
+            "publish it first (debship publish), or see: debship repo list",
+        )
+    if wanted is None:
+        return offered[0]
+    exact = [version for version in offered if version.text == wanted]
+    meant = exact or [version for version in offered if version.upstream == wanted]
+    if meant:
+        return meant[0]
+    newest = ", ".join(str(version) for version in offered[:5])
+    raise Misused(f"{package} {wanted} is not in the repository", f"it has {newest}")
+
+
+def unit_name(package: PackageName) -> str:
+    """The unit that carries apt: one for each package, so it is the host's own lock."""
+    return f"debship-install-{package}.service"
+
+
+def carried(argv: Argv, package: PackageName, roll: str) -> Argv:
+    """Run a command in a transient unit that outlives the connection.
+
+    The call ends when the command does; the unit stays, with its result and its log, so that
+    whoever reconnects can ask. Maintainer scripts see DEBSHIP_ROLL and leave services alone.
+    """
+    return (
+        "systemd-run",
+        "--quiet",
+        f"--unit={unit_name(package)}",
+        "--property=Type=oneshot",
+        "--property=RemainAfterExit=yes",
+        "--property=TimeoutStartSec=900",
+        f"--setenv=DEBSHIP_ROLL={roll}",
+        "--setenv=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "--",
+        *argv,
+    )

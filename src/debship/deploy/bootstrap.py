@@ -1,0 +1,34 @@
+"""Makes a bare Debian host able to receive: the source with its key, and a place for records."""
+
+from debship.deploy import apt
+from debship.deploy.host import Host
+from debship.errors import Failed
+
+
+def bootstrap(host: Host, sources: str) -> tuple[str, ...]:
+    """Prepare one host; doing it again changes nothing.
+
+    Args:
+        sources: the deb822 text with the key inline (sources.list(5)).
+
+    Returns:
+        What was changed, a line each.
+
+    Raises:
+        Failed: the host cannot carry debship's packages, or cannot read the repository.
+    """
+    able = host.run(("sh", "-c", "test -d /run/systemd/system && command -v apt-get dpkg-query"))
+    if able.returncode != 0:
+        raise Failed(f"{host.address}: it is not a Debian host that systemd runs")
+    changed = []
+    there = host.run(("cat", "--", apt.SOURCE))
+    if there.stdout != sources.encode():
+        host.put(apt.SOURCE, sources.encode(), owner="root", group="root", mode=0o644)
+        changed.append(f"wrote {apt.SOURCE}")
+    answer = host.run(apt.update(), timeout=120)
+    if answer.returncode != 0:
+        raise Failed(
+            f"{host.address}: the repository could not be read\n{answer.complaint}",
+            "compare repository.url in fleet.toml with what the host can reach",
+        )
+    return tuple(changed)

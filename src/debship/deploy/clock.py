@@ -1,0 +1,37 @@
+"""Time, as an argument."""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What a roll knows of time."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; never goes back."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+    def now(self) -> str:
+        """The wall clock, as ISO 8601 in UTC; for people and records, never for deadlines."""
+        ...
+
+
+class SystemClock:
+    """This machine's clock."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)
+
+    def now(self) -> str:
+        """The wall clock."""
+        return datetime.now(UTC).isoformat(timespec="seconds")

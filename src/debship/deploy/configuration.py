@@ -1,0 +1,132 @@
+"""The files that a deploy manages: rendered here, from templates, variables and secrets."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from debship.config.fleet import FleetApp, ManagedFile, SecretSource
+from debship.deploy.observation import HostState
+from debship.errors import Failed, Refused
+from debship.model import Secret
+from debship.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """A managed file as one host is to have it; its content may hold secrets, so it is one."""
+
+    path: str
+    owner: str
+    group: str
+    mode: int
+    content: Secret
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the content; compared, never printed."""
+        return hashlib.sha256(self.content.reveal().encode()).hexdigest()
+
+
+def resolve_secrets(
+    sources: Mapping[str, SecretSource], *, run: Run, env: Mapping[str, str], folder: Path
+) -> dict[str, Secret]:
+    """Get every secret from where it lives; all that are missing are named at once.
+
+    Args:
+        folder: what relative paths are relative to.
+
+    Raises:
+        Failed: one cannot be had; the message never holds a part of one.
+    """
+    found: dict[str, Secret] = {}
+    missing: list[str] = []
+    for name, source in sources.items():
+        try:
+            found[name] = Secret(_resolve(source, run=run, env=env, folder=folder))
+        except Failed as error:
+            missing.append(f"secret {name}: {error.message}")
+    if missing:
+        raise Failed("\n".join(missing), "nothing was changed; see apps.*.secrets in fleet.toml")
+    return found
+
+
+def _resolve(source: SecretSource, *, run: Run, env: Mapping[str, str], folder: Path) -> str:
+    value = source.value
+    if isinstance(value, tuple):
+        answer = run(value, cwd=folder, check=False, timeout=60)
+        if answer.returncode != 0:
+            # Its output may hold the secret, so only its code is told.
+            raise Failed(f"the command {value[0]} exited with {answer.returncode}")
+        return answer.stdout.decode().rstrip("\n")
+    if source.kind == "env":
+        if value not in env:
+            raise Failed(f"the environment has no {value}")
+        return env[value]
+    if source.kind == "file":
+        try:
+            return (folder / value).read_text().rstrip("\n")
+        except OSError as error:
+            raise Failed(f"{folder / value} cannot be read: {error.strerror}") from error
+    from debship.deploy.aws import read_secret
+
+    return read_secret(source.kind, value)
+
+
+def render_files(
+    app: FleetApp, address: str, secrets: Mapping[str, Secret]
+) -> tuple[RenderedFile, ...]:
+    """Render every managed file of an application for one host.
+
+    Raises:
+        Refused: a template is missing, is not valid, or names what nobody defined.
+    """
+    return tuple(_render(managed, app, address, secrets) for managed in app.files)
+
+
+def _render(
+    managed: ManagedFile, app: FleetApp, address: str, secrets: Mapping[str, Secret]
+) -> RenderedFile:
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - configuration files are not HTML
+    )
+    values = {
+        **app.variables,
+        **{name: secret.reveal() for name, secret in secrets.items()},
+        "host": address,
+    }
+    try:
+        content = environment.from_string(managed.template.read_text()).render(values)
+    except OSError as error:
+        raise Refused(f"{managed.template}: cannot be read: {error.strerror}") from error
+    except (jinja2.UndefinedError, jinja2.TemplateSyntaxError) as error:
+        # These two name variables and lines, never values.
+        raise Refused(
+            f"{managed.template}: {error.message}",
+            f"define it under apps.{app.name}.variables or apps.{app.name}.secrets",
+        ) from None
+    except Exception as error:  # noqa: BLE001 - a filter may raise anything, with a secret in it
+        raise Refused(f"{managed.template}: {type(error).__name__} in the template") from None
+    return RenderedFile(
+        str(managed.path), managed.owner, managed.group, managed.mode, Secret(content)
+    )
+
+
+def differing(files: tuple[RenderedFile, ...], state: HostState) -> tuple[RenderedFile, ...]:
+    """Find the files that a host does not have as it is to have them."""
+    there = {file.path: file for file in state.files}
+
+    def same(wanted: RenderedFile) -> bool:
+        has = there.get(wanted.path)
+        return has is not None and (has.sha256, has.mode, has.owner, has.group) == (
+            wanted.sha256,
+            wanted.mode,
+            wanted.owner,
+            wanted.group,
+        )
+
+    return tuple(file for file in files if not same(file))

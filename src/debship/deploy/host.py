@@ -1,0 +1,200 @@
+"""The door to a host, and the only import of fabric."""
+
+import contextlib
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from debship.config.fleet import SshSettings
+from debship.errors import Failed, Uncertain
+
+# Written to a temporary file beside the target, then renamed: a reader sees the old file or the
+# new one, and the content travels on standard input, never on a command line.
+_PUT = """set -eu
+umask 077
+mkdir -p -m 0755 -- "$(dirname -- "$1")"
+new=$(mktemp -- "$1.XXXXXX")
+trap 'rm -f -- "$new"' EXIT
+cat > "$new"
+chown -- "$2:$3" "$new"
+chmod -- "$4" "$new"
+sync -- "$new"
+mv -f -- "$new" "$1"
+"""
+
+
+class Unreachable(Failed):
+    """The host did not let us in: nothing was begun there."""
+
+
+class LinkLost(Uncertain):
+    """The link to the host was lost, or a call ran out of time: what it began may go on there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a program on a host left."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        """Its standard output as text."""
+        return self.stdout.decode(errors="replace")
+
+    @property
+    def complaint(self) -> str:
+        """The end of what it said, for people."""
+        wrote = (self.stderr.strip() or self.stdout.strip()).decode(errors="replace")
+        return "\n".join(wrote.splitlines()[-15:])
+
+
+class Host(Protocol):
+    """One host of a fleet, reached over one connection.
+
+    Every call is bounded in time; a call that does not end in time, or whose link is lost,
+    raises ``LinkLost``: unknown, not failed.
+    """
+
+    address: str
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Answer:
+        """Run a program as root to its end; any exit code is an answer."""
+        ...
+
+    def put(self, path: str, data: bytes, *, owner: str, group: str, mode: int) -> None:
+        """Write a file atomically, with its owner and mode, making the folder it lies in."""
+        ...
+
+    def close(self) -> None:
+        """Let the connection go; the next call opens it again."""
+        ...
+
+
+@dataclass
+class FabricHost:
+    """A host over SSH. Its key must be known: an unknown or changed one is refused.
+
+    Fabric reads the user's ssh configuration and opens the connection; programs run on channels
+    of our own, because Fabric's ``run`` cannot notice a dead peer (fabric#2197) and reads what
+    it is to send one byte each 10 ms.
+    """
+
+    address: str
+    settings: SshSettings
+    calls: int = 0  # programs run on the host so far
+    _connection: Any = field(default=None, repr=False)
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Answer:
+        """Run a program as root to its end; see ``Host``."""
+        import paramiko
+
+        self._open()
+        self.calls += 1
+        words = tuple(argv) if self._is_root else ("sudo", "-n", "--", *argv)
+        try:
+            channel = self._connection.transport.open_session(timeout=min(timeout, 10.0))
+            with contextlib.closing(channel):
+                return _exchange(channel, shlex.join(words), stdin, timeout)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            self.close()
+            raise LinkLost(f"{self.address}: the link was lost: {_reason(error)}") from error
+
+    def put(self, path: str, data: bytes, *, owner: str, group: str, mode: int) -> None:
+        """Write a file atomically; see ``Host``.
+
+        Raises:
+            Failed: the host could not write it; the message never shows the content.
+        """
+        answer = self.run(
+            ("sh", "-c", _PUT, "debship-put", path, owner, group, f"{mode:04o}"), stdin=data
+        )
+        if answer.returncode != 0:
+            raise Failed(f"{self.address}: {path} could not be written: {answer.complaint}")
+
+    def close(self) -> None:
+        """Let the connection go."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
+
+    @property
+    def _is_root(self) -> bool:
+        return bool(self._connection.user == "root")
+
+    def _open(self) -> None:
+        if self._connection is not None and self._connection.is_connected:
+            return
+        import fabric
+        import paramiko
+
+        settings = self.settings
+        options: dict[str, Any] = {"banner_timeout": settings.connect_timeout}
+        if settings.identity:
+            options |= {"key_filename": str(settings.identity), "look_for_keys": False}
+        connection = fabric.Connection(
+            self.address,
+            user=settings.user,
+            port=settings.port,
+            connect_timeout=settings.connect_timeout,
+            connect_kwargs=options,
+        )
+        # Fabric would take any key that a stranger shows.
+        connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        try:
+            if settings.known_hosts:
+                connection.client.load_host_keys(str(settings.known_hosts))
+            else:
+                connection.client.load_system_host_keys()
+            connection.open()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            with contextlib.suppress(Exception):
+                connection.close()
+            raise Unreachable(
+                f"{self.address}: no connection: {_reason(error)}",
+                "check that it is up, that ssh reaches it, and that its key is in known_hosts",
+            ) from error
+        connection.transport.set_keepalive(5)
+        self._connection = connection
+
+
+def _exchange(channel: Any, line: str, stdin: bytes, timeout: float) -> Answer:
+    """Run one line on a channel; the deadline holds for all of it.
+
+    Raises:
+        TimeoutError: it did not end in time; closing the channel does not end the program.
+    """
+    deadline = time.monotonic() + timeout
+    channel.settimeout(min(timeout, 10.0))
+    channel.exec_command(line)
+    if stdin:
+        channel.sendall(stdin)
+    channel.shutdown_write()
+    out, err = bytearray(), bytearray()
+    while True:
+        # Looked at before reading: what arrives together with the end is still read after it.
+        ended = channel.eof_received and channel.exit_status_ready()
+        while channel.recv_ready():
+            out += channel.recv(65536)
+        while channel.recv_stderr_ready():
+            err += channel.recv_stderr(65536)
+        if ended:
+            break
+        if channel.closed and not channel.exit_status_ready():
+            raise EOFError("the connection was closed")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no end within {timeout:g} s")
+        channel.status_event.wait(0.01)
+    if channel.exit_status < 0:
+        raise EOFError("the program's exit code did not arrive")
+    return Answer(channel.exit_status, bytes(out), bytes(err))
+
+
+def _reason(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) else None
+    return text or str(error).removeprefix("[Errno None] ") or type(error).__name__

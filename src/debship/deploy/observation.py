@@ -1,0 +1,194 @@
+"""What is true on a host now: read in one call, never remembered from one step to the next."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from debship.deploy.host import Host
+from debship.errors import Failed
+from debship.model import DebVersion, PackageName
+
+
+@dataclass(frozen=True, slots=True)
+class PackageState:
+    """What dpkg says of a package (dpkg-query(1), db:Status-Abbrev)."""
+
+    abbrev: str  # wanted, status, error: "ii ", "hi ", "iF ", "iHR"
+    version: DebVersion | None
+
+    @property
+    def installed(self) -> bool:
+        """Wholly installed and configured, with no error."""
+        return self.abbrev[1:2] == "i" and self.abbrev[2:3] in {"", " "}
+
+    @property
+    def absent(self) -> bool:
+        """Nothing is installed; at most configuration files are left."""
+        return self.abbrev[1:2] in {"n", "c", ""} and self.abbrev[2:3] in {"", " "}
+
+    @property
+    def held(self) -> bool:
+        """An administrator keeps it from being changed (apt-mark(8))."""
+        return self.abbrev[0:1] == "h"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """What systemd says of a unit, and what its process says of itself."""
+
+    name: str
+    active: str
+    sub: str
+    result: str
+    restarts: int
+    invocation: str
+    enabled: str  # UnitFileState: enabled, disabled, static, ...
+    running: str | None  # the version in the environment of the process that runs
+    started: int | None  # seconds since 1970
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to run at all; what an administrator disabled stays so."""
+        return self.enabled == "enabled"
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs now, or waits for its socket or its hour."""
+        return self.active == "active"
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A managed file as it lies on the host."""
+
+    path: str
+    mode: int
+    owner: str
+    group: str
+    changed: int  # seconds since 1970
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """Everything about one host that a roll decides by, but its places in the balancers."""
+
+    package: PackageState
+    units: tuple[UnitState, ...]
+    files: tuple[FileState, ...]
+    edited: tuple[str, ...]  # conffiles that differ from what the package shipped
+    out: dict[str, Any] | None  # the record of a roll that took this host out
+    history: dict[str, Any] | None  # the record of the last version that a roll left here
+    install: str | None  # the state of the unit that carries apt, where there is one
+
+    @property
+    def wanted_units(self) -> tuple[UnitState, ...]:
+        """The units that are to run."""
+        return tuple(unit for unit in self.units if unit.wanted)
+
+    def runs(self, version: DebVersion) -> bool:
+        """Whether every service that is to run does, and its process is of this version."""
+        return all(
+            unit.up and (not unit.name.endswith(".service") or unit.running == version.text)
+            for unit in self.wanted_units
+        )
+
+    def stale(self) -> tuple[str, ...]:
+        """Managed files that changed after a service last read them."""
+        starts = [unit.started for unit in self.wanted_units if unit.started is not None]
+        first = min(starts, default=None)
+        return tuple(f.path for f in self.files if first is not None and f.changed > first)
+
+
+def observe(host: Host, package: PackageName, files: tuple[str, ...]) -> HostState:
+    """Read the state of a host in one call that changes nothing.
+
+    Raises:
+        Unreachable, LinkLost: the host did not answer.
+        Failed: it answered, but not sensibly.
+    """
+    answer = host.run(("sh", "-s", "--", package, *files), stdin=_script(), timeout=60)
+    if answer.returncode != 0:
+        raise Failed(f"{host.address}: its state could not be read: {answer.complaint}")
+    return parse(answer.text, package, host.address)
+
+
+@cache
+def _script() -> bytes:
+    return (Path(__file__).parent / "observe.sh").read_bytes()
+
+
+def parse(text: str, package: PackageName, address: str) -> HostState:
+    """Turn what ``observe.sh`` printed into a state."""
+    state = PackageState("un ", None)
+    units: list[UnitState] = []
+    files: list[FileState] = []
+    edited: list[str] = []
+    records: dict[str, dict[str, Any]] = {}
+    install = None
+    blocks: list[dict[str, str]] = []
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "package":
+            abbrev, _, version = value.partition("|")
+            state = PackageState(abbrev, DebVersion(version) if version else None)
+        elif key == "unit":
+            blocks.append({"Id": value})
+        elif key in {"running", "started"} and blocks:
+            blocks[-1][key] = value
+        elif key == "install":
+            install = value
+        elif key == "file":
+            files.append(_file(value))
+        elif key == "edited":
+            edited.append(value)
+        elif key in {"out.json", "version.json"}:
+            records[key] = _record(value, address)
+        elif blocks and "=" in line:
+            name, _, value = line.partition("=")
+            blocks[-1][name] = value
+    units = [_unit(block) for block in blocks]
+    return HostState(
+        package=state,
+        units=tuple(units),
+        files=tuple(files),
+        edited=tuple(edited),
+        out=records.get("out.json"),
+        history=records.get("version.json"),
+        install=install,
+    )
+
+
+def _unit(block: dict[str, str]) -> UnitState:
+    started = block.get("started", "")
+    return UnitState(
+        name=block["Id"],
+        active=block.get("ActiveState", "unknown"),
+        sub=block.get("SubState", "unknown"),
+        result=block.get("Result", "unknown"),
+        restarts=int(block.get("NRestarts") or 0),
+        invocation=block.get("InvocationID", ""),
+        enabled=block.get("UnitFileState", ""),
+        running=block.get("running"),
+        started=int(started) if started.isdigit() else None,
+    )
+
+
+def _file(value: str) -> FileState:
+    mode, owner, group, changed, sha256, path = value.split(" ", 5)
+    return FileState(path, int(mode, 8), owner, group, int(changed), sha256)
+
+
+def _record(value: str, address: str) -> dict[str, Any]:
+    try:
+        record = json.loads(value)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise Failed(
+            f"{address}: a record below /var/lib/debship is damaged",
+            "look at it; take the file away when the host is where it should be",
+        )
+    return record

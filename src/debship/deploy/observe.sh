@@ -1,0 +1,34 @@
+# What is true on this host, as lines of "key value". Arguments: PACKAGE FILE...
+# It changes nothing, and no answer it gives is an error: an absent thing has no line.
+set -u
+export LC_ALL=C
+package=$1
+shift
+dpkg-query -W -f='package ${db:Status-Abbrev}|${Version}\n' "$package" 2>/dev/null
+units=$(dpkg-query -L "$package" 2>/dev/null |
+    sed -n 's#^\(/usr\)\{0,1\}/lib/systemd/system/\([^/@]*\.\(service\|timer\|socket\)\)$#\2#p' | sort -u)
+for unit in $units; do
+    echo "unit $unit"
+    systemctl show -p ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,UnitFileState "$unit"
+    pid=$(systemctl show -P MainPID "$unit" 2>/dev/null)
+    if [ "${pid:-0}" -gt 0 ] && [ -r "/proc/$pid/environ" ]; then
+        tr '\0' '\n' < "/proc/$pid/environ" 2>/dev/null | sed -n 's/^DEBSHIP_VERSION=/running /p'
+        echo "started $(stat -c %Y "/proc/$pid" 2>/dev/null)"
+    fi
+done
+install=debship-install-$package.service
+[ "$(systemctl show -P LoadState "$install" 2>/dev/null)" = loaded ] &&
+    echo "install $(systemctl show -P ActiveState "$install")"
+for file in "$@"; do
+    [ -e "$file" ] && echo "file $(stat -c '%a %U %G %Y' "$file") $(sha256sum < "$file" | cut -c1-64) $file"
+done
+dpkg-query -W -f='${Conffiles}\n' "$package" 2>/dev/null | while read -r file sum rest; do
+    if [ -n "$file" ] && [ -f "$file" ] && [ "$(md5sum < "$file" | cut -c1-32)" != "$sum" ]; then
+        echo "edited $file"
+    fi
+done
+for record in out.json version.json; do
+    path=/var/lib/debship/$package/$record
+    [ -r "$path" ] && echo "$record $(tr -d '\n' < "$path")"
+done
+exit 0

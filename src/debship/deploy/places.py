@@ -1,0 +1,87 @@
+"""The places of hosts in balancers, and the rule that enough of them must serve."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from debship.deploy.balancer.door import Balancer, Member, Standing
+from debship.errors import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One host's place in one balancer."""
+
+    balancer: Balancer
+    member: Member
+
+    def now(self) -> Member:
+        """How it stands at this moment."""
+        return self.balancer.health(self.member)
+
+
+Resolve = Callable[[str], frozenset[str]]
+
+
+def find_places(
+    hosts: Sequence[str], balancers: Sequence[Balancer], resolve: Resolve
+) -> dict[str, tuple[Place, ...]]:
+    """Find every host in every balancer.
+
+    Args:
+        resolve: the addresses that a host's name stands for.
+
+    Raises:
+        Refused: a host is in none of the places of a balancer; it would be restarted while
+            that balancer still sends it requests.
+    """
+    found: dict[str, list[Place]] = {host: [] for host in hosts}
+    for balancer in balancers:
+        members = balancer.members()
+        for host in hosts:
+            addresses = {host, *resolve(host)}
+            mine = [m for m in members if m.address in addresses or m.id == host]
+            if not mine:
+                has = ", ".join(f"{m.id} ({m.address})" for m in members)
+                raise Refused(
+                    f"{balancer.name}: {host} is not in this balancer, which has {has}",
+                    "add it there, or take the host out of fleet.toml",
+                )
+            found[host] += [Place(balancer, member) for member in mine]
+    return {host: tuple(places) for host, places in found.items()}
+
+
+def standing(places: Sequence[Place]) -> Standing:
+    """How a host stands as a whole: in only where it is in everywhere."""
+    standings = {place.member.standing for place in places}
+    for worse in (Standing.DOWN, Standing.WAVERING, Standing.DRAINING, Standing.OUT):
+        if worse in standings:
+            return worse
+    return Standing.IN
+
+
+def shortfall(
+    balancers: Sequence[Balancer],
+    places: Mapping[str, Sequence[Place]],
+    batch: Sequence[str],
+    minimum: int,
+) -> str | None:
+    """Say what forbids taking a batch out now, judged from the balancers; None where nothing does.
+
+    A batch none of whose hosts serves costs nothing, whatever the others do.
+    """
+    for balancer in balancers:
+        serving = {m.id for m in balancer.members() if m.standing is Standing.IN}
+
+        def serves(host: str, name: str = balancer.name, ids: set[str] = serving) -> bool:
+            mine = [p.member.id for p in places[host] if p.balancer.name == name]
+            return bool(mine) and ids.issuperset(mine)
+
+        if not any(serves(host) for host in batch):
+            continue
+        left = [host for host in places if host not in batch and serves(host)]
+        if len(left) < minimum:
+            return (
+                f"{balancer.name}: with {', '.join(batch)} out only {len(left)} of the fleet "
+                f"would serve, and {minimum} must"
+            )
+    return None

@@ -1,0 +1,171 @@
+"""The condition of every host when a roll ended, for people and for machines."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from debship.deploy.plan import RollPlan
+from debship.model import Secret
+
+
+class Outcome(Enum):
+    """What became of one host."""
+
+    CHANGED = "changed"  # it runs the new version and serves
+    UNCHANGED = "unchanged"  # it was so already
+    RETURNED = "returned"  # it failed, was brought back to what it ran, and serves
+    FAILED = "failed"  # it failed and is out of its balancers
+    UNKNOWN = "unknown"  # nobody can say; it was left as it is
+    UNTOUCHED = "untouched"  # its turn never came
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """What was done on one host, when, and how it was left."""
+
+    host: str
+    outcome: Outcome
+    before: str | None = None  # version
+    after: str | None = None
+    reason: str = ""
+    hint: str = ""
+    log: str = ""  # the end of the service's own log, where it failed
+    edited: tuple[str, ...] = ()  # conffiles that differ from the package's, and were kept
+    events: tuple[tuple[str, float], ...] = ()  # step, seconds since the roll began
+    calls: int = 0
+
+    @property
+    def seconds_out(self) -> float | None:
+        """Seconds between leaving the balancers and being back; None where it never left."""
+        times = dict(self.events)
+        if "out" not in times or "back" not in times:
+            return None
+        return round(times["back"] - times["out"], 2)
+
+
+@dataclass(frozen=True, slots=True)
+class RollReport:
+    """How a roll ended."""
+
+    plan: RollPlan
+    hosts: tuple[HostReport, ...]
+    seconds: float
+    stopped: str = ""  # why it ended before its end
+
+    @property
+    def exit_code(self) -> int:
+        """0 all well, 1 something failed, 4 something is unknown."""
+        outcomes = {host.outcome for host in self.hosts}
+        if Outcome.UNKNOWN in outcomes:
+            return 4
+        well = outcomes <= {Outcome.CHANGED, Outcome.UNCHANGED}
+        return 0 if well and not self.stopped else 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report for machines."""
+        return {
+            "roll": self.plan.roll,
+            "app": self.plan.app.name,
+            "version": str(self.plan.version),
+            "seconds": round(self.seconds, 2),
+            "stopped": self.stopped,
+            "hosts": [
+                {
+                    "host": host.host,
+                    "outcome": host.outcome.value,
+                    "before": host.before,
+                    "after": host.after,
+                    "seconds_out": host.seconds_out,
+                    "reason": host.reason,
+                    "hint": host.hint,
+                    "log": host.log,
+                    "edited": list(host.edited),
+                    "events": [[step, round(at, 3)] for step, at in host.events],
+                    "calls": host.calls,
+                }
+                for host in self.hosts
+            ],
+        }
+
+    def lines(self) -> tuple[str, ...]:
+        """The report for people: a line a host, then what needs a person."""
+        counts = dict.fromkeys(Outcome, 0)
+        for host in self.hosts:
+            counts[host.outcome] += 1
+        said = ", ".join(f"{n} {outcome.value}" for outcome, n in counts.items() if n)
+        width = max((len(host.host) for host in self.hosts), default=0)
+        return (
+            *(_line(host, width) for host in self.hosts),
+            *(line for host in self.hosts for line in _details(host)),
+            f"{self.plan.app.package} {self.plan.version}: {said} in {self.seconds:.1f} s",
+            *((f"stopped: {self.stopped}",) if self.stopped else ()),
+        )
+
+
+@dataclass
+class Notes:
+    """What is gathered about one host while its turn goes on."""
+
+    host: str
+    start: float
+    before: str | None = None
+    edited: tuple[str, ...] = ()
+    events: list[tuple[str, float]] = field(default_factory=list)
+
+    def mark(self, step: str, at: float) -> None:
+        """Note the moment of a step."""
+        self.events.append((step, at - self.start))
+
+    def reached(self, step: str) -> bool:
+        """Whether the turn came as far as this step."""
+        return any(name == step for name, _ in self.events)
+
+    def report(
+        self,
+        outcome: Outcome,
+        *,
+        after: str | None,
+        reason: str = "",
+        hint: str = "",
+        log: str = "",
+    ) -> HostReport:
+        """Close the notes."""
+        return HostReport(
+            self.host,
+            outcome,
+            self.before,
+            after,
+            reason,
+            hint,
+            log,
+            self.edited,
+            tuple(self.events),
+        )
+
+
+def masked(text: str, secrets: Iterable[Secret]) -> str:
+    """Hide every secret that a service wrote into its own log."""
+    for value in sorted((s.reveal() for s in secrets), key=len, reverse=True):
+        if len(value) >= 4:  # masking "a" would hide the log and no secret
+            text = text.replace(value, "[hidden]")
+    return text
+
+
+def _line(host: HostReport, width: int) -> str:
+    change = f"{host.before or 'nothing'} -> {host.after or 'nothing'}"
+    if host.outcome in {Outcome.UNCHANGED, Outcome.UNTOUCHED}:
+        change = host.after or host.before or ""
+    out = "" if host.seconds_out is None else f"  out {host.seconds_out:.1f} s"
+    return f"  {host.host:<{width}}  {host.outcome.value:<9}  {change}{out}".rstrip()
+
+
+def _details(host: HostReport) -> Iterable[str]:
+    if host.edited:
+        yield f"  {host.host}: edited here, and kept: {', '.join(host.edited)}"
+    if host.reason:
+        yield f"  {host.host}: {host.reason}"
+    if host.log:
+        yield from (f"    | {line}" for line in host.log.splitlines())
+    if host.hint:
+        yield f"  {host.host}: hint: {host.hint}"

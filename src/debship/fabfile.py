@@ -1,0 +1,232 @@
+"""The Fabric tasks: `from debship.fabfile import *` in a fabfile.py beside fleet.toml."""
+
+import functools
+import getpass
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from debship.cli.output import progress, show_error, show_json
+from debship.errors import DebshipError, Misused
+
+__all__ = ["bootstrap", "deploy", "rollback", "status"]
+
+
+def _shown(body: Callable[..., int | None]) -> Callable[..., None]:
+    """Show errors as every debship command does, and end with the code that they know."""
+
+    @functools.wraps(body)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        try:
+            code = body(*args, **kwargs) or 0
+        except DebshipError as error:
+            show_error(error)
+            code = error.exit_code
+        except KeyboardInterrupt:
+            print("interrupted; see: fab status", file=sys.stderr)
+            code = 130
+        if code:
+            raise Exit(code=code)
+
+    return wrapper
+
+
+@task(
+    help={
+        "app": "the application, as fleet.toml names it",
+        "version": "the version (default: the newest in the repository)",
+        "plan": "print the plan and stop",
+        "fleet": "the fleet file (default: the nearest fleet.toml)",
+        "json": "print the report for machines",
+    }
+)
+@_shown
+def deploy(
+    _: Context,
+    app: str,
+    version: str = "",
+    plan: bool = False,
+    fleet: str = "",
+    json: bool = False,
+) -> int:
+    """Roll a version across the hosts: out of the balancer, changed, well, back, next."""
+    order = _Order("deploy", app, fleet, plan=plan, json=json)
+    return _roll(order, lambda _app, _hosts: version or None)
+
+
+@task(
+    help={
+        "app": "the application, as fleet.toml names it",
+        "version": "the version to go back to (default: the one before the last roll)",
+        "plan": "print the plan and stop",
+        "fleet": "the fleet file (default: the nearest fleet.toml)",
+        "json": "print the report for machines",
+    }
+)
+@_shown
+def rollback(
+    _: Context,
+    app: str,
+    version: str = "",
+    plan: bool = False,
+    fleet: str = "",
+    json: bool = False,
+) -> int:
+    """Roll back to the version that the last roll replaced."""
+    from debship.deploy.campaign import last_change, observe_all
+
+    def find(settings: Any, hosts: Any) -> str:
+        return version or str(last_change(observe_all(settings, hosts)))
+
+    return _roll(_Order("rollback", app, fleet, plan=plan, json=json), find)
+
+
+@task(
+    help={
+        "app": "the application, as fleet.toml names it",
+        "fleet": "the fleet file (default: the nearest fleet.toml)",
+        "json": "print it for machines",
+    }
+)
+@_shown
+def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
+    """Show every host: what is installed, what runs, its configuration, its balancers."""
+    from debship.deploy import campaign
+    from debship.deploy.places import find_places
+    from debship.deploy.status import judge
+
+    file, settings, world = _open(fleet, app)
+    with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
+        states = campaign.observe_all(settings, hosts)
+        files, _secrets = campaign.render_all(file, settings, tuple(hosts), world)
+        places = find_places(tuple(hosts), world.balancers, world.resolve)
+    found = [judge(name, states[name], files[name], places[name]) for name in hosts]
+    if json:
+        show_json("status", {"app": app, "hosts": [host.as_dict() for host in found]})
+        return
+    width = max(len(host.host) for host in found)
+    for host in found:
+        drift = f"  DRIFT: {', '.join(host.drift)}" if host.drift else ""
+        print(
+            f"{host.host:<{width}}  installed {host.installed}  running {host.running}  "
+            f"configuration {host.configuration}  {host.places}{drift}"
+        )
+
+
+@task(
+    help={
+        "app": "the application, as fleet.toml names it",
+        "fleet": "the fleet file (default: the nearest fleet.toml)",
+    }
+)
+@_shown
+def bootstrap(_: Context, app: str, fleet: str = "") -> None:
+    """Make bare Debian hosts able to receive: the apt source with its key."""
+    from debship.cli.repository import target
+    from debship.deploy import campaign
+    from debship.deploy.bootstrap import bootstrap as prepare_host
+    from debship.publish.suite import sources
+
+    file, settings, world = _open(fleet, app)
+    repository = file.repository
+    snapshot, keys = target(repository.store, repository.suite, ()).read()
+    text = sources(snapshot, keys, repository.url)
+    with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
+        changed = campaign.everywhere(
+            hosts, lambda host: prepare_host(host, text), "the other hosts are ready"
+        )
+    for name, lines in changed.items():
+        print(f"{name}: {', '.join(lines) or 'was ready'}")
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What was typed."""
+
+    command: str
+    app: str
+    fleet: str
+    plan: bool
+    json: bool
+
+
+def _roll(order: _Order, find: Callable[[Any, Any], str | None]) -> int:
+    """The recipe of a roll, from the command line to the report."""
+    from debship.deploy import campaign
+    from debship.deploy.journal import Journal
+    from debship.deploy.roll import roll
+
+    file, settings, world = _open(order.fleet, order.app)
+    number = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    by = f"{getpass.getuser()}@{socket.gethostname()}"
+    with (
+        progress() as say,
+        campaign.connected(campaign.host_names(settings), world.connect) as hosts,
+    ):
+        say(f"asking {len(hosts)} hosts which versions they can get")
+        version = campaign.find_version(settings, hosts, find(settings, hosts))
+        say(f"making {len(hosts)} hosts ready for {settings.package} {version}")
+        ready = campaign.make_ready(
+            file, settings, version, hosts, world, roll=number, by=by, dry=order.plan
+        )
+        if order.plan:
+            if order.json:
+                show_json(order.command, ready.plan.as_dict())
+            else:
+                print("\n".join(ready.plan.lines()))
+            return 0
+        journal = Journal(campaign.where_journals_lie(world.env, settings, number), world.clock)
+        report = roll(
+            ready.plan,
+            ready.doors,
+            clock=world.clock,
+            journal=journal,
+            say=say,
+            together=campaign.together,
+        )
+    if order.json:
+        show_json(order.command, {**report.as_dict(), "journal": str(journal.path)})
+    else:
+        print("\n".join((*report.lines(), f"journal: {journal.path}")))
+    return report.exit_code
+
+
+def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
+    """Read the fleet and open the doors of one application."""
+    from debship.config.fleet_file import find_fleet, read_fleet
+    from debship.deploy import campaign
+    from debship.deploy.clock import SystemClock
+    from debship.deploy.host import FabricHost
+    from debship.run import run
+
+    path = Path(fleet) if fleet else find_fleet(Path.cwd())
+    if path is None:
+        raise Misused("there is no fleet.toml here or above", "name it: --fleet FILE")
+    file = read_fleet(path.absolute())
+    settings = campaign.pick_app(file, app)
+    world = campaign.World(
+        connect=lambda name: FabricHost(name, file.ssh),
+        balancers=campaign.open_balancers(settings),
+        resolve=_resolve,
+        run=run,
+        env=os.environ,
+        clock=SystemClock(),
+    )
+    return file, settings, world
+
+
+def _resolve(name: str) -> frozenset[str]:
+    try:
+        return frozenset(str(found[4][0]) for found in socket.getaddrinfo(name, None))
+    except OSError:
+        return frozenset()

@@ -1,0 +1,190 @@
+"""The index of one component and architecture: stanzas as bytes, never parsed and rendered anew.
+
+A Packages.gz is written as several gzip members, which apt reads as one (RFC 1952, 2.2). Where a
+member starts is decided by the name of the package that it starts with, so the same stanzas give
+the same bytes whatever happened before, and a change touches one member: the others keep their
+compressed bytes.
+"""
+
+import bisect
+import hashlib
+import re
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Self
+
+from debship.debian import control
+
+_KEY = re.compile(
+    rb"^(Package|Version|Architecture|Filename|SHA256|Size):[ \t]*([^\n]*)", re.M | re.I
+)
+_NAMES_PER_BLOCK = 256  # on average; about 1 MB of stanzas
+_CHUNK = 1 << 16  # bytes
+
+
+class Key(NamedTuple):
+    """What names a stanza."""
+
+    package: str
+    version: str
+    architecture: str
+
+
+class Place(NamedTuple):
+    """Where a package's file lies, as its stanza says."""
+
+    filename: str
+    size: int
+    sha256: str
+
+
+def _fields(stanza: bytes) -> dict[bytes, bytes]:
+    return {name.lower(): value.strip() for name, value in _KEY.findall(stanza)}
+
+
+def key_of(stanza: bytes) -> Key:
+    """Read what names a stanza."""
+    found = _fields(stanza)
+    return Key(
+        *(found.get(name, b"").decode() for name in (b"package", b"version", b"architecture"))
+    )
+
+
+def place_of(stanza: bytes) -> Place:
+    """Read where a stanza's package lies."""
+    found = _fields(stanza)
+    return Place(found[b"filename"].decode(), int(found[b"size"]), found[b"sha256"].decode())
+
+
+class _Block(NamedTuple):
+    first: str  # the name of its first package
+    raw: bytes
+    packed: bytes
+
+    def stanzas(self) -> dict[Key, bytes]:
+        return {key_of(stanza): stanza for stanza in control.paragraphs(self.raw)}
+
+
+@dataclass(frozen=True)
+class Index:
+    """All stanzas, sorted by name, version and architecture as text."""
+
+    blocks: tuple[_Block, ...] = ()
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        """Read a Packages.gz that ``packed`` gave, and whose hash was checked."""
+        return cls(
+            tuple(
+                _Block(key_of(raw[: raw.find(b"\n\n") + 1]).package, raw, packed)
+                for raw, packed in _members(data)
+                if raw
+            )
+        )
+
+    def packed(self) -> bytes:
+        """Give it as Packages.gz."""
+        return b"".join(block.packed for block in self.blocks) or _pack(b"")
+
+    @cached_property
+    def size(self) -> int:
+        """Its size as Packages, in bytes."""
+        return sum(len(block.raw) for block in self.blocks)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of it as Packages."""
+        digest = hashlib.sha256()
+        for block in self.blocks:
+            digest.update(block.raw)
+        return digest.hexdigest()
+
+    def stanzas(self) -> Iterator[tuple[Key, bytes]]:
+        """Give all of them in order."""
+        for block in self.blocks:
+            yield from block.stanzas().items()
+
+    def of(self, package: str) -> dict[Key, bytes]:
+        """Give those of one package."""
+        if not self.blocks:
+            return {}
+        block = self.blocks[self._holding(package)]
+        return {key: stanza for key, stanza in block.stanzas().items() if key.package == package}
+
+    def changed(self, add: Mapping[Key, bytes], drop: Collection[Key] = ()) -> "Index":
+        """Give an index with these stanzas more and those less; other stanzas keep their bytes."""
+        touched: dict[int, dict[Key, bytes]] = {}
+        for key in (*add, *drop):
+            at = self._holding(key.package)
+            if at not in touched:
+                touched[at] = self.blocks[at].stanzas() if self.blocks else {}
+        for key, stanza in add.items():
+            touched[self._holding(key.package)][key] = stanza
+        for key in drop:
+            touched[self._holding(key.package)].pop(key, None)
+        blocks: list[_Block] = []
+        for at in range(max(len(self.blocks), 1)):
+            fresh = (
+                _split(touched[at]) if at in touched else (self.blocks[at],) if self.blocks else ()
+            )
+            for block in fresh:
+                if blocks and not _starts_block(block.first):
+                    before = blocks.pop()
+                    block = _block(before.first, before.raw + block.raw)  # noqa: PLW2901
+                blocks.append(block)
+        return Index(
+            tuple(block if block.packed else _block(*block[:2], pack=True) for block in blocks)
+        )
+
+    def _holding(self, package: str) -> int:
+        at = bisect.bisect_right(self._firsts, package) - 1
+        return max(at, 0)
+
+    @cached_property
+    def _firsts(self) -> list[str]:
+        return [block.first for block in self.blocks]
+
+
+def _block(first: str, raw: bytes, *, pack: bool = False) -> _Block:
+    return _Block(first, raw, _pack(raw) if pack else b"")
+
+
+def _split(stanzas: Mapping[Key, bytes]) -> Iterator[_Block]:
+    """Cut sorted stanzas before each package whose name starts a member."""
+    pieces: list[bytes] = []
+    first = last = ""
+    for key in sorted(stanzas):
+        if key.package != last:
+            if pieces and _starts_block(key.package):
+                yield _block(first, b"".join(pieces))
+                pieces = []
+            first, last = (first if pieces else key.package), key.package
+        pieces += (stanzas[key], b"\n")
+    if pieces:
+        yield _block(first, b"".join(pieces))
+
+
+def _starts_block(package: str) -> bool:
+    return zlib.crc32(package.encode()) % _NAMES_PER_BLOCK == 0
+
+
+def _pack(raw: bytes) -> bytes:
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # a gzip member, its time 0
+    return packer.compress(raw) + packer.flush()
+
+
+def _members(data: bytes) -> Iterable[tuple[bytes, bytes]]:
+    """Give each gzip member, unpacked and as it is."""
+    view = memoryview(data)
+    start = 0
+    while start < len(data):
+        unpacker = zlib.decompressobj(31)
+        at, pieces = start, []
+        while at < len(data) and not unpacker.eof:
+            pieces.append(unpacker.decompress(view[at : at + _CHUNK]))
+            at += len(view[at : at + _CHUNK])
+        at -= len(unpacker.unused_data)
+        yield b"".join(pieces), bytes(view[start:at])
+        start = at

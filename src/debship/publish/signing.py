@@ -1,0 +1,255 @@
+"""Signing and verifying with gpg; no secret key is ever written where others read."""
+
+import base64
+import contextlib
+import itertools
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from debship.errors import Failed, Misused, Refused
+from debship.model import Secret
+from debship.run import Completed, Run, Word
+
+_BEGIN, _END = b"-----BEGIN PGP SIGNED MESSAGE-----\n", b"-----END PGP SIGNATURE-----\n"
+_ARMOR = re.compile(
+    r"-----BEGIN PGP PUBLIC KEY BLOCK-----\n(?:[^\n:]+: [^\n]*\n)*\n(.*?)\n-----END", re.S
+)
+_TIMEOUT = 60.0  # seconds; gpg that waits for somebody to answer never ends
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Public keys, and those of them whose signature counts."""
+
+    armored: str
+    trusted: frozenset[str]  # fingerprints of primary keys
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A text that was signed, and by whom."""
+
+    text: bytes
+    signers: frozenset[str]  # fingerprints of primary keys, trusted or not
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Secret keys that may sign, in the user's keyring or in a home that is thrown away."""
+
+    run: Run
+    fingerprints: tuple[str, ...]  # of primary keys; the first signs a new suite
+    home: Path | None = None  # None: the user's own
+    passphrase: Secret | None = None
+
+    def sign(self, text: bytes, fingerprints: Sequence[str]) -> bytes:
+        """Sign a text in the clear, with all of these keys (InRelease).
+
+        Raises:
+            Failed: gpg could not, with what it says and no secret.
+        """
+        return self._sign(text, fingerprints, "--clearsign")
+
+    def sign_detached(self, text: bytes, fingerprints: Sequence[str]) -> bytes:
+        """Give the signature alone (Release.gpg)."""
+        return self._sign(text, fingerprints, "--armor", "--detach-sign")
+
+    def certificates(self, fingerprints: Sequence[str]) -> Certificates:
+        """Give the public keys of these, all in one block."""
+        export = ("--armor", "--export-options", "export-minimal", "--export", *fingerprints)
+        text = self.gpg(*export).stdout.decode()
+        if "BEGIN PGP PUBLIC KEY BLOCK" not in text:
+            raise Misused(f"gpg has no key {' '.join(fingerprints)}", "see: gpg --list-secret-keys")
+        return Certificates(text, frozenset(fingerprints))
+
+    def named(self, name: str) -> str:
+        """Find the fingerprint of a key that is here by it, or by its end.
+
+        Raises:
+            Misused: no key, or several, are called so.
+        """
+        wanted = name.replace(" ", "").upper().removeprefix("0X")
+        found = [one for one in self.fingerprints if wanted and one.endswith(wanted)]
+        if len(found) != 1:
+            raise Misused(f"there is no secret key {name} here", "see: gpg --list-secret-keys")
+        return found[0]
+
+    def gpg(self, *words: Word, stdin: bytes = b"") -> Completed:
+        """Run gpg on this keyring."""
+        home: tuple[Word, ...] = ("--homedir", self.home) if self.home else ()
+        argv = ("gpg", *home, "--batch", "--no-tty", "--pinentry-mode", "loopback", *words)
+        return self.run(argv, stdin=stdin, timeout=_TIMEOUT)
+
+    def _sign(self, text: bytes, fingerprints: Sequence[str], *how: str) -> bytes:
+        users = [word for one in fingerprints for word in ("--local-user", one)]
+        with tempfile.TemporaryDirectory(prefix="debship-sign-") as folder:
+            file = Path(folder, "Release")
+            file.write_bytes(text)
+            words = ("--digest-algo", "SHA512", *users, "--passphrase-fd", "0", "--output", "-")
+            passphrase = self.passphrase.reveal().encode() if self.passphrase else b""
+            try:
+                return self.gpg(*words, *how, file, stdin=passphrase + b"\n").stdout
+            except Failed as error:
+                raise Failed(
+                    error.message,
+                    "a key with a passphrase needs it in DEBSHIP_SIGNING_PASSPHRASE, "
+                    "or in the gpg-agent's memory",
+                ) from error
+
+
+@contextlib.contextmanager
+def keyring(
+    keys: Sequence[str], armored: Secret | None, passphrase: Secret | None, run: Run
+) -> Iterator[Keyring]:
+    """Open the keys that may sign.
+
+    Args:
+        keys: fingerprints or what else gpg finds one by; empty takes all that ``armored`` holds.
+        armored: secret keys as text. They are imported into a home of mode 0700 that goes away
+            with its agent; None takes the user's own keyring.
+        passphrase: what opens them.
+        run: the door to gpg.
+
+    Raises:
+        Misused: a key is not there, or no key was named.
+    """
+    if armored is None:
+        ring = Keyring(run, (), None, passphrase)
+        yield Keyring(run, _secret_keys(ring, keys) if keys else (), None, passphrase)
+        return
+    with tempfile.TemporaryDirectory(prefix="debship-gpg-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)  # mkdtemp makes it 0700
+        ring = Keyring(run, (), home, passphrase)
+        try:
+            text = armored.reveal().encode() + b"\n"
+            words = ("gpg", "--homedir", home, "--batch", "--no-tty", "--import")
+            if run(words, stdin=text, timeout=_TIMEOUT, check=False).returncode:
+                raise Misused(
+                    "the signing key's text cannot be imported by gpg",
+                    "DEBSHIP_SIGNING_KEY holds what `gpg --armor --export-secret-keys` prints",
+                )
+            yield Keyring(run, _secret_keys(ring, keys), home, passphrase)
+        finally:
+            run(("gpgconf", "--homedir", home, "--kill", "all"), check=False, timeout=_TIMEOUT)
+
+
+@contextlib.contextmanager
+def public_ring(certificates: Certificates, run: Run) -> Iterator[Keyring]:
+    """Open public keys, to look at them, in a home that is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="debship-gpg-", ignore_cleanup_errors=True) as folder:
+        ring = Keyring(run, (), Path(folder))
+        ring.gpg("--import", stdin=certificates.armored.encode())
+        yield ring
+
+
+def verify(signed: bytes, certificates: Certificates, run: Run) -> Verified:
+    """Check a text signed in the clear; give back only what the signature covers.
+
+    Raises:
+        Refused: it is not signed, or by nobody that counts.
+    """
+    if not signed.startswith(_BEGIN) or not signed.endswith(_END) or signed.count(_BEGIN) != 1:
+        raise Refused("it is not signed")
+    with tempfile.TemporaryDirectory(prefix="debship-verify-") as folder:
+        ring = Path(folder, "keys.gpg")
+        ring.write_bytes(dearmored(certificates.armored))
+        file = Path(folder, "InRelease")
+        file.write_bytes(signed)
+        home = ("--homedir", folder, "--no-default-keyring", "--keyring", ring)
+        out = Path(folder, "text")
+        words = ("--batch", "--no-tty", "--trust-model", "always", "--status-fd", "1")
+        done = run(
+            ("gpg", *home, *words, "--output", out, "--decrypt", file),
+            check=False,
+            timeout=_TIMEOUT,
+        )
+        text = out.read_bytes() if out.exists() else b""
+    return _judged(done.text, text, certificates)
+
+
+def cleartext(signed: bytes) -> bytes:
+    """Give the text of what is signed in the clear, whoever signed it (RFC 9580, 7).
+
+    Raises:
+        Failed: it is nothing of the kind.
+    """
+    _, begin, rest = signed.partition(_BEGIN)
+    _, blank, rest = rest.partition(b"\n\n")
+    text, end, _ = rest.partition(b"-----BEGIN PGP SIGNATURE-----\n")
+    if not begin or not blank or not end:
+        raise Failed("it is not signed in the clear")
+    return re.sub(rb"^- ", b"", text, flags=re.M)
+
+
+def _judged(status: str, text: bytes, certificates: Certificates) -> Verified:
+    lines = [line.split()[1:] for line in status.splitlines() if line.startswith("[GNUPG:]")]
+    kinds = [line[0] for line in lines]
+    good = {line[-1] for line in lines if line[0] == "VALIDSIG"}
+    unknown = {line[7] if len(line) > 7 else line[1] for line in lines if line[0] == "ERRSIG"}
+    if "BADSIG" in kinds or kinds.count("PLAINTEXT") != 1 or not text:
+        raise Refused("its signature does not fit its text")
+    if not good & certificates.trusted:
+        signers = ", ".join(sorted(good | unknown)) or "nobody"
+        raise Refused(f"it is signed by {signers}, and not by a key of ours")
+    return Verified(text, frozenset(good | unknown))
+
+
+def certificates(armored: str, run: Run) -> Certificates:
+    """Trust all of these public keys."""
+    show = ("gpg", "--batch", "--no-tty", "--with-colons", "--show-keys")
+    with tempfile.TemporaryDirectory(prefix="debship-keys-") as home:
+        text = run((*show, "--homedir", home), stdin=armored.encode(), timeout=_TIMEOUT).text
+    return Certificates(armored, frozenset(_primaries(text, "pub")))
+
+
+def generate(user: str, run: Run, home: Path | None = None) -> str:
+    """Make an ed25519 key that signs, has no passphrase and does not expire; give its fingerprint.
+
+    It lies in the user's keyring, or in ``home``.
+    """
+    where: tuple[Word, ...] = ("--homedir", home) if home else ()
+    quick = ("--quick-generate-key", user, "ed25519", "sign", "never")
+    words = ("--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "", *quick)
+    status = run(("gpg", *where, "--status-fd", "1", *words), timeout=_TIMEOUT).text
+    return str(re.findall(r"KEY_CREATED \S+ ([0-9A-F]+)", status)[0])
+
+
+def _primaries(listed: str, kind: str) -> list[str]:
+    lines = [line.split(":") for line in listed.splitlines()]
+    pairs = itertools.pairwise(lines)
+    return [after[9] for line, after in pairs if line[0] == kind and after[0] == "fpr"]
+
+
+def dearmored(text: str) -> bytes:
+    """Turn armored public keys into their bytes (RFC 9580, 6.2).
+
+    Raises:
+        Misused: there is none.
+    """
+    blocks = _ARMOR.findall(text.replace("\r\n", "\n"))
+    if not blocks:
+        raise Misused("there is no public key in it")
+    lines = ("".join(x for x in block.split("\n") if not x.startswith("=")) for block in blocks)
+    return b"".join(map(base64.b64decode, lines))
+
+
+def _secret_keys(ring: Keyring, names: Sequence[str]) -> tuple[str, ...]:
+    """The fingerprints of primary secret keys that gpg finds by these names."""
+    found: list[str] = []
+    for name in names or ("",):
+        try:
+            listed = ring.gpg(
+                "--with-colons", "--list-secret-keys", *(["--", name] if name else [])
+            ).text
+        except Failed as error:
+            raise Misused(f"gpg has no secret key {name}", "see: gpg --list-secret-keys") from error
+        new = _primaries(listed, "sec")
+        if name and len(new) != 1:
+            raise Misused(f"gpg has {len(new)} secret keys {name}", "name it by its fingerprint")
+        found += new
+    if not found:
+        raise Misused("there is no secret key to sign with")
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,190 @@
+"""A store in a directory: flock for the condition, a temporary file and rename for the bytes."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from debship.errors import Failed
+from debship.publish.store import (
+    Condition,
+    Conflict,
+    Entry,
+    Found,
+    IfAbsent,
+    IfMatch,
+    Written,
+    checked,
+)
+
+_LOCK = ".debship.lock"
+_TEMPORARY = ".debship.tmp"
+_CHUNK = 1 << 20  # bytes
+
+
+class DirectoryStore:
+    """Files below a directory, which a web server may serve as they are.
+
+    The lock is the kernel's: it goes with the process that holds it, so none is ever stale.
+    Temporary files of publishers that were killed are taken away by the next one.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._swept = False
+
+    def read(self, path: str) -> Found | None:
+        """Read a file."""
+        with _errors(path):
+            try:
+                with self._at(path).open("rb") as file:
+                    data, status = file.read(), os.fstat(file.fileno())
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                return None
+        return Found(data, hashlib.sha256(data).hexdigest(), _modified(status))
+
+    def write(self, path: str, data: bytes | Path, condition: Condition = None) -> Written:
+        """Write a file beside, then put it in its place under the lock."""
+        target = self._at(path)
+        with _errors(path):
+            if isinstance(condition, IfAbsent) and target.exists():
+                raise Conflict(path)
+            with self._temporary() as (file, temporary):
+                etag = _copy(data, file)
+                with self._locked():
+                    self._meet(target, condition)
+                    self._make(target.parent)
+                    temporary.replace(target)
+                    _sync(target.parent)
+        return Written(etag, etag)
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """Walk the files below the last slash of the prefix."""
+        base = self._root / prefix.rpartition("/")[0]
+        with _errors(prefix):
+            for file in sorted(_files(base), key=lambda file: file.as_posix()):
+                path = file.relative_to(self._root).as_posix()
+                if path.startswith(prefix) and not path.startswith("."):
+                    with contextlib.suppress(FileNotFoundError):
+                        status = file.stat()
+                        yield Entry(path, status.st_size, _modified(status))
+
+    def delete(self, path: str) -> None:
+        """Take a file away, and the folders that it leaves empty."""
+        target = self._at(path)
+        with _errors(path), self._locked():
+            target.unlink(missing_ok=True)
+            for folder in target.parents:
+                if folder == self._root or not folder.is_dir() or any(folder.iterdir()):
+                    break
+                folder.rmdir()
+
+    def sha256(self, path: str) -> str | None:
+        """Hash a file."""
+        with _errors(path), contextlib.suppress(FileNotFoundError), self._at(path).open("rb") as it:
+            return hashlib.file_digest(it, "sha256").hexdigest()
+        return None
+
+    def now(self) -> datetime | None:
+        """Have no clock but this machine's."""
+        return None
+
+    def _at(self, path: str) -> Path:
+        return self._root / checked(path)
+
+    def _meet(self, target: Path, condition: Condition) -> None:
+        if isinstance(condition, IfAbsent) and target.exists():
+            raise Conflict(target.name)
+        if isinstance(condition, IfMatch):
+            there = hashlib.sha256(target.read_bytes()).hexdigest() if target.exists() else None
+            if there != condition.etag:
+                raise Conflict(target.name)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._make(self._root)
+        with (self._root / _LOCK).open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def _temporary(self) -> Iterator[tuple[BinaryIO, Path]]:
+        """Open a file that its own flock protects from being swept while we live."""
+        folder = self._root / _TEMPORARY
+        path = folder / secrets.token_hex(8)
+        with self._locked():
+            self._make(folder)
+            if not self._swept:
+                _sweep(folder)
+                self._swept = True
+            file = path.open("xb")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            with file:
+                os.fchmod(file.fileno(), 0o644)  # a web server reads it, whatever our umask is
+                yield file, path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder and those above it, each of them on the disk before what lies in it."""
+        if folder.is_dir():
+            return
+        self._make(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            folder.chmod(0o755)
+            _sync(folder.parent)
+
+
+def _copy(data: bytes | Path, file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    if isinstance(data, bytes):
+        digest.update(data)
+        file.write(data)
+    else:
+        with data.open("rb") as source:
+            while chunk := source.read(_CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+    file.flush()
+    os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _modified(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, UTC)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sweep(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("ab") as file, contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+
+
+def _files(base: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(base):
+        for name in names:
+            yield Path(folder, name)
+
+
+@contextlib.contextmanager
+def _errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Failed(f"{error.filename or path}: {error.strerror}") from error

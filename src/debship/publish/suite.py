@@ -1,0 +1,95 @@
+"""A suite's beginning, and what others need to read it."""
+
+from debship import templates
+from debship.errors import Misused, Refused
+from debship.publish.commit import Draft, Publication, Publisher, commit, create
+from debship.publish.index import Index
+from debship.publish.plan import shared
+from debship.publish.release import Settings
+from debship.publish.signing import Certificates, certificates
+from debship.publish.snapshot import Snapshot, inrelease_path, key_path, read_indices
+from debship.publish.store import Store
+from debship.run import Run
+
+# What apt refuses to see changed under it, and how Settings calls it.
+_FIXED = {
+    "origin": "Origin",
+    "label": "Label",
+    "codename": "Codename",
+    "not_automatic": "NotAutomatic",
+    "but_automatic_upgrades": "ButAutomaticUpgrades",
+}
+
+
+def init(publisher: Publisher, settings: Settings) -> Publication:
+    """Make an empty signed suite; for one that is there, add components and architectures.
+
+    Raises:
+        Refused: the suite is there and something that apt holds fast would change.
+    """
+    store, suite = publisher.store, settings.suite
+    if store.read(inrelease_path(suite)) is not None:
+        return commit(publisher, suite, lambda before: _extension(store, before, settings))
+    armored = publisher.keys.certificates(publisher.keys.fingerprints).armored
+    draft = Draft(settings, {}, dict.fromkeys(settings.parts, Index()))
+    return create(publisher, draft, {key_path(suite): armored.encode()})
+
+
+def _extension(store: Store, before: Snapshot, wanted: Settings) -> Draft | None:
+    now = before.release.settings
+    for name, field in _FIXED.items():
+        if getattr(now, name) != getattr(wanted, name):
+            raise Refused(
+                f"{now.suite}: its {field} is {getattr(now, name)!r} and would become "
+                f"{getattr(wanted, name)!r}",
+                "apt on every host that has read the suite would refuse it; "
+                "make another suite instead",
+            )
+    extended = now.extended(frozenset(wanted.parts))
+    if extended == now:
+        return None
+    indices = read_indices(store, before.release, now.parts)
+    new = {
+        part: Index().changed(shared(indices, part.component))
+        for part in set(extended.parts) - set(now.parts)
+    }
+    return Draft(extended, before.release.files, new)
+
+
+def public_keys(store: Store, suite: str, run: Run) -> Certificates:
+    """Read the keys that a suite gives out; whoever has none of their own trusts these.
+
+    Raises:
+        Refused: there are none.
+    """
+    found = store.read(key_path(suite))
+    if found is None:
+        raise Refused(
+            f"{suite}: an unsigned store: there is no {key_path(suite)}",
+            f"debship repo init --suite {suite} ...",
+        )
+    return certificates(found.data.decode(errors="replace"), run)
+
+
+def sources(snapshot: Snapshot, keys: Certificates, url: str) -> str:
+    """Give the .sources of a suite, the keys inside (sources.list(5), apt 2.3.10).
+
+    Args:
+        snapshot: of the suite; its signature was verified with these keys.
+        keys: those that hosts shall trust.
+        url: where hosts read the repository.
+
+    Raises:
+        Misused: the URL cannot stand in a .sources.
+    """
+    if any(letter.isspace() or not letter.isprintable() for letter in url) or ":" not in url:
+        raise Misused(f'"{url}" is not a URL')
+    settings = snapshot.release.settings
+    values = {
+        "url": url.rstrip("/") or url,
+        "suite": settings.suite,
+        "components": " ".join(settings.components),
+        "architectures": " ".join(settings.architectures),
+        "key": keys.armored.strip(),
+    }
+    return templates.render("repository.sources.j2", values)

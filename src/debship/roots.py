@@ -1,0 +1,192 @@
+"""Roots of Debian releases: made once by mmdebstrap(1), kept by content, never written to.
+
+Whoever needs to write puts an overlay on one.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from debian.deb822 import Deb822
+
+from debship.debian.releases import Release, this_machine
+from debship.errors import Failed
+from debship.run import Run
+
+_FORMAT = 1  # raise it where the same packages must give another root
+
+_ONE_LINE = re.compile(r"deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
+
+# force-unsafe-io halves the writing; both files would be read again by every later apt and dpkg
+# of the root, which must behave as on any Debian machine.
+_FAST = (
+    "--dpkgopt=force-unsafe-io",
+    '--aptopt=Acquire::Languages "none"',
+    '--customize-hook=rm "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap" '
+    '"$1/etc/apt/apt.conf.d/99mmdebstrap"',
+)
+
+# Of a maker that is killed, nothing goes on: its children die with it, its mounts with them.
+_DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--kill-child")
+
+
+@dataclass(frozen=True, slots=True)
+class AptEntry:
+    """One archive that apt reads: where it is, which suite of it, which components."""
+
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+
+
+def clean_root(
+    release: Release,
+    packages: tuple[str, ...],
+    *,
+    run: Run,
+    cache: Path,
+    say: Callable[[str], None],
+    apt: Path = Path("/etc/apt"),
+    os_release: Path = Path("/etc/os-release"),
+) -> Path:
+    """Give a root of a release: essential packages, apt, and these packages.
+
+    It is made where the cache lacks it, which takes about 25 s. It must not be written to.
+
+    Args:
+        release: of which distribution.
+        packages: what else is installed, by name.
+        run: the door to local programs.
+        cache: the folder that keeps roots; made where it is missing.
+        say: hears what is being done.
+        apt: this machine's configuration of apt, which names the mirror.
+        os_release: says which release this machine runs (os-release(5)).
+
+    Raises:
+        Failed: mmdebstrap failed, or apt's configuration names no mirror for the release.
+    """
+    root = cache / f"{release.codename}-{content_key(release, packages)}"
+    if root.is_dir():
+        return root
+    cache.mkdir(parents=True, exist_ok=True)
+    with _alone(root.with_suffix(".lock"), say):
+        if root.is_dir():
+            return root
+        for dead in cache.glob(f"{root.name}.making-*"):
+            shutil.rmtree(dead, ignore_errors=True)
+        mirror = mirror_lines(release, this_machine(os_release.read_text()), entries(apt))
+        say(f"making a root of {release.codename}, once")
+        _make(root, release, packages, mirror, run)
+    return root
+
+
+def content_key(release: Release, packages: Iterable[str]) -> str:
+    """Name what a root holds; the order of packages and the mirror do not matter."""
+    words = (str(_FORMAT), release.distribution, release.codename, *sorted(set(packages)))
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
+
+
+def mirror_lines(
+    release: Release, machine: Release, archives: Iterable[AptEntry]
+) -> tuple[str, ...]:
+    """Say where a release comes from, as lines of sources.list(5).
+
+    The machine's own mirror of its own release, and its security archive, with the suites of the
+    wanted release.
+
+    Raises:
+        Failed: the machine is of another distribution, or its apt names no mirror.
+    """
+    if release.distribution != machine.distribution:
+        raise Failed(
+            f"{machine.codename} has no mirror of {release.codename}",
+            f"make roots of {release.distribution} on a machine that runs {release.distribution}",
+        )
+    known = [entry for entry in archives if "main" in entry.components]
+    lines = []
+    for ending in ("", "-security"):
+        uris = [entry.uri for entry in known if entry.suite == machine.codename + ending]
+        if uris:
+            keyring = f"/usr/share/keyrings/{release.distribution}-archive-keyring.gpg"
+            suite = release.codename + ending
+            lines.append(f"deb [signed-by={keyring}] {uris[0]} {suite} main")
+        elif not ending:
+            raise Failed(
+                f"apt's configuration names no mirror of {machine.codename} main",
+                "see sources.list(5); debship reads /etc/apt/sources.list and sources.list.d",
+            )
+    return tuple(lines)
+
+
+def entries(apt: Path) -> tuple[AptEntry, ...]:
+    """Read what apt reads: sources.list, sources.list.d/*.list and *.sources."""
+    one_line = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]
+    found = [entry for path in one_line if path.is_file() for entry in _of_lines(path.read_text())]
+    for path in sorted((apt / "sources.list.d").glob("*.sources")):
+        found.extend(_of_stanzas(path.read_text()))
+    return tuple(entry for entry in found if not entry.uri.startswith("cdrom:"))
+
+
+def _of_lines(text: str) -> Iterator[AptEntry]:
+    for line in text.splitlines():
+        match = _ONE_LINE.fullmatch(line.partition("#")[0].strip())
+        if match:
+            yield AptEntry(match["uri"], match["suite"], tuple(match["components"].split()))
+
+
+def _of_stanzas(text: str) -> Iterator[AptEntry]:
+    for stanza in Deb822.iter_paragraphs(text):
+        enabled = stanza.get("Enabled", "yes").strip().lower() not in ("no", "false", "off", "0")
+        if not enabled or "deb" not in stanza.get("Types", "").split():
+            continue
+        components = tuple(stanza.get("Components", "").split())
+        for uri in stanza.get("URIs", "").split():
+            for suite in stanza.get("Suites", "").split():
+                yield AptEntry(uri, suite, components)
+
+
+def _make(
+    root: Path, release: Release, packages: tuple[str, ...], mirror: tuple[str, ...], run: Run
+) -> None:
+    room = Path(tempfile.mkdtemp(prefix=f"{root.name}.making-", dir=root.parent))
+    try:
+        room.chmod(0o755)  # without root, mmdebstrap works as a user of a namespace
+        argv = [
+            *(_DIES_WITH_US if os.geteuid() == 0 else ()),
+            *("mmdebstrap", "--quiet", "--variant=minbase", "--format=directory"),
+            *([f"--include={','.join(sorted(set(packages)))}"] if packages else []),
+            *(*_FAST, *_proxies(run), release.codename, room / "root", "-"),
+        ]
+        run(argv, stdin="".join(f"{line}\n" for line in mirror).encode())
+        (room / "root").rename(root)
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _proxies(run: Run) -> tuple[str, ...]:
+    """The proxies of the machine's apt, which mmdebstrap does not read by itself."""
+    dump = run(["apt-config", "dump", "--no-empty", "--format", '%f "%v";%n', "Acquire"]).text
+    return tuple(
+        f"--aptopt={line}"
+        for line in dump.splitlines()
+        if re.match(r"Acquire::https?::(\S+::)?Proxy ", line, re.IGNORECASE)
+    )
+
+
+@contextlib.contextmanager
+def _alone(lock: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock that the kernel lets go when its holder dies."""
+    with lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another debship that makes the same root")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield

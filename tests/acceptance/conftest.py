@@ -1,0 +1,58 @@
+"""Real hosts, shared by the tests of a session: a lab is booted once and taken away at the end."""
+
+import os
+from pathlib import Path
+
+import pytest
+from examples.rehearsal import Rehearsal
+
+from debship.lab.observer import Observer
+from debship.lab.traffic import Traffic
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory):
+    """Three hosts, and four versions of auth in the repository: two well, two not."""
+    folder = tmp_path_factory.mktemp("stage")
+    stage = Rehearsal(folder, name=f"t{os.getpid()}")
+    try:
+        stage.up("--hosts", "3", "--fleet", str(stage.app / "fleet.toml"))
+        stage.publish(
+            stage.build("1.0.0"),
+            stage.build("1.1.0"),
+            stage.build("1.2.0", broken=True),
+            stage.build("1.3.0", sick=True),
+        )
+        stage.fab("bootstrap", "--app", "auth")
+        yield stage
+    finally:
+        stage.down()
+
+
+@pytest.fixture
+def at_one(stage: Rehearsal) -> Rehearsal:
+    """The stage, every host well at 1.0.0 and in the balancer."""
+    stage.report("deploy", "--app", "auth", "--version", "1.0.0")
+    return stage
+
+
+class Witness:
+    """Watches from outside: every request, and every server as HAProxy sees it."""
+
+    def __init__(self, stage: Rehearsal, folder: Path) -> None:
+        self.traffic = Traffic(f"{stage.url}/healthz", log=folder / "traffic", rate=50)
+        self.observer = Observer(stage.haproxy, log=folder / "haproxy")
+
+    def __enter__(self) -> "Witness":
+        self.traffic.start()
+        self.observer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.answers = self.traffic.stop()
+        self.timeline = self.observer.stop()
+
+
+@pytest.fixture
+def witness(stage: Rehearsal, tmp_path: Path) -> Witness:
+    return Witness(stage, tmp_path)

@@ -1,0 +1,198 @@
+"""The roll on real hosts behind real HAProxy, judged from outside."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from examples.rehearsal import SECRET, Rehearsal
+
+pytestmark = pytest.mark.acceptance
+
+MANAGED = "/etc/mycompany/auth/secrets.env"
+
+
+def installed(stage: Rehearsal) -> list[str]:
+    """What dpkg says on every host, asked from outside."""
+    words = ("dpkg-query", "-W", "-f=${db:Status-Abbrev}|${Version}", "auth")
+    return [stage.enter(host, *words).text for host in stage.hosts]
+
+
+def running(stage: Rehearsal) -> set[str]:
+    """The version that each host answers with, without the balancer."""
+    ask = ("curl", "-fsS", "http://127.0.0.1:8101/healthz")
+    return {json.loads(stage.enter(host, *ask).text)["version"] for host in stage.hosts}
+
+
+def serving(stage: Rehearsal) -> list[str]:
+    from debship.lab.observer import ask, parse_stat
+
+    return [s.status for s in parse_stat(ask(str(stage.haproxy), "show stat"), 0.0) if s.server]
+
+
+def invocations(stage: Rehearsal) -> list[str]:
+    show = ("systemctl", "show", "-P", "InvocationID", "auth.service")
+    return [stage.enter(host, *show).text for host in stage.hosts]
+
+
+def test_an_upgrade_and_a_rollback_fail_no_request(at_one: Rehearsal, witness) -> None:
+    with witness:
+        report = at_one.report("deploy", "--app", "auth", "--version", "1.1.0")
+        assert running(at_one) == {"1.1.0"}
+        back = at_one.report("rollback", "--app", "auth")
+    assert [host["outcome"] for host in report["hosts"] + back["hosts"]] == ["changed"] * 6
+    assert installed(at_one) == ["ii |1.0.0-1"] * 3
+    assert running(at_one) == {"1.0.0"}
+    assert serving(at_one) == ["UP"] * 3
+    assert witness.answers.failures == ()
+    assert witness.answers.total > 200
+    assert witness.timeline.fewest("auth") == 2
+    versions = {version for _host, version in witness.answers.served}
+    assert versions == {"1.0.0", "1.1.0"}
+
+
+def test_a_further_run_changes_nothing(at_one: Rehearsal) -> None:
+    before = invocations(at_one)
+    report = at_one.report("deploy", "--app", "auth", "--version", "1.0.0")
+    assert [host["outcome"] for host in report["hosts"]] == ["unchanged"] * 3
+    assert invocations(at_one) == before
+
+
+@pytest.mark.parametrize("version", ["1.2.0", "1.3.0"], ids=["does not start", "is sick"])
+def test_a_bad_version_touches_one_host_and_fails_no_request(
+    at_one: Rehearsal, witness, version: str
+) -> None:
+    before = invocations(at_one)
+    with witness:
+        done = at_one.fab("deploy", "--app", "auth", "--version", version, check=False)
+    assert done.returncode == 1
+    assert witness.answers.failures == ()
+    assert witness.answers.total > 100
+    assert installed(at_one) == ["ii |1.0.0-1"] * 3
+    assert running(at_one) == {"1.0.0"}
+    assert serving(at_one) == ["UP"] * 3
+    after = invocations(at_one)
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, True, True]
+    assert "returned" in done.text
+    assert done.text.count("untouched") >= 2
+    assert "on purpose" in done.text, done.text
+    assert SECRET not in done.text + done.stderr.decode()
+
+
+@pytest.mark.parametrize("moment", ["out", "installing", "restarting"])
+def test_a_killed_roller_is_finished_by_the_next(
+    at_one: Rehearsal, witness, tmp_path: Path, moment: str
+) -> None:
+    words = {"out": "leaving", "installing": "installing", "restarting": "restarting"}
+    log = tmp_path / "fab.log"
+    with witness:
+        roller = at_one.start_fab("deploy", "--app", "auth", "--version", "1.1.0", log=log)
+        deadline = time.monotonic() + 60
+        # The second host's turn, so that the fleet is split when the roller dies.
+        second = f"{at_one.hosts[1]}: {words[moment]}"
+        while second not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.01)
+        if moment == "out":
+            while serving(at_one) == ["UP"] * 3:
+                assert time.monotonic() < deadline
+        os.killpg(roller.pid, signal.SIGKILL)
+        roller.process.wait()
+        assert serving(at_one) != ["UP"] * 3, "it died while a host was out"
+        report = at_one.report("deploy", "--app", "auth", "--version", "1.1.0")
+    assert witness.answers.failures == ()
+    assert {host["outcome"] for host in report["hosts"]} <= {"changed", "unchanged"}
+    assert installed(at_one) == ["ii |1.1.0-1"] * 3
+    assert running(at_one) == {"1.1.0"}
+    assert serving(at_one) == ["UP"] * 3
+    before = invocations(at_one)
+    again = at_one.report("deploy", "--app", "auth", "--version", "1.1.0")
+    assert [host["outcome"] for host in again["hosts"]] == ["unchanged"] * 3
+    assert invocations(at_one) == before
+
+
+def test_configuration_alone_is_rolled_and_is_secret(at_one: Rehearsal, witness) -> None:
+    other = "another secret of some length"
+    before = invocations(at_one)
+    with witness:
+        report = at_one.report("deploy", "--app", "auth", "--version", "1.0.0", secret=other)
+    assert [host["outcome"] for host in report["hosts"]] == ["changed"] * 3
+    assert witness.answers.failures == ()
+    assert not set(before) & set(invocations(at_one))
+    for host in at_one.hosts:
+        assert other in at_one.enter(host, "cat", MANAGED).text
+        assert at_one.enter(host, "stat", "-c", "%a %U %G", MANAGED).text == "600 root root"
+    journals = (at_one.folder / "state").rglob("*.jsonl")
+    told = "".join(path.read_text() for path in journals) + json.dumps(report)
+    assert other not in told
+    assert SECRET not in told
+    logs = at_one.enter(at_one.hosts[0], "journalctl", "-q", "--no-pager").text
+    assert other not in logs
+
+
+def test_an_edited_conffile_is_kept_and_told(at_one: Rehearsal) -> None:
+    host = at_one.hosts[0]
+    conffile = "/etc/mycompany/auth/auth.conf"
+    original = at_one.enter(host, "cat", conffile).stdout
+    try:
+        at_one.enter(host, "sh", "-c", f"echo '# mine' >> {conffile}")
+        report = at_one.report("deploy", "--app", "auth", "--version", "1.1.0")
+        assert report["hosts"][0]["edited"] == [conffile]
+        assert "# mine" in at_one.enter(host, "cat", conffile).text
+    finally:
+        at_one.enter(host, "tee", conffile, stdin=original)
+
+
+def test_status_shows_the_whole_of_a_host_and_marks_drift(at_one: Rehearsal) -> None:
+    assert "DRIFT" not in at_one.fab("status", "--app", "auth").text
+    at_one.enter(at_one.hosts[1], "systemctl", "stop", "auth.service")
+    told = at_one.fab("status", "--app", "auth").text.splitlines()
+    assert ["DRIFT" in line for line in told] == [False, True, False]
+    report = at_one.report("deploy", "--app", "auth", "--version", "1.0.0")
+    assert sorted(host["outcome"] for host in report["hosts"]) == [
+        "changed",
+        "unchanged",
+        "unchanged",
+    ]
+
+
+def test_what_cannot_be_is_found_before_any_host_is_taken_out(at_one: Rehearsal) -> None:
+    before = invocations(at_one)
+    for words, code, message in (
+        (("--app", "nope"), 2, 'error: fleet.toml has no application "nope"'),
+        (("--app", "auth", "--version", "9.9"), 2, "error: auth 9.9 is not in the repository"),
+    ):
+        done = at_one.fab("deploy", *words, check=False)
+        assert done.returncode == code
+        assert message in done.stderr.decode()
+        assert "hint: " in done.stderr.decode()
+        assert "Traceback" not in done.stderr.decode()
+    assert invocations(at_one) == before
+    assert serving(at_one) == ["UP"] * 3
+
+
+def test_a_host_that_does_not_answer_stops_the_deploy_before_it_begins(
+    at_one: Rehearsal, tmp_path: Path
+) -> None:
+    fleet = tmp_path / "fleet.toml"
+    text = (at_one.state / "fleet.toml").read_text()
+    nowhere = at_one.hosts[0].rsplit(".", 1)[0] + ".99"
+    fleet.write_text(text.replace(at_one.hosts[2], nowhere))
+    before = invocations(at_one)
+    done = at_one.fab(
+        "deploy", "--app", "auth", "--version", "1.1.0", "--fleet", str(fleet), check=False
+    )
+    assert done.returncode == 1
+    assert f"error: {nowhere}: no connection" in done.stderr.decode()
+    assert invocations(at_one) == before
+
+
+def test_a_plan_is_printed_and_nothing_is_touched(at_one: Rehearsal) -> None:
+    before = invocations(at_one)
+    done = at_one.fab("deploy", "--app", "auth", "--version", "1.1.0", "--plan")
+    assert done.text.startswith("roll auth 1.1.0-1 over 3 hosts")
+    assert SECRET not in done.text
+    assert invocations(at_one) == before
+    assert installed(at_one) == ["ii |1.0.0-1"] * 3

@@ -1,0 +1,151 @@
+"""`debship init`, as a user runs it."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from debship.cli.init import command
+from debship.config.app_file import read_app
+from debship.config.draft import Draft, render_draft
+from debship.errors import DebshipError, Misused, Refused
+
+PYPROJECT = """[project]
+name = "My_Shop"
+version = "1.0"
+description = "Sells things"
+authors = [{ name = "Ann", email = "ann@example.com" }]
+dependencies = ["flask>=3", "gunicorn"]
+[project.scripts]
+shop-admin = "my_shop:main"
+"""
+ENVIRONMENT = {"DEBFULLNAME": "Bob", "DEBEMAIL": "bob@example.com"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    (folder / "src" / "my_shop").mkdir(parents=True)
+    (folder / "src" / "my_shop" / "wsgi.py").touch()
+    for name in ("uv.lock", "shop.conf"):
+        (folder / name).touch()
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    return folder
+
+
+def _init(folder: Path, *words: str, answers: str = ""):
+    result = CliRunner().invoke(command, [str(folder), *words], input=answers, env=ENVIRONMENT)
+    if isinstance(result.exception, DebshipError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_guesses_are_an_application(project: Path, golden) -> None:
+    result = _init(project, "--yes")
+    written = [project / "debship.toml", project / ".gitlab-ci.yml"]
+    assert result.stdout.splitlines() == [str(path) for path in written]
+    golden("init/debship.toml", written[0].read_text())
+    app = read_app(project)
+    assert (app.name, app.maintainer) == ("my-shop", "Ann <ann@example.com>")
+    assert app.services[0].exec == "gunicorn --bind 0.0.0.0:8000 my_shop.wsgi:app"
+
+
+def test_answers_go_before_guesses(project: Path) -> None:
+    (project / "etc").mkdir()
+    (project / "etc" / "a.ini").touch()
+    answers = "shop\nA shop\nEve <eve@example.com>\nlibpq-dev\nmake wheel\nlibpq5, libxml2\netc/a.ini\nshop-admin serve --port 80\n"
+    _init(project, "--ci", "none", answers=answers)
+    app = read_app(project)
+    assert (app.name, app.summary, app.maintainer) == ("shop", "A shop", "Eve <eve@example.com>")
+    assert (app.build.needs, app.build.command) == (("libpq-dev",), "make wheel")
+    assert app.run.depends == ("libpq5", "libxml2")
+    assert str(app.configs[0].path) == "/etc/shop/a.ini"
+    assert app.services[0].port == 80
+    assert app.build.lock == project / "uv.lock"
+
+
+def test_an_empty_answer_takes_the_guess(project: Path) -> None:
+    _init(project, answers="\n" * 8)
+    asked = read_app(project)
+    _init(project, "--yes", "--force")
+    assert read_app(project) == asked
+
+
+def test_what_is_there_is_not_overwritten(project: Path) -> None:
+    (project / "debship.toml").write_text("mine")
+    with pytest.raises(Refused, match=r"has debship\.toml already"):
+        _init(project, "--yes")
+    assert (project / "debship.toml").read_text() == "mine"
+    assert not (project / ".gitlab-ci.yml").exists()
+    _init(project, "--yes", "--force")
+    assert read_app(project).name == "my-shop"
+
+
+def test_a_ci_file_of_ones_own_is_let_be(project: Path) -> None:
+    (project / ".gitlab-ci.yml").write_text("mine")
+    assert _init(project, "--yes").stdout.split() == [str(project / "debship.toml")]
+    assert (project / ".gitlab-ci.yml").read_text() == "mine"
+
+
+def test_where_there_is_github_its_stage_is_written(project: Path) -> None:
+    (project / ".github").mkdir()
+    assert ".github/workflows/package.yml" in _init(project, "--yes").stdout
+
+
+def test_the_readme_gets_one_section(project: Path) -> None:
+    (project / "README.md").write_text("# Shop\n")
+    assert str(project / "README.md") in _init(project, "--yes").stdout
+    text = (project / "README.md").read_text()
+    assert text.startswith("# Shop\n\n## Packaging\n")
+    _init(project, "--yes", "--force")
+    assert (project / "README.md").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        ("A B\n" + "\n" * 7, "app.name: "),
+        ("\n" * 6 + "no.conf\n\n", r"config\[0\]\.source: there is no file"),
+        ("\n" * 7 + "/bin/sh\n", r"service\[0\]\.exec: "),
+    ],
+)
+def test_a_bad_answer_writes_nothing(project: Path, answers: str, says: str) -> None:
+    with pytest.raises(Misused, match=says):
+        _init(project, answers=answers)
+    assert not (project / "debship.toml").exists()
+
+
+def test_without_a_command_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(Misused, match="no command is known that starts the service"):
+        _init(tmp_path, "--yes")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_project_the_folder_gives_the_name(tmp_path: Path) -> None:
+    folder = tmp_path / "My Tool"
+    folder.mkdir()
+    result = _init(folder, "--json", "--ci", "none", answers="\n" * 7 + "tool run\n")
+    assert json.loads(result.stdout)["result"] == {"files": [str(folder / "debship.toml")]}
+    app = read_app(folder)
+    assert (app.name, app.maintainer) == ("my-tool", "Bob <bob@example.com>")
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+
+
+@given(TEXT, TEXT, TEXT, st.lists(TEXT), st.lists(st.tuples(TEXT, TEXT)))
+def test_any_answer_is_written_as_it_is(summary, maintainer, line, words, configs) -> None:
+    draft = Draft(
+        "x", summary, maintainer, line, tuple(words), line, tuple(words), tuple(configs), line
+    )
+    table = tomllib.loads(render_draft(draft))
+    assert (table["app"]["summary"], table["app"]["maintainer"]) == (summary, maintainer)
+    assert table["build"]["command"] == table["build"]["lock"] == line
+    assert table["build"].get("needs", []) == table["run"].get("depends", []) == words
+    assert [(c["path"], c["source"]) for c in table.get("config", [])] == configs
+    assert table["service"][0]["exec"] == line

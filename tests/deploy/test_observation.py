@@ -1,0 +1,127 @@
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import debship.deploy
+from debship.deploy.observation import PackageState, parse
+from debship.errors import Failed
+from debship.model import DebVersion, PackageName
+
+AUTH = PackageName("auth")
+SAMPLE = """\
+package ii |1.1-1
+unit auth.service
+ActiveState=active
+SubState=running
+Result=success
+NRestarts=0
+InvocationID=0f3a
+MainPID=412
+UnitFileState=enabled
+running 1.1-1
+started 1700000000
+unit auth-clean.timer
+ActiveState=active
+SubState=waiting
+UnitFileState=enabled
+unit auth-clean.service
+ActiveState=inactive
+UnitFileState=static
+install active
+file 640 root _auth 1699999999 e3b0 /etc/mycompany/a file with spaces
+edited /etc/mycompany/auth/auth.conf
+out.json {"roll": "20260101", "version": "1.1-1"}
+version.json {"version": "1.0-1", "previous": null}
+"""
+
+
+def test_a_state_is_read() -> None:
+    state = parse(SAMPLE, AUTH, "h")
+    assert state.package.installed
+    assert state.package.version == DebVersion("1.1-1")
+    assert [unit.name for unit in state.wanted_units] == ["auth.service", "auth-clean.timer"]
+    assert state.runs(DebVersion("1.1-1"))
+    assert not state.runs(DebVersion("1.0-1"))
+    assert state.files[0].path == "/etc/mycompany/a file with spaces"
+    assert (state.files[0].mode, state.files[0].group) == (0o640, "_auth")
+    assert state.stale() == ()
+    assert state.edited == ("/etc/mycompany/auth/auth.conf",)
+    assert state.out is not None
+    assert state.out["roll"] == "20260101"
+    assert state.history == {"version": "1.0-1", "previous": None}
+    assert state.install == "active"
+
+
+def test_a_file_that_changed_after_the_start_is_stale() -> None:
+    state = parse(SAMPLE.replace("1699999999", "1700000001"), AUTH, "h")
+    assert state.stale() == ("/etc/mycompany/a file with spaces",)
+
+
+def test_a_unit_that_an_administrator_disabled_is_not_missed() -> None:
+    text = SAMPLE.replace("UnitFileState=enabled\nrunning 1.1-1", "UnitFileState=disabled\n")
+    state = parse(text.replace("ActiveState=active", "ActiveState=inactive", 1), AUTH, "h")
+    assert [unit.name for unit in state.wanted_units] == ["auth-clean.timer"]
+
+
+def test_nothing_installed_is_absent() -> None:
+    state = parse("", AUTH, "h")
+    assert state.package.absent
+    assert not state.package.installed
+    assert state.units == ()
+
+
+@pytest.mark.parametrize(
+    ("abbrev", "installed", "absent", "held"),
+    [
+        ("ii ", True, False, False),
+        ("hi ", True, False, True),
+        ("iF ", False, False, False),
+        ("iU ", False, False, False),
+        ("iHR", False, False, False),
+        ("iiR", False, False, False),
+        ("rc ", False, True, False),
+        ("un ", False, True, False),
+    ],
+)
+def test_what_dpkg_says(abbrev: str, installed: bool, absent: bool, held: bool) -> None:
+    state = PackageState(abbrev, None)
+    assert (state.installed, state.absent, state.held) == (installed, absent, held)
+
+
+def test_a_damaged_record_is_an_error_not_a_guess() -> None:
+    with pytest.raises(Failed, match="is damaged"):
+        parse("out.json {", AUTH, "h")
+
+
+def test_the_script_reads_this_machine_and_changes_nothing(tmp_path: Path) -> None:
+    script = Path(debship.deploy.__file__).parent / "observe.sh"
+    file = tmp_path / "a file; echo"
+    file.write_text("x")
+    file.chmod(0o604)
+    done = subprocess.run(
+        ["sh", "-s", "--", "dpkg", file, "/nowhere"],
+        input=script.read_text(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    state = parse(done.stdout, PackageName("dpkg"), "here")
+    assert state.package.installed
+    assert [f.path for f in state.files] == [str(file)]
+    assert state.files[0].mode == 0o604
+    assert state.files[0].sha256 == hashlib.sha256(b"x").hexdigest()
+
+
+def test_the_script_finds_an_unknown_package_absent() -> None:
+    script = Path(debship.deploy.__file__).parent / "observe.sh"
+    done = subprocess.run(
+        ["sh", "-s", "--", "no-such-package"],
+        input=script.read_text(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert parse(done.stdout, AUTH, "here").package.absent
+    assert done.stderr == ""

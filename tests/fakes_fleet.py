@@ -1,0 +1,278 @@
+"""Hosts, a balancer and a clock that are not real: they obey the words that a roll speaks."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from debship.deploy.balancer.door import Member, Standing
+from debship.deploy.host import Answer, LinkLost, Unreachable
+from debship.errors import Failed
+
+
+@dataclass
+class FakeClock:
+    """Time that passes only when somebody sleeps."""
+
+    at: float = 1000.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.at += seconds
+
+    def now(self) -> str:
+        return f"2026-01-01T00:00:00+00:00 ({self.at:.1f})"
+
+
+@dataclass
+class Behaviour:
+    """How one version of the application behaves."""
+
+    installs: bool = True
+    starts: bool = True
+    healthy: bool = True
+    says: str | None = None  # the version that its health answer states
+
+
+@dataclass
+class File:
+    content: bytes
+    owner: str = "root"
+    group: str = "root"
+    mode: int = 0o644
+    changed: int = 0
+
+
+@dataclass
+class FakeHost:
+    """One Debian host: dpkg, systemd and files, as far as a roll looks at them."""
+
+    address: str
+    clock: FakeClock
+    package: str = "auth"
+    abbrev: str = "ii "
+    version: str | None = "1.0-1"
+    running: str | None = "1.0-1"
+    active: str = "active"
+    enabled: str = "enabled"
+    started: int = 900
+    offered: tuple[str, ...] = ("1.1-1", "1.0-1")
+    cached: set[str] = field(default_factory=set)
+    files: dict[str, File] = field(default_factory=dict)
+    behaviours: dict[str, Behaviour] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)  # what was changed, in order
+    calls: int = 0
+    dead: bool = False
+    fault: Callable[[str], None] | None = None  # called before and after each word of a roll
+    serving: bool = True
+    also: str = ""  # more lines of a simulation
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Answer:
+        if self.dead:
+            raise Unreachable(f"{self.address}: no connection")
+        self.calls += 1
+        name = verb(argv)
+        self._fault(f"before {name}")
+        answer = self._do(tuple(argv), name)
+        self._fault(f"after {name}")
+        return answer
+
+    def put(self, path: str, data: bytes, *, owner: str, group: str, mode: int) -> None:
+        if self.dead:
+            raise Unreachable(f"{self.address}: no connection")
+        self.calls += 1
+        self._fault(f"before put {path}")
+        self.files[path] = File(data, owner, group, mode, int(self.clock.at))
+        self.log.append(f"put {path}")
+        self._fault(f"after put {path}")
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def healthy(self) -> bool:
+        here = self.running is not None and self.active == "active"
+        return here and self.behaviours.get(self.running or "", Behaviour()).healthy
+
+    def _fault(self, moment: str) -> None:
+        if self.fault is not None:
+            self.fault(moment)
+
+    def _do(self, argv: tuple[str, ...], name: str) -> Answer:
+        handler = getattr(self, f"_{name.replace('-', '_')}", None)
+        if handler is None:
+            raise AssertionError(f"the fake host knows no {argv}")
+        result = handler(argv)
+        return result if isinstance(result, Answer) else Answer(0, (result or "").encode(), b"")
+
+    def _observe(self, argv: tuple[str, ...]) -> str:
+        lines = []
+        if self.version is not None:
+            lines.append(f"package {self.abbrev}|{self.version}")
+            lines += [
+                f"unit {self.package}.service",
+                f"ActiveState={self.active}",
+                "SubState=running",
+                "NRestarts=0",
+                "InvocationID=0f3a",
+                f"UnitFileState={self.enabled}",
+            ]
+            if self.active == "active":
+                lines += [f"running {self.running}", f"started {self.started}"]
+        for path in argv[4:]:
+            if path in self.files:
+                file = self.files[path]
+                digest = hashlib.sha256(file.content).hexdigest()
+                about = f"{file.mode:o} {file.owner} {file.group} {file.changed}"
+                lines.append(f"file {about} {digest} {path}")
+        for record in ("out.json", "version.json"):
+            path = f"/var/lib/debship/{self.package}/{record}"
+            if path in self.files:
+                lines.append(f"{record} {self.files[path].content.decode().strip()}")
+        return "\n".join(lines)
+
+    def _update(self, argv: tuple[str, ...]) -> None:
+        pass
+
+    def _check(self, argv: tuple[str, ...]) -> None:
+        pass
+
+    def _madison(self, argv: tuple[str, ...]) -> str:
+        return "\n".join(f" {self.package} | {v} | repo Packages" for v in self.offered)
+
+    def _fetch(self, argv: tuple[str, ...]) -> Answer:
+        version = argv[-1].partition("=")[2]
+        if version not in self.offered:
+            return Answer(100, b"", f"E: Version '{version}' was not found".encode())
+        self.cached.add(version)
+        return Answer(0, b"", b"")
+
+    def _simulate(self, argv: tuple[str, ...]) -> str:
+        version = argv[-1].partition("=")[2]
+        return f"Inst {self.package} [{self.version}] ({version} repo [all])\n{self.also}"
+
+    def _install(self, argv: tuple[str, ...]) -> Answer:
+        version = argv[-1].partition("=")[2]
+        assert version in self.cached, f"{version} was not fetched before"
+        if not any(word.startswith("--setenv=DEBSHIP_ROLL=") for word in argv):
+            self.running = version  # the maintainer scripts restart by themselves
+        self.log.append(f"install {version}")
+        self.version = version
+        if not self.behaviours.get(version, Behaviour()).installs:
+            self.abbrev = "iF "
+            return Answer(100, b"", b"E: Sub-process /usr/bin/dpkg returned an error code (1)")
+        self.abbrev = "ii "
+        return Answer(0, b"", b"")
+
+    def _configure(self, argv: tuple[str, ...]) -> Answer:
+        if self.abbrev == "iF ":
+            self.abbrev = "ii "
+        return Answer(0, b"", b"")
+
+    def _systemctl(self, argv: tuple[str, ...]) -> Answer:
+        if argv[1] != "restart":
+            return Answer(0, b"", b"")
+        self.log.append("restart")
+        behaviour = self.behaviours.get(self.version or "", Behaviour())
+        self.running, self.started = self.version, int(self.clock.at)
+        self.active = "active" if behaviour.starts else "failed"
+        return Answer(0 if behaviour.starts else 1, b"", b"")
+
+    def _probe(self, argv: tuple[str, ...]) -> str:
+        behaviour = self.behaviours.get(self.running or "", Behaviour())
+        says = behaviour.says or (self.running or "").partition("-")[0]
+        ok = self.healthy
+        return json.dumps({"ok": ok, "status": 200 if ok else 500, "said": "", "version": says})
+
+    def _journalctl(self, argv: tuple[str, ...]) -> str:
+        return "Traceback: ModuleNotFoundError"
+
+    def _cat(self, argv: tuple[str, ...]) -> Answer:
+        file = self.files.get(argv[-1])
+        return Answer(0, file.content, b"") if file else Answer(1, b"", b"no such file")
+
+    def _rm(self, argv: tuple[str, ...]) -> None:
+        self.files.pop(argv[-1], None)
+
+    def _test(self, argv: tuple[str, ...]) -> None:
+        pass
+
+
+def verb(argv: Sequence[str]) -> str:
+    """What a command is for, in one word."""
+    words = list(argv)
+    if words[:2] == ["sh", "-s"]:
+        return "observe"
+    if words[0] == "systemd-run":
+        return "install"
+    if "apt-get" in words:
+        flags = {"--download-only": "fetch", "--simulate": "simulate"}
+        return next((flags[w] for w in words if w in flags), words[-1])
+    if words[0] == "apt-cache":
+        return "madison"
+    if words[-1] == "-a" and "--configure" in words:
+        return "configure"
+    if words[0].endswith("/bin/python"):
+        return "probe"
+    return words[0]
+
+
+@dataclass
+class FakeBalancer:
+    """A balancer over fake hosts; remembers the smallest number that ever served."""
+
+    hosts: tuple[FakeHost, ...]
+    clock: FakeClock
+    name: str = "fake/auth"
+    drain: float = 5.0
+    held: set[str] = field(default_factory=set)
+    inflight: dict[str, int] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    broken: bool = False
+
+    def members(self) -> tuple[Member, ...]:
+        if self.broken:
+            raise Failed("fake/auth: no answer")
+        return tuple(self._member(host) for host in self.hosts)
+
+    def take_out(self, member: Member) -> None:
+        self.log.append(f"out {member.id}")
+        self.held.add(member.id)
+        host = self._host(member.id)
+        host.serving = False
+
+    def put_back(self, member: Member) -> None:
+        self.log.append(f"back {member.id}")
+        self.held.discard(member.id)
+        self._host(member.id).serving = True
+
+    def health(self, member: Member) -> Member:
+        return next(m for m in self.members() if m.id == member.id)
+
+    def _host(self, name: str) -> FakeHost:
+        return next(host for host in self.hosts if host.address == name)
+
+    def _member(self, host: FakeHost) -> Member:
+        left = self.inflight.get(host.address, 0)
+        if host.address in self.held:
+            if left:
+                self.inflight[host.address] = left - 1
+            standing = Standing.DRAINING if left else Standing.OUT
+        else:
+            standing = Standing.IN if host.healthy and not host.dead else Standing.DOWN
+        member = Member(self.name, host.address, host.address, 8101, standing, left)
+        return replace(member, note=standing.value)
+
+
+def lose_link(at: str, times: int = 1) -> Callable[[str], None]:
+    """A fault: the link is lost at this moment, that often."""
+    left = [times]
+
+    def fault(moment: str) -> None:
+        if moment == at and left[0]:
+            left[0] -= 1
+            raise LinkLost(f"the link was lost {at}")
+
+    return fault

@@ -1,0 +1,239 @@
+"""Real apt reads what was published: that of this machine, and that of Debian 13."""
+
+import contextlib
+import functools
+import http.server
+import shutil
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar
+from zlib import crc32
+
+import pytest
+
+from debship.debian.releases import release
+from debship.errors import Failed
+from debship.publish.check import Wanted, apt_words, check, prepare
+from debship.publish.history import rollback
+from debship.publish.recipe import publish
+from debship.publish.rotation import add_key, retire_key
+from debship.publish.store.directory import DirectoryStore
+from debship.publish.suite import init, public_keys, sources
+from debship.roots import clean_root
+from debship.run import Completed, run
+from publishing import make_publisher, settings
+
+pytestmark = pytest.mark.acceptance
+
+# Mounts live in a namespace of their own and go with the process.
+IN_ROOT = """
+mount --bind /dev "$1/dev" && mount --bind "$2" "$1/mnt" && mount -t tmpfs none "$1/tmp"
+root="$1"; shift 2
+exec chroot "$root" "$@"
+"""
+
+
+class Host:
+    """An apt with a state of its own, which remembers what it saw."""
+
+    def __init__(self, folder: Path, text: str, root: Path | None) -> None:
+        self.folder, self.root = folder, root
+        prepare(folder, text, ["amd64"])
+
+    def __call__(self, *words: str) -> Completed:
+        seen = Path("/mnt") if self.root else self.folder
+        argv = ["env", f"APT_CONFIG={seen}/etc/apt.conf", *apt_words(seen), *words]
+        if self.root:
+            inner = ["sh", "-euc", f"cd /mnt; exec {' '.join(map(str, argv))}"]
+            mount = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", IN_ROOT, "sh"]
+            return run([*mount, self.root, self.folder, *inner])
+        return run(argv, cwd=self.folder)
+
+    def fetched(self) -> list[str]:
+        return sorted(path.name for path in self.folder.glob("*.deb"))
+
+
+@pytest.fixture(scope="session")
+def trixie() -> Path:
+    cache = Path("/var/cache/debship/roots")
+    return clean_root(release("trixie"), (), run=run, cache=cache, say=print)
+
+
+@pytest.fixture(params=["this machine", "trixie"])
+def host(request: pytest.FixtureRequest, tmp_path: Path):
+    root = request.getfixturevalue("trixie") if request.param == "trixie" else None
+    count = iter(range(10))
+    return lambda text: Host(tmp_path / f"host-{next(count)}", text, root)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *words) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    handler = type("Handler", (Quiet,), {"asked": []})
+    make = functools.partial(handler, directory=str(folder))
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), make) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", handler.asked
+        server.shutdown()
+
+
+class Repository:
+    def __init__(self, folder: Path, ring, url: str, **more) -> None:
+        self.url, self.store = url, DirectoryStore(folder)
+        made = make_publisher(self.store, ring)
+        self.publisher = replace(made, now=lambda: datetime.now(UTC), pause=time.sleep)
+        init(self.publisher, settings(**more))
+
+    def publish(self, *archives, **more) -> None:
+        publish(self.publisher, "production", archives, **more)
+
+    def sources(self) -> str:
+        return sources(self.publisher.snapshot("production"), self.publisher.ours, self.url)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, home):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    with served(folder) as (url, asked):
+        made = Repository(folder, home.ring(), url)
+        made.asked = asked
+        made.folder = folder
+        yield made
+
+
+def test_several_versions_are_read_and_fetched(repository, host, debs) -> None:
+    repository.publish(debs(version="1.0"), debs(version="1.1+b1~rc1"), debs("doc", "1", "all"))
+    here = host(repository.sources())
+    here("update")
+    here("download", "auth=1.0", "auth=1.1+b1~rc1", "doc")
+    assert here.fetched() == [
+        "auth_1.0_amd64.deb",
+        "auth_1.1+b1~rc1_amd64.deb",
+        "doc_1_all.deb",
+    ]
+    assert [path for path in repository.asked if path.startswith("/dists")] == [
+        "/dists/production/InRelease",
+        repository.asked[1],
+    ]
+    assert "/by-hash/SHA256/" in repository.asked[1]
+
+
+def test_epochs_and_an_empty_suite(repository, host, debs) -> None:
+    here = host(repository.sources())
+    here("update")
+    repository.publish(debs(version="2:1.0"), debs(version="1:1.0"))
+    here("update")
+    here("download", "auth=1:1.0")
+    assert here.fetched() == ["auth_1%3a1.0_amd64.deb"]
+
+
+def test_each_publication_is_seen_though_the_names_for_old_clients_are_gone(
+    repository, host, debs
+) -> None:
+    repository.publish(debs())
+    here = host(repository.sources())
+    here("update")
+    for number in range(2, 5):
+        repository.publish(debs(version=f"{number}"))
+        for name in ("Release", "Release.gpg", "main/binary-amd64/Packages.gz"):
+            (repository.folder / "dists/production" / name).unlink()
+        here("update")
+        here("download", f"auth={number}")
+    assert len(here.fetched()) == 3
+
+
+def test_an_index_of_many_gzip_members(repository, host, debs) -> None:
+    named = (f"app-{number}" for number in range(5000))
+    first, second = [name for name in named if crc32(name.encode()) % 256 == 0][:2]
+    repository.publish(debs(first), debs(second))
+    packed = repository.store.read("dists/production/main/binary-amd64/Packages.gz").data
+    assert packed.count(b"\x1f\x8b\x08\0\0\0\0\0") > 1
+    here = host(repository.sources())
+    here("update")
+    here("download", first, second)
+    assert len(here.fetched()) == 2
+
+
+def test_a_stranger_s_key_is_not_trusted(repository, host, home, debs) -> None:
+    other = home.ring(1).certificates(home.fingerprints[1:])
+    text = sources(repository.publisher.snapshot("production"), other, repository.url)
+    with pytest.raises(Failed):
+        host(text)("update")
+
+
+def test_a_key_follows_another_and_no_host_fails(repository, host, home, debs) -> None:
+    old, new = home.fingerprints
+    both = replace(repository.publisher, keys=home.ring(0, 1))
+    both = replace(both, ours=both.keys.certificates((old, new)))
+    early = host(repository.sources())
+    early("update")
+    add_key(both, "production", new)
+    early("update")
+    given = public_keys(repository.store, "production", run)
+    late = host(sources(both.snapshot("production"), given, repository.url))
+    late("update")
+    retire_key(both, "production", old)
+    late("update")
+    publish(both, "production", [debs()])
+    late("update")
+    late("download", "auth")
+    assert late.fetched() == ["auth_1.0_amd64.deb"]
+    with pytest.raises(Failed):
+        early("update")
+
+
+def test_a_rollback_is_seen(repository, host, debs) -> None:
+    repository.publish(debs(version="1.0"))
+    good = repository.publisher.snapshot("production").id
+    repository.publish(debs(version="2.0"))
+    here = host(repository.sources())
+    here("update")
+    rollback(repository.publisher, "production", good)
+    here("update")
+    here("download", "auth")
+    assert here.fetched() == ["auth_1.0_amd64.deb"]
+
+
+def test_a_host_that_sleeps_keeps_an_index_that_is_served(repository, debs) -> None:
+    repository.publish(debs(version="1.0"))
+    old = repository.publisher.snapshot("production").release
+    sha256 = old.files["main/binary-amd64/Packages.gz"].sha256
+    for number in range(2, 4):
+        repository.publish(debs(version=f"{number}"))
+    folder = repository.folder / "dists/production/main/binary-amd64/by-hash/SHA256"
+    assert (folder / sha256).exists()
+
+
+class TestCheck:
+    def test_what_is_there_is_taken(self, repository, debs) -> None:
+        repository.publish(debs(), debs("doc", "1", "all"))
+        wanted = [Wanted("auth", "1.0", "amd64"), Wanted("doc", "1", "all")]
+        check(repository.sources(), wanted, run)
+
+    def test_what_is_not_there_is_said(self, repository, debs) -> None:
+        repository.publish(debs())
+        with pytest.raises(Failed, match="apt cannot use it"):
+            check(repository.sources(), [Wanted("auth", "2.0", "amd64")], run)
+        shutil.rmtree(repository.folder / "pool")
+        with pytest.raises(Failed, match="apt cannot use it"):
+            check(repository.sources(), [Wanted("auth", "1.0", "amd64")], run)
+
+    def test_another_architecture_is_fetched_too(self, repository, debs) -> None:
+        repository.publish(debs("auth", "1.0", "arm64"))
+        check(repository.sources(), [Wanted("auth", "1.0", "arm64")], run)

@@ -1,0 +1,194 @@
+"""What a user types and sees."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from debship.cli.main import main
+from publishing import gpg_home
+
+SUITE = ("--suite", "production")
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def debship(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command in this process, as `debship` would."""
+
+    def call(*words, env: dict[str, str], check: bool = True) -> Done:
+        with monkeypatch.context() as patch:
+            patch.delenv("DEBSHIP_SIGNING_KEY", raising=False)
+            for name, value in env.items():
+                patch.setenv(name, value)
+            patch.setattr("sys.argv", ["debship", *map(str, words)])
+            try:
+                main()
+                code = 0
+            except SystemExit as left:
+                code = int(left.code or 0)
+        done = Done(code, *capsys.readouterr())
+        assert not check or code == 0, done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture
+def user(tmp_path, home, debship):
+    """Run commands on a repository that was made."""
+    store = tmp_path / "repository"
+
+    def call(*words, check: bool = True, env: dict[str, str] | None = None):
+        return debship(*words, env=env or {**home.env, "DEBSHIP_STORE": str(store)}, check=check)
+
+    call("repo", "init", *SUITE)
+    call.store = store
+    return call
+
+
+def test_a_package_is_published_and_seen(user, debs) -> None:
+    path = debs(version="1.2").deb.path
+    done = user("publish", *SUITE, path)
+    *packages, publication = done.stdout.splitlines()
+    assert packages == ["auth 1.2 amd64 production"]
+    assert len(publication) == 64
+    assert user("publish", *SUITE, path).stdout == "unchanged\n"
+    assert user("repo", "list", *SUITE).stdout == "auth 1.2 amd64 main\n"
+    assert user("repo", "verify", *SUITE).stdout.startswith("sound: 1 packages")
+
+
+def test_machines_get_one_envelope(user, debs) -> None:
+    archive = debs(version="1.2")
+    planned = json.loads(user("publish", *SUITE, "--plan", "--json", archive.deb.path).stdout)
+    assert planned["result"]["uploads"][0]["path"] == "pool/main/a/auth/auth_1.2_amd64.deb"
+    done = json.loads(user("publish", *SUITE, "--json", archive.deb.path).stdout)
+    assert (done["debship"], done["command"]) == (1, "publish")
+    assert done["result"]["packages"][0]["sha256"] == archive.deb.sha256
+    listed = json.loads(user("repo", "list", *SUITE, "--json").stdout)
+    assert listed["result"]["publication"] == done["result"]["publication"]
+
+
+def test_a_plan_changes_nothing(user, debs) -> None:
+    before = sorted(user.store.rglob("*"))
+    done = user("publish", *SUITE, "--plan", debs().deb.path)
+    assert done.stdout.splitlines()[0].startswith("upload pool/main/a/auth/auth_1.0_amd64.deb (")
+    assert done.stdout.splitlines()[-1] == "index production main amd64"
+    assert sorted(user.store.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("publish", "missing.deb", *SUITE), 2, "missing.deb: No such file"),
+        (("publish", "/etc/hostname", *SUITE), 3, "it is not a .deb"),
+        (("publish", *SUITE), 2, "Missing argument"),
+        (("repo", "list", "--suite", "nowhere"), 3, "an unsigned store"),
+        (("repo", "list", "--suite", "nowhere"), 3, "hint: debship repo init --suite nowhere"),
+        (("repo", "list", "--suite", "../x"), 2, "is not a path in a repository"),
+        (("repo", "promote", "auth", "--from", "staging"), 2, "no suite"),
+        (("repo", "rollback", *SUITE, "--to", "beef"), 2, "production: no publication beef"),
+        (("repo", "list", "--store", "gs://x", *SUITE), 2, "not a store"),
+        (("repo", "init", *SUITE, "--key", "--version"), 2, "gpg has no secret key"),
+        (("repo", "init", *SUITE, "--origin", "Other"), 3, "would become 'Other'"),
+    ],
+)
+def test_a_mistake_is_one_message(user, words, code: int, says: str) -> None:
+    done = user(*words, check=False)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_a_key_the_way_out_is_shown(user, debs, home) -> None:
+    env = {"GNUPGHOME": str(home.path), "DEBSHIP_STORE": str(user.store)}
+    done = user("publish", *SUITE, debs().deb.path, env=env, check=False)
+    assert done.returncode == 2
+    assert "--generate-key" in done.stderr
+
+
+def test_a_key_can_be_made(tmp_path, debship) -> None:
+    with gpg_home(0) as home:
+        env = {"GNUPGHOME": str(home.path)}
+        store = ("--store", tmp_path / "r", *SUITE)
+        done = debship("repo", "init", *store, "--generate-key", env=env)
+        key = done.stdout.splitlines()[0].removeprefix("key ")
+        assert len(key) == 40
+        listed = debship("repo", "list", *store, "--key", key, env=env)
+        assert listed.stdout == ""
+
+
+def test_the_key_s_text_in_the_environment_is_shown_nowhere(user, debs, home) -> None:
+    text = home.ring().gpg("--armor", "--export-secret-keys", home.fingerprints[0]).text
+    env = {"DEBSHIP_SIGNING_KEY": text, "DEBSHIP_STORE": str(user.store), "GNUPGHOME": "/nowhere"}
+    done = user("publish", *SUITE, debs().deb.path, env=env)
+    assert "PRIVATE" not in done.stdout + done.stderr
+
+
+def test_the_sources_of_hosts(user, golden) -> None:
+    text = user("repo", "sources", *SUITE, "--url", "https://apt.example.com/debian/").stdout
+    head, key = text.split("Signed-By:\n")
+    golden("publish/production.sources", head)
+    lines = key.splitlines()
+    assert all(line.startswith(" ") and line.strip() for line in lines)
+    assert lines[0] == " -----BEGIN PGP PUBLIC KEY BLOCK-----"
+    assert lines[1] == " ."
+
+
+@pytest.mark.acceptance
+def test_apt_s_word_is_the_exit_code(user, debs, tmp_path) -> None:
+    path = debs().deb.path
+    assert user("publish", *SUITE, "--check", path).stdout.startswith("auth 1.0")
+    elsewhere = ("--url", (tmp_path / "elsewhere").as_uri())
+    done = user("publish", *SUITE, "--check", *elsewhere, path, check=False)
+    assert done.returncode == 1
+    assert "is the URL the one that serves this store?" in done.stderr
+
+
+def test_a_suite_s_life(user, debs) -> None:
+    staging = ("--suite", "staging")
+    user("repo", "init", *staging)
+    user("publish", *staging, debs(version="1.0").deb.path, debs(version="1.1").deb.path)
+    done = user("repo", "promote", "auth=1.0", "--from", "staging", "--to", "production")
+    assert done.stdout.splitlines()[0] == "auth 1.0 amd64 production"
+    good = done.stdout.splitlines()[1]
+    user("repo", "promote", "auth", "--from", "staging", *SUITE)
+    lines = user("repo", "log", *SUITE).stdout.splitlines()
+    assert [line.split()[2:] for line in lines] == [["+auth=1.1:amd64"], ["+auth=1.0:amd64"], []]
+    assert lines[1].split()[0] == good[:12]
+    user("repo", "rollback", *SUITE, "--to", good[:12])
+    assert user("repo", "list", *SUITE).stdout == "auth 1.0 amd64 main\n"
+    logged = json.loads(user("repo", "log", *SUITE, "--json").stdout)["result"]["publications"]
+    assert logged[0]["removed"] == [{"package": "auth", "version": "1.1", "architecture": "amd64"}]
+    assert user("repo", "gc", *SUITE, "--plan").stdout == "0 bytes\n"
+    planned = user("repo", "gc", *staging, "--keep", 1, "--days", 0, "--plan").stdout
+    assert planned == "unlist auth 1.0 amd64 staging\n0 bytes\n"
+    user("repo", "gc", *staging, "--keep", 1, "--days", 0, "--json")
+    assert user("repo", "list", *staging).stdout == "auth 1.1 amd64 main\n"
+
+
+def test_a_key_follows_another(user, home) -> None:
+    old, new = home.fingerprints
+    done = user("repo", "key", "add", new, *SUITE)
+    assert "give hosts the new .sources" in done.stderr
+    listed = user("repo", "key", "list", *SUITE).stdout.splitlines()
+    assert sorted(listed) == sorted(f"{one} ed25519 never ok" for one in (old, new))
+    assert user("repo", "key", "retire", old, *SUITE, check=False).returncode == 3
+    user("repo", "key", "retire", old, *SUITE, "--key", old, "--key", new)
+    (row,) = json.loads(user("repo", "key", "list", *SUITE, "--key", new, "--json").stdout)[
+        "result"
+    ]["keys"]
+    assert (row["fingerprint"], row["problem"]) == (new, None)
+
+
+@pytest.mark.parametrize("url", ["x y", "no-url", "https://x\nTrusted: yes"])
+def test_a_url_that_would_break_out_is_misused(user, url: str) -> None:
+    done = user("repo", "sources", *SUITE, "--url", url, check=False)
+    assert (done.returncode, done.stdout) == (2, "")

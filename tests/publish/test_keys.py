@@ -1,0 +1,132 @@
+"""Which keys sign, and how one follows another."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from debship.errors import Misused, Refused
+from debship.publish.keys import Key, inspect, problem
+from debship.publish.recipe import publish
+from debship.publish.rotation import add_key, retire_key
+from debship.publish.snapshot import read_snapshot
+from debship.publish.suite import init, public_keys
+from debship.run import run
+from fakes_store import MemoryStore
+from publishing import gpg_home, make_publisher, settings
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+SOUND = Key("F" * 40, "x", "ed25519", 255, None, "", bound=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({}, None),
+        ({"algorithm": "rsa4096", "bits": 4096}, None),
+        ({"algorithm": "rsa2048", "bits": 2048}, None),
+        ({"algorithm": "nistp256"}, None),
+        ({"algorithm": "rsa1024", "bits": 1024}, "Debian 13 refuses rsa1024"),
+        ({"algorithm": "dsa2048", "bits": 2048}, "Debian 13 refuses dsa2048"),
+        ({"algorithm": "brainpoolP256r1"}, "Debian 13 refuses brainpoolP256r1"),
+        ({"lost": "expired"}, "it is expired"),
+        ({"lost": "revoked"}, "it is revoked"),
+        ({"expires": NOW + timedelta(days=10)}, "it expires on 2026-06-11"),
+        ({"expires": NOW + timedelta(days=15)}, None),
+        ({"bound": False}, "SHA-1"),
+    ],
+)
+def test_what_hosts_would_not_believe(change, says) -> None:
+    found = problem(replace(SOUND, **change), NOW)
+    assert found is None if says is None else says in found
+
+
+def test_a_short_rsa_key_ends_before_apt_refuses_it() -> None:
+    short = replace(SOUND, algorithm="rsa2048", bits=2048)
+    assert problem(short, datetime(2029, 3, 1, tzinfo=UTC))
+
+
+def make(home, *words: str) -> str:
+    options = ("--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "")
+    done = run(["gpg", "--homedir", home.path, "--status-fd", "1", *options, *words])
+    return next(line.split()[-1] for line in done.text.splitlines() if "KEY_CREATED" in line)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--quick-generate-key", "x", "ed25519", "sign", "never"), None),
+        (("--quick-generate-key", "x", "rsa3072", "sign", "never"), None),
+        (("--quick-generate-key", "x", "nistp256", "sign", "2y"), None),
+        (("--quick-generate-key", "x", "rsa1024", "sign", "never"), "rsa1024"),
+        (("--quick-generate-key", "x", "ed25519", "sign", "7d"), "within 14 days"),
+        (("--quick-generate-key", "x", "ed25519", "cert", "never"), "unable to sign"),
+        (
+            (
+                *("--cert-digest-algo", "SHA1"),
+                *("--quick-generate-key", "x", "ed25519", "sign", "never"),
+            ),
+            "SHA-1",
+        ),
+    ],
+)
+def test_gpg_s_word_on_a_key_is_understood(words, says) -> None:
+    with gpg_home(0) as home:
+        fingerprint = make(home, *words)
+        known = inspect(replace(home, fingerprints=(fingerprint,)).ring(), fingerprint)
+    found = problem(known, datetime.now(UTC))
+    assert (found is None) if says is None else says in (found or "")
+
+
+def test_a_weak_key_is_refused_before_the_first_write(debs) -> None:
+    memory = MemoryStore()
+    with gpg_home(0) as home:
+        fingerprint = make(home, "--quick-generate-key", "x", "rsa1024", "sign", "never")
+        ring = replace(home, fingerprints=(fingerprint,)).ring()
+        with pytest.raises(Refused, match="refuses rsa1024"):
+            init(make_publisher(memory, ring), settings())
+    assert memory.objects == {}
+
+
+class TestRotation:
+    @pytest.fixture
+    def both(self, publisher, home):
+        return replace(
+            make_publisher(publisher.store, home.ring(0, 1)),
+            now=publisher.now,
+            pause=publisher.pause,
+        )
+
+    def signers(self, publisher) -> set[str]:
+        given = public_keys(publisher.store, "production", run)
+        return set(read_snapshot(publisher.store, "production", given, run).signers)
+
+    def test_both_sign_then_the_new_one_alone(self, publisher, both, home, debs) -> None:
+        old, new = home.fingerprints
+        add_key(both, "production", new)
+        assert self.signers(both) == {old, new}
+        assert public_keys(both.store, "production", run).trusted == {old, new}
+        assert not add_key(both, "production", new).changed
+        publish(both, "production", [debs()])
+        assert self.signers(both) == {old, new}
+        retire_key(both, "production", old)
+        assert self.signers(both) == {new}
+        assert public_keys(both.store, "production", run).trusted == {new}
+        publish(make_publisher(both.store, home.ring(1)), "production", [debs(version="2")])
+
+    def test_who_holds_one_of_two_keys_does_not_publish(self, publisher, both, home, memory, debs):
+        add_key(both, "production", home.fingerprints[1])
+        memory.writes.clear()
+        with pytest.raises(Refused, match=f"secret key of {home.fingerprints[1]} is not here"):
+            publish(publisher, "production", [debs()])
+        assert memory.writes == []
+
+    def test_the_last_key_is_not_retired(self, publisher, home) -> None:
+        with pytest.raises(Refused, match="the only key"):
+            retire_key(publisher, "production", home.fingerprints[0])
+        with pytest.raises(Misused, match="does not sign it"):
+            retire_key(publisher, "production", home.fingerprints[1])
+
+    def test_an_extra_key_does_not_sign_by_itself(self, publisher, both, home, debs) -> None:
+        publish(both, "production", [debs()])
+        assert self.signers(both) == {home.fingerprints[0]}

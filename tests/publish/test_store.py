@@ -1,0 +1,198 @@
+"""One contract for every store."""
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from debship.errors import Failed, Misused, Refused
+from debship.publish.store import Conflict, IfAbsent, IfMatch, open_store
+from debship.publish.store.directory import DirectoryStore
+from debship.publish.store.s3 import S3Store
+from fakes_store import MemoryStore
+
+
+@pytest.fixture(params=["memory", "directory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path):
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "directory":
+        return DirectoryStore(tmp_path / "store")
+    bucket = f"b-{uuid.uuid4().hex}"
+    client = request.getfixturevalue("s3").bucket(bucket)
+    return S3Store(client, bucket, "some/prefix")
+
+
+class TestContract:
+    def test_what_was_written_is_read(self, store, tmp_path: Path) -> None:
+        assert store.read("dists/a/InRelease") is None
+        written = store.write("dists/a/InRelease", b"1")
+        found = store.read("dists/a/InRelease")
+        assert found[:2] == (b"1", written.etag)
+        assert abs(datetime.now(UTC) - found.modified) < timedelta(minutes=1)
+        file = tmp_path / "file"
+        file.write_bytes(b"x" * 100_000)
+        assert store.write("pool/f.deb", file).sha256 == store.sha256("pool/f.deb")
+        assert store.read("pool/f.deb").data == file.read_bytes()
+
+    def test_a_condition_is_kept(self, store) -> None:
+        first = store.write("a", b"1", IfAbsent())
+        with pytest.raises(Conflict):
+            store.write("a", b"2", IfAbsent())
+        second = store.write("a", b"2", IfMatch(first.etag))
+        assert second.etag != first.etag
+        with pytest.raises(Conflict):
+            store.write("a", b"3", IfMatch(first.etag))
+        with pytest.raises(Conflict):
+            store.write("missing", b"3", IfMatch(first.etag))
+        assert store.read("a").data == b"2"
+        assert store.read("missing") is None
+
+    def test_of_many_at_once_one_wins(self, store) -> None:
+        start = store.write("a", b"0")
+        barrier = threading.Barrier(8)
+
+        def one(number: int) -> bool:
+            barrier.wait()
+            try:
+                store.write("a", str(number).encode(), IfMatch(start.etag))
+            except Conflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            won = list(pool.map(one, range(1, 9)))
+        assert won.count(True) == 1
+        assert store.read("a").data == str(won.index(True) + 1).encode()
+
+    def test_a_listing_is_by_prefix_and_in_order(self, store) -> None:
+        for path in ("pool/b/2", "pool/a/1", "pool/ab", "dists/x"):
+            store.write(path, path.encode())
+        assert [entry.path for entry in store.list("pool/")] == ["pool/a/1", "pool/ab", "pool/b/2"]
+        assert [entry.path for entry in store.list("pool/a")] == ["pool/a/1", "pool/ab"]
+        assert next(entry.path for entry in store.list()) == "dists/x"
+        assert list(store.list("nothing/")) == []
+        entry = next(iter(store.list("dists/")))
+        assert entry.size == 7
+        assert abs(datetime.now(UTC) - entry.modified) < timedelta(minutes=1)
+
+    def test_what_was_deleted_is_gone(self, store) -> None:
+        store.write("pool/a/1", b"1")
+        store.delete("pool/a/1")
+        store.delete("pool/a/1")
+        assert store.read("pool/a/1") is None
+        assert store.sha256("pool/a/1") is None
+        assert list(store.list()) == []
+
+    @pytest.mark.parametrize(
+        "path", ["../x", "/etc/passwd", "a/../../x", "a//b", "", "a/.", "a\nb"]
+    )
+    def test_no_path_climbs_out(self, store, path: str) -> None:
+        for act in (store.read, store.delete, store.sha256, lambda it: store.write(it, b"x")):
+            with pytest.raises(Misused, match="is not a path"):
+                act(path)
+
+
+def test_a_directory_keeps_no_half_file(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    store.write("a/b", b"1")
+    with pytest.raises(Failed):
+        store.write("a/c", tmp_path / "missing")
+    with pytest.raises(Conflict):
+        store.write("a/b", b"2", IfAbsent())
+    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {"b", ".debship.lock"}
+
+
+def test_a_directory_takes_away_what_the_dead_left(tmp_path: Path) -> None:
+    DirectoryStore(tmp_path).write("a", b"1")
+    (tmp_path / ".debship.tmp" / "of-a-dead-publisher").write_bytes(b"half")
+    DirectoryStore(tmp_path).write("a", b"2")
+    assert list((tmp_path / ".debship.tmp").iterdir()) == []
+
+
+def test_a_directory_lets_the_living_be(tmp_path: Path) -> None:
+    one, other = DirectoryStore(tmp_path), DirectoryStore(tmp_path)
+    with one._temporary() as (_, path):
+        other.write("a", b"1")
+        assert path.exists()
+
+
+def test_files_are_for_a_web_server_to_read(tmp_path: Path) -> None:
+    DirectoryStore(tmp_path / "s").write("a/b", b"1")
+    assert (tmp_path / "s/a/b").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "s/a").stat().st_mode & 0o777 == 0o755
+
+
+class TestS3:
+    @pytest.fixture
+    def bucket(self) -> str:
+        return f"b-{uuid.uuid4().hex}"
+
+    def test_caches_keep_what_never_changes(self, s3, bucket: str) -> None:
+        client = s3.bucket(bucket)
+        store = S3Store(client, bucket, "")
+        for path in (
+            "pool/a.deb",
+            "dists/s/main/binary-amd64/by-hash/SHA256/0",
+            "dists/s/InRelease",
+        ):
+            store.write(path, b"1")
+        kept = {
+            found["Key"]: client.head_object(Bucket=bucket, Key=found["Key"])["CacheControl"]
+            for found in client.list_objects_v2(Bucket=bucket)["Contents"]
+        }
+        assert "immutable" in kept["pool/a.deb"]
+        assert "immutable" in kept["dists/s/main/binary-amd64/by-hash/SHA256/0"]
+        assert kept["dists/s/InRelease"] == "no-cache"
+
+    def test_a_store_that_ignores_conditions_is_refused(self, s3, bucket: str) -> None:
+        client = s3.bucket(bucket)
+
+        def forget(params, **_) -> None:
+            params["headers"].pop("If-Match", None)
+            params["headers"].pop("If-None-Match", None)
+
+        client.meta.events.register("before-call.s3.PutObject", forget)
+        store = S3Store(client, bucket, "")
+        with pytest.raises(Refused, match="ignores conditional writes") as caught:
+            store.write("a", b"1", IfAbsent())
+        assert "--single-publisher" in caught.value.hint
+        assert list(store.list()) == []
+
+    def test_a_write_at_the_same_moment_is_a_conflict(self, s3, bucket: str) -> None:
+        from botocore.exceptions import ClientError
+
+        client = s3.bucket(bucket)
+        store = S3Store(client, bucket, "")
+        etag = store.write("a", b"1", IfAbsent()).etag
+
+        def busy(**_) -> None:
+            answer = {"Error": {"Code": "ConditionalRequestConflict", "Message": "busy"}}
+            raise ClientError(answer, "PutObject")
+
+        client.put_object = busy
+        with pytest.raises(Conflict):
+            store.write("a", b"2", IfMatch(etag))
+
+    def test_a_missing_bucket_says_so(self, s3, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in s3.env.items():
+            monkeypatch.setenv(name, value)
+        store = open_store("s3://no-such-bucket-anywhere/x")
+        with pytest.raises(Failed, match="NoSuchBucket"):
+            store.read("a")
+
+    def test_the_clock_of_the_store_is_seen(self, s3, bucket: str) -> None:
+        client = s3.bucket(bucket)
+        store = S3Store(client, bucket, "")
+        assert store.now() is None
+        store.read("a")
+        assert abs(store.now() - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("address", ["s3://", "s3:///prefix", "gs://bucket/x", "http://x/y"])
+def test_an_address_of_no_store_is_misused(address: str) -> None:
+    with pytest.raises(Misused):
+        open_store(address)

@@ -1,0 +1,129 @@
+"""What the tests of the publishing room share; gpg is the real one."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from debship.publish.commit import Publisher
+from debship.publish.release import Settings
+from debship.publish.signing import Keyring, generate
+from debship.run import run
+
+
+@dataclass(frozen=True)
+class Home:
+    """A gpg home with a key or two."""
+
+    path: Path
+    fingerprints: tuple[str, ...]
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"GNUPGHOME": str(self.path), "DEBSHIP_SIGNING_KEY": self.fingerprints[0]}
+
+    def ring(self, *which: int) -> Keyring:
+        chosen = tuple(self.fingerprints[at] for at in which) or self.fingerprints[:1]
+        return Keyring(run, chosen, self.path)
+
+
+@contextlib.contextmanager
+def gpg_home(keys: int) -> Iterator[Home]:
+    path = Path(tempfile.mkdtemp(prefix="dsk-"))  # short: gpg-agent's socket lies in it
+    try:
+        yield Home(path, tuple(generate(f"key {n}", run, path) for n in range(keys)))
+    finally:
+        run(["gpgconf", "--homedir", path, "--kill", "all"], check=False)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass
+class Clock:
+    """Stands still until it is told to go on; a pause goes on."""
+
+    at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    paused: float = 0.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def pause(self, seconds: float) -> None:
+        self.paused += seconds
+        self.at += timedelta(seconds=seconds)
+
+
+def make_publisher(store, ring: Keyring, clock: Clock | None = None, say=lambda text: None):
+    clock = clock or Clock()
+    return Publisher(
+        store=store,
+        keys=ring,
+        now=clock.now,
+        pause=clock.pause,
+        say=say,
+        jitter=random.random,
+        ours=ring.certificates(ring.fingerprints),
+    )
+
+
+def settings(suite: str = "production", **others) -> Settings:
+    values = {"codename": suite, "origin": "Example", "label": "Example", **others}
+    return Settings(suite=suite, **values)
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """moto's threaded server, in a process of its own."""
+
+    url: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def bucket(self, name: str):
+        import boto3
+
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        client.create_bucket(Bucket=name)
+        everybody = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{name}/*",
+        }
+        policy = {"Version": "2012-10-17", "Statement": [everybody]}
+        client.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+        return client
+
+
+def debship(*words, env: dict[str, str], check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "debship", *map(str, words)],
+        check=False,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **env},
+        capture_output=True,
+        text=True,
+    )
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done

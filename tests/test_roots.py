@@ -1,0 +1,166 @@
+import os
+import shutil
+import signal
+import threading
+import time
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from debship.debian.releases import release
+from debship.errors import Failed
+from debship.roots import AptEntry, clean_root, content_key, entries, mirror_lines
+from debship.run import Completed, run
+
+BOOKWORM, TRIXIE = release("bookworm"), release("trixie")
+
+
+def quiet(step: str) -> None:
+    pass
+
+
+@pytest.fixture
+def apt(tmp_path: Path) -> Path:
+    folder = tmp_path / "apt"
+    (folder / "sources.list.d").mkdir(parents=True)
+    (folder / "sources.list").write_text(
+        "# deb http://gone.example/debian bookworm main\n"
+        "deb cdrom:[Debian]/ bookworm main\n"
+        "deb-src http://mirror.example/debian bookworm main\n"
+    )
+    (folder / "sources.list.d" / "debian.sources").write_text(
+        "Types: deb deb-src\n"
+        "# a comment, as Debian's images have it\n"
+        "URIs: http://mirror.example/debian\n"
+        "Suites: bookworm bookworm-updates\n"
+        "Components: main contrib\n"
+        "\n"
+        "Enabled: no\n"
+        "Types: deb\n"
+        "URIs: http://off.example/debian\n"
+        "Suites: bookworm-security\n"
+        "Components: main\n"
+    )
+    (folder / "sources.list.d" / "security.list").write_text(
+        "deb [arch=amd64 signed-by=/x.gpg] http://security.example/debian bookworm-security main # s\n"
+        "deb http://other.example nodistro main\n"
+    )
+    return folder
+
+
+@pytest.fixture
+def os_release(tmp_path: Path) -> Path:
+    path = tmp_path / "os-release"
+    path.write_text("VERSION_CODENAME=bookworm\n")
+    return path
+
+
+def test_the_mirror_is_the_machines_own(apt: Path) -> None:
+    keyring = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+    assert mirror_lines(TRIXIE, BOOKWORM, entries(apt)) == (
+        f"deb {keyring} http://mirror.example/debian trixie main",
+        f"deb {keyring} http://security.example/debian trixie-security main",
+    )
+
+
+def test_a_machine_without_a_mirror_says_so() -> None:
+    archives = [AptEntry("http://a.example", "bookworm", ("contrib",))]
+    with pytest.raises(Failed, match="names no mirror of bookworm main"):
+        mirror_lines(BOOKWORM, BOOKWORM, archives)
+
+
+def test_ubuntu_does_not_come_from_debians_mirror(apt: Path) -> None:
+    with pytest.raises(Failed, match="bookworm has no mirror of noble"):
+        mirror_lines(release("noble"), BOOKWORM, entries(apt))
+
+
+def test_a_root_is_named_by_what_it_holds() -> None:
+    key = content_key(BOOKWORM, ("curl", "dbus"))
+    assert key == content_key(BOOKWORM, ("dbus", "curl", "curl"))
+    assert len({key, content_key(TRIXIE, ("curl", "dbus")), content_key(BOOKWORM, ("curl",))}) == 3
+
+
+class Bootstrap:
+    """Stands for mmdebstrap: writes a file, waits, ends well or not."""
+
+    def __init__(self, seconds: float = 0, code: int = 0) -> None:
+        self.seconds, self.code, self.calls = seconds, code, []
+
+    def __call__(self, argv, *, stdin: bytes = b"", **_) -> Completed:
+        words = tuple(map(str, argv))
+        if "mmdebstrap" not in words:
+            proxy = b'Acquire::http::Proxy "http://proxy.example:3128";\nAcquire::Retries "3";\n'
+            return Completed(words, 0, proxy, b"")
+        self.calls.append((words, stdin.decode()))
+        root = Path(words[-2])
+        (root / "etc").mkdir(parents=True)
+        time.sleep(self.seconds)
+        if self.code:
+            raise Failed("mmdebstrap exited with 1")
+        (root / "etc/debian_version").write_text("12.0\n")
+        return Completed(words, 0, b"", b"")
+
+
+def make(cache: Path, apt: Path, os_release: Path, door) -> Path:
+    return clean_root(
+        BOOKWORM, ("curl",), run=door, cache=cache, say=quiet, apt=apt, os_release=os_release
+    )
+
+
+def test_a_root_is_made_once(tmp_path: Path, apt: Path, os_release: Path) -> None:
+    door = Bootstrap()
+    roots = {make(tmp_path / "c", apt, os_release, door) for _ in range(2)}
+    [root] = roots
+    assert (root / "etc/debian_version").exists()
+    [(words, sources)] = door.calls
+    assert "--include=curl" in words
+    assert '--aptopt=Acquire::http::Proxy "http://proxy.example:3128";' in words
+    assert not any("Retries" in word for word in words)
+    assert "http://mirror.example/debian bookworm main" in sources
+
+
+def test_two_makers_make_one_root(tmp_path: Path, apt: Path, os_release: Path) -> None:
+    door, roots = Bootstrap(seconds=0.2), []
+    makers = [
+        threading.Thread(target=lambda: roots.append(make(tmp_path / "c", apt, os_release, door)))
+        for _ in range(3)
+    ]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join()
+    assert len(door.calls) == 1
+    assert len(set(roots)) == 1
+
+
+def test_a_failed_maker_leaves_nothing(tmp_path: Path, apt: Path, os_release: Path) -> None:
+    with pytest.raises(Failed):
+        make(tmp_path / "c", apt, os_release, Bootstrap(code=1))
+    assert not [path for path in (tmp_path / "c").iterdir() if path.is_dir()]
+
+
+def test_a_killed_maker_leaves_nothing_that_is_taken_for_a_root(
+    tmp_path: Path, apt: Path, os_release: Path
+) -> None:
+    cache = tmp_path / "c"
+    maker = get_context("fork").Process(
+        target=make, args=(cache, apt, os_release, Bootstrap(seconds=60))
+    )
+    maker.start()
+    while not list(cache.glob("*.making-*/root/etc")):
+        time.sleep(0.01)
+    os.kill(maker.pid, signal.SIGKILL)
+    maker.join()
+    root = make(cache, apt, os_release, Bootstrap())
+    assert (root / "etc/debian_version").exists()
+    assert [path for path in cache.iterdir() if path.is_dir()] == [root]
+
+
+@pytest.mark.acceptance
+@pytest.mark.skipif(not shutil.which("mmdebstrap"), reason="mmdebstrap is not installed")
+def test_a_real_root_reads_no_option_that_made_it_fast(tmp_path: Path) -> None:
+    root = clean_root(BOOKWORM, (), run=run, cache=tmp_path, say=quiet)
+    assert (root / "etc/debian_version").read_text().startswith("12.")
+    assert not list(root.glob("etc/*/*.d/99mmdebstrap"))
+    assert not [line for line in Path("/proc/mounts").read_text().splitlines() if str(root) in line]
