@@ -35,10 +35,9 @@ class Dist:
 
     Attributes:
         name: normalised (PEP 503).
-        files: relative to the virtualenv, sorted; each file of the virtualenv in one dist.
+        files: relative to the virtualenv, sorted; a file of the virtualenv is in one dist.
         pure: its wheel says that no machine code is in it (Root-Is-Purelib).
         license: what its metadata says, on one line; empty where they say nothing.
-        license_files: those of ``files`` that hold licences and notices.
     """
 
     name: str
@@ -68,8 +67,8 @@ def read_dists(prefix: Path, site: Path, final: str) -> tuple[Dist, ...]:
     """Read what is installed, and take the build out of it.
 
     Scripts get the interpreter's final path, files that tell of this build go, and each RECORD
-    says what is so. Two distributions that claim one file: it belongs to the one whose RECORD
-    has its hash, or else to the first by name.
+    says what is so. A file that several distributions claim belongs to one whose RECORD has its
+    hash: to the one that was unpacked last.
 
     Args:
         prefix: the virtualenv, where it was built.
@@ -77,24 +76,47 @@ def read_dists(prefix: Path, site: Path, final: str) -> tuple[Dist, ...]:
         final: the virtualenv's path on the hosts.
 
     Raises:
-        Refused: a RECORD names a file outside the virtualenv, or two distributions disagree about
-            a file and neither is what is there.
+        Refused: a distribution has no RECORD, or it names a file outside the virtualenv.
     """
-    taken: set[str] = set()
-    dists = []
-    for info in sorted(site.glob("*.dist-info"), key=lambda path: path.name.lower()):
-        files = _repair(info, prefix, final)
-        own = sorted(set(files) - taken)
-        taken.update(own)
-        dists.append(_dist(info, tuple(own)))
-    return tuple(dists)
+    infos = sorted(site.glob("*.dist-info"), key=lambda path: path.name.lower())
+    claims = {info: _repair(info, prefix, final) for info in infos}
+    owner: dict[str, Path] = {}
+    for info, rows in claims.items():
+        for file, digest in rows.items():
+            if file not in owner or digest == _digest((prefix / file).read_bytes()):
+                owner[file] = info
+    files = {
+        info: tuple(sorted(f for f in rows if owner[f] == info)) for info, rows in claims.items()
+    }
+    return tuple(_dist(info, files[info]) for info in infos)
+
+
+def rivals(site: Path) -> tuple[str, ...]:
+    """Find distributions that bring a file which another brings with other contents.
+
+    Which of them is unpacked last, and so wins, differs from run to run; they are to be unpacked
+    once more, one after the other.
+
+    Returns:
+        of each such file the last distribution by name; sorted.
+    """
+    claims: dict[str, dict[str, str]] = {}
+    for info in site.glob("*.dist-info"):
+        name = canonicalize_name(info.name.partition("-")[0])
+        for path, digest, _ in _record(info):
+            claims.setdefault(posixpath.normpath(path), {})[name] = digest
+    return tuple(sorted({max(by) for by in claims.values() if len(set(by.values())) > 1}))
 
 
 def mode_of(path: Path) -> int:
-    """Give the mode that a file of a wheel has in the package, whatever the umask was."""
-    if _SHARED_OBJECT.search(path.name):
-        return 0o644  # Policy 10.2: shared objects are not executable
-    return 0o755 if path.stat().st_mode & 0o100 else 0o644
+    """Give the mode that a file of a wheel has in the package, whatever the umask was.
+
+    Programs and scripts may be executed, shared objects and all else may not (Policy 10.2, 10.9).
+    """
+    if not path.stat().st_mode & 0o100 or _SHARED_OBJECT.search(path.name):
+        return 0o644
+    with path.open("rb") as file:
+        return 0o755 if file.read(4).startswith((b"#!", b"\x7fELF")) else 0o644
 
 
 def _dist(info: Path, files: tuple[str, ...]) -> Dist:
@@ -114,8 +136,9 @@ def _dist(info: Path, files: tuple[str, ...]) -> Dist:
     )
 
 
-def _repair(info: Path, prefix: Path, final: str) -> list[str]:
-    rows, files = [], []
+def _repair(info: Path, prefix: Path, final: str) -> dict[str, str]:
+    """Repair a distribution; give its files, relative to the virtualenv, with their hashes."""
+    rows, files = [], {}
     for path, digest, size in _record(info):
         relative = posixpath.normpath(posixpath.join(*info.parent.relative_to(prefix).parts, path))
         if posixpath.isabs(path) or relative.startswith("../"):
@@ -126,7 +149,7 @@ def _repair(info: Path, prefix: Path, final: str) -> list[str]:
         if relative.startswith("bin/"):
             row = _with_final_shebang(prefix / relative, final, row)
         rows.append(row)
-        files.append(relative)
+        files[relative] = row[1]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(rows))
     (info / "RECORD").write_text(text.getvalue())
@@ -134,7 +157,10 @@ def _repair(info: Path, prefix: Path, final: str) -> list[str]:
 
 
 def _record(info: Path) -> Iterator[tuple[str, str, str]]:
-    with (info / "RECORD").open(newline="") as file:
+    record = info / "RECORD"
+    if not record.is_file():
+        raise Refused(f"{info.name} has no RECORD: it cannot be told which files are its own")
+    with record.open(newline="") as file:
         for row in csv.reader(file):
             path, digest, size = [*row, "", ""][:3]
             yield path, digest, size
@@ -155,8 +181,13 @@ def _with_final_shebang(
     line = f"#!{final}/bin/python".encode() + match["rest"].rstrip()
     content = line + b"\n" + content[match.end() :]
     script.write_bytes(content)
-    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-    return row[0], f"sha256={digest}", str(len(content))
+    return row[0], _digest(content), str(len(content))
+
+
+def _digest(content: bytes) -> str:
+    """Hash as RECORD does (binary distribution format, "The .dist-info directory")."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest())
+    return f"sha256={digest.rstrip(b'=').decode()}"
 
 
 def _line(text: object) -> str:

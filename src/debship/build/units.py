@@ -142,7 +142,7 @@ def _escaped(text: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    word = _VARIABLE.sub("$$$$", _escaped(word))
+    word = _VARIABLE.sub("$$", _escaped(word))
     if _PLAIN.fullmatch(word):
         return word
     escaped = word.replace("\\", "\\\\").replace('"', '\\"')

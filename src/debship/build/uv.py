@@ -6,7 +6,7 @@ from pathlib import Path
 
 from debship.run import Completed, Run, Word
 
-# What a user's shell may hold that would lead uv, or what it starts, to another Python.
+# A user's shell may hold what would lead uv, or what it starts, to another Python.
 _CLEAN: Mapping[str, str | None] = {
     "UV_PYTHON_DOWNLOADS": "never",
     "UV_PYTHON": None,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from debship.build.dists import Dist, read_dists
+from debship.build.dists import Dist, read_dists, rivals
 from debship.build.lock import locked
 from debship.build.plan import BuildPlan
 from debship.build.uv import Uv
@@ -57,14 +57,14 @@ def install(plan: BuildPlan, wheel: Wheel | None, folder: Path, uv: Uv) -> Virtu
     uv("venv", "--no-project", "--python", plan.interpreter, prefix)
     options = ("--python", python, "--link-mode", "copy", "--no-compile-bytecode")
     requirements = locked(plan.lock, plan.app, folder, uv)
-    uv(
-        *("pip", "sync", *options, "--require-hashes", "--allow-empty-requirements", requirements),
-        cwd=plan.lock.path.parent,
-    )
+    sync = ("pip", "sync", *options, "--require-hashes", "--allow-empty-requirements", requirements)
+    uv(*sync, cwd=plan.lock.path.parent)
+    site = root / plan.site.relative_to("/")
+    for name in rivals(site):
+        uv(*sync, "--reinstall-package", name, cwd=plan.lock.path.parent)
     if wheel is not None:
         uv("pip", "install", *options, "--no-deps", "--no-index", wheel.path)
     _check_complete(plan, python, uv)
-    site = root / plan.site.relative_to("/")
     return Virtualenv(root, prefix, read_dists(prefix, site, str(plan.prefix)))
 
 

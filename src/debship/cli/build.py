@@ -1,6 +1,5 @@
 """`debship build`."""
 
-import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +30,11 @@ def command(directory: Path, output: Path | None, only_plan: bool, as_json: bool
     """Turn an application and its lock into a .deb for this machine's release."""
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
+    from debship.config.app_file import read_app
     from debship.debian.releases import this_machine
     from debship.run import run
 
-    app = importlib.import_module("debship.config.app_file").read_app(directory)
+    app = read_app(directory)
     release = this_machine(Path("/etc/os-release").read_text())
     plan = plan_build(app, release, look_around(app, environment=os.environ, run=run))
     if only_plan:

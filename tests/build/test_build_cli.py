@@ -1,0 +1,74 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sample import DATE, Sample
+
+from debship.cli.build import command
+from debship.errors import Refused
+
+FILE = """\
+[app]
+name = "tiny"
+summary = "Tiny service"
+maintainer = "Platform Team <platform@example.com>"
+[build]
+wheel = "dist/*.whl"
+[[config]]
+path = "/etc/mycompany/tiny/tiny.conf"
+source = "tiny.conf"
+[[config]]
+path = "/etc/mycompany/tiny/secrets.env"
+managed = "deploy"
+[[service]]
+exec = "tiny-web --port 8101"
+port = 8101
+[[service]]
+name = "tiny-job"
+exec = "tiny-job"
+kind = "timer"
+schedule = "daily"
+"""
+
+
+@pytest.fixture
+def folder(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(DATE))
+    (sample.app.directory / "debship.toml").write_text(FILE)
+    return sample.app.directory
+
+
+def _call(*words: object) -> str:
+    called = CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)
+    assert called.exit_code == 0
+    return called.stdout
+
+
+def test_it_prints_where_the_package_is(folder: Path, deb, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert _call(folder, "--output", out) == f"{out}/tiny_1.0-1_all.deb\n"
+    assert (out / "tiny_1.0-1_all.deb").read_bytes() == deb.path.read_bytes()
+    result = json.loads(_call(folder, "--output", out, "--json"))["result"]["packages"]
+    assert [(entry["version"], entry["sha256"]) for entry in result] == [("1.0-1", deb.sha256)]
+
+
+def test_a_plan_is_printed_and_nothing_is_done(folder: Path, release) -> None:
+    before = sorted(folder.rglob("*"))
+    text = _call(folder, "--plan")
+    for line in (
+        f"interpreter            /usr/bin/python{release.python}",
+        "units                  tiny.service: tiny-web --port 8101",
+        "units                  tiny-job.timer: tiny-job",
+        "conffiles              /etc/mycompany/tiny/tiny.conf",
+        "written by the deploy  /etc/mycompany/tiny/secrets.env",
+    ):
+        assert line in text.splitlines()
+    assert json.loads(_call(folder, "--plan", "--json"))["result"]["user"] == "_tiny"
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_refusal_reaches_the_user(folder: Path) -> None:
+    (folder / "requirements.txt").write_text("flask\n")
+    with pytest.raises(Refused, match=r'requirements\.txt:1: "flask" has no hash'):
+        _call(folder)

@@ -1,0 +1,113 @@
+"""Real applications, with uv, an index and lintian."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from sample import DATE, Sample
+
+from debship.build.uv import Uv
+from debship.config.app import App, BuildSettings, ConfigFile, Service
+from debship.debian.releases import Release
+from debship.model import Deb, PackageName
+from debship.run import run
+
+pytestmark = pytest.mark.acceptance
+
+PYPROJECT = """\
+[build-system]
+requires = ["setuptools>=68"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "auth-service"
+version = "1.2.0rc1"
+description = "Authentication"
+requires-python = ">=3.9"
+dependencies = ["flask", "gunicorn"]
+[dependency-groups]
+dev = ["pytest"]
+"""
+COMPILED = "numpy pydantic uvloop lxml cryptography httptools watchfiles orjson Pillow psutil"
+
+
+@pytest.fixture
+def uv(release: Release) -> Callable[..., None]:
+    return lambda *words, cwd: Uv(run, DATE)(*words, cwd=cwd) and None
+
+
+def _lint(deb: Deb) -> str:
+    """What lintian takes for an error; it runs as nobody where it would complain of root."""
+    done = run(["lintian", "--no-cfg", "--fail-on", "error", "--allow-root", deb.path], check=False)
+    return "\n".join(line for line in done.text.splitlines() if line.startswith("E:"))
+
+
+@pytest.fixture
+def project(tmp_path: Path, sample_in: Callable[..., Sample], uv, release: Release):
+    """A Flask application with a uv.lock, made in a folder of its own."""
+
+    def make(folder: Path) -> Sample:
+        sample = sample_in(tmp_path / "sample" / folder.name)
+        source = folder / "src/auth"
+        source.mkdir(parents=True)
+        (source / "__init__.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+        (folder / "pyproject.toml").write_text(PYPROJECT)
+        uv("lock", "--python", f"/usr/bin/python{release.python}", cwd=folder)
+        (folder / "auth.conf").write_text("workers = 2\n")
+        sample.app = App(
+            directory=folder,
+            name=PackageName("auth"),
+            summary="Authentication service",
+            maintainer="Platform Team <platform@example.com>",
+            configs=(
+                ConfigFile(PurePosixPath("/etc/auth/auth.conf"), folder / "auth.conf", False),
+            ),
+            services=(Service("auth", "gunicorn --bind 127.0.0.1:8101 auth:app", port=8101),),
+        )
+        sample.output = folder / "out"
+        return sample
+
+    return make
+
+
+def test_a_project_with_a_uv_lock(project, tmp_path: Path) -> None:
+    sample = project(tmp_path / "one")
+    deb = sample.build()
+    assert str(deb.version) == "1.2.0~rc1-1"
+    assert deb.architecture == sample.machine  # markupsafe is compiled
+    assert _lint(deb) == ""
+    names = run(["dpkg-deb", "-c", deb.path]).text
+    assert "/flask/" in names
+    assert "/_pytest/" not in names
+
+
+def test_a_project_is_the_same_bytes_wherever_it_is_built(project, tmp_path: Path) -> None:
+    one, two = project(tmp_path / "one").build(), project(tmp_path / "two").build()
+    assert one.sha256 == two.sha256
+
+
+@pytest.mark.parametrize("wanted", ["radicale==3.5.4", f"flask {COMPILED}"])
+@pytest.mark.parametrize("lock", ["requirements.txt", "pylock.toml"])
+def test_an_application_that_nobody_here_wrote(
+    sample: Sample, uv, release: Release, tmp_path: Path, wanted: str, lock: str
+) -> None:
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    (folder / "in.txt").write_text("\n".join(wanted.split()))
+    python = f"/usr/bin/python{release.python}"
+    words = ("pip", "compile", "--generate-hashes", "--python", python, "in.txt", "-o", lock)
+    uv(*words, cwd=folder)
+    name = wanted.split(maxsplit=1)[0].partition("=")[0]
+    app = replace(
+        sample.app,
+        directory=folder,
+        name=PackageName(name),
+        build=BuildSettings(requirement=wanted.split(maxsplit=1)[0]),
+        configs=(),
+        services=(Service(name, name),),
+    )
+    deb = sample.build(app)
+    assert _lint(deb) == ""
+    depends = run(["dpkg-deb", "-f", deb.path, "Depends"]).text
+    assert "libc6 (>= " in depends
+    assert ("libstdc++6 (>= " in depends) is (name == "flask")
