@@ -13,7 +13,9 @@ from debship.errors import Failed, Misused, Refused
 from debship.model import Secret
 from debship.publish.listing import listing
 from debship.publish.recipe import publish
+from debship.publish.release import Part
 from debship.publish.signing import keyring
+from debship.publish.snapshot import read_indices
 from debship.publish.suite import init
 from debship.publish.verify import verify_suite
 from debship.run import run
@@ -118,6 +120,8 @@ def test_a_new_architecture_takes_over_what_is_for_all(publisher, debs) -> None:
     release = publisher.snapshot("production").release
     assert release.settings.architectures == ("amd64", "arm64")
     assert names(publisher) == ["auth 1.0 amd64", "auth 1.0 arm64", "doc 1 all"]
+    index = read_indices(publisher.store, release, [Part("main", "arm64")])
+    assert [key.package for key, _ in index[Part("main", "arm64")].stanzas()] == ["auth", "doc"]
     assert sound(publisher)
 
 
@@ -336,7 +340,10 @@ class TestInit:
     def test_components_and_architectures_can_be_added(self, publisher, debs) -> None:
         publish(publisher, "production", [debs("doc", "1", "all")])
         init(publisher, settings(architectures=("arm64",), components=("main", "extra")))
-        assert publisher.snapshot("production").release.settings.architectures == ("amd64", "arm64")
+        release = publisher.snapshot("production").release
+        assert release.settings.architectures == ("amd64", "arm64")
+        part = Part("main", "arm64")
+        assert list(read_indices(publisher.store, release, [part])[part].of("doc"))
         assert names(publisher) == ["doc 1 all"]
         assert sound(publisher)
 
