@@ -43,11 +43,11 @@ class Host:
 
     def __init__(self, folder: Path, text: str, root: Path | None) -> None:
         self.folder, self.root = folder, root
-        prepare(folder, text, ["amd64"])
+        prepare(folder, text)
 
     def __call__(self, *words: str) -> Completed:
         seen = Path("/mnt") if self.root else self.folder
-        argv = ["env", f"APT_CONFIG={seen}/etc/apt.conf", *apt_words(seen), *words]
+        argv = [*apt_words(seen, ["amd64"]), *words]
         if self.root:
             inner = ["sh", "-euc", f"cd /mnt; exec {' '.join(map(str, argv))}"]
             mount = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", IN_ROOT, "sh"]

@@ -24,10 +24,11 @@ class Wanted(NamedTuple):
         return f"{self.package}{arch}={self.version}"
 
 
-def apt_words(root: Path) -> tuple[Word, ...]:
+def apt_words(root: Path, architectures: Sequence[str]) -> tuple[Word, ...]:
     """Give the words that make apt live in a folder of its own and touch nothing of this machine.
 
-    The folder holds ``sources/*.sources``; ``prepare`` makes the rest.
+    The folder holds ``sources/*.sources``; ``prepare`` makes the rest. Architectures beside the
+    machine's own are said here: apt reads its files before it reads that they lie elsewhere.
     """
     options = {
         "Dir": root,
@@ -43,11 +44,12 @@ def apt_words(root: Path) -> tuple[Word, ...]:
         "Acquire::Languages": "none",
         "Acquire::Retries": "0",
     }
-    words = (word for name, value in options.items() for word in ("-o", f"{name}={value}"))
+    pairs = [*options.items(), *(("APT::Architectures::", name) for name in architectures)]
+    words = (word for name, value in pairs for word in ("-o", f"{name}={value}"))
     return ("apt-get", "-q", *words)
 
 
-def prepare(root: Path, sources: str, architectures: Sequence[str]) -> None:
+def prepare(root: Path, sources: str) -> None:
     """Lay out the folder."""
     for name in (
         "state/lists/partial",
@@ -59,8 +61,6 @@ def prepare(root: Path, sources: str, architectures: Sequence[str]) -> None:
         (root / name).mkdir(parents=True)
     (root / "status").touch()
     (root / "sources" / "debship.sources").write_text(sources)
-    lines = (f'APT::Architectures:: "{name}";\n' for name in architectures)
-    (root / "etc/apt.conf").write_text("".join(lines))
 
 
 def check(sources: str, wanted: Sequence[Wanted], run: Run) -> None:
@@ -76,8 +76,8 @@ def check(sources: str, wanted: Sequence[Wanted], run: Run) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="debship-apt-") as folder:
         root = Path(folder)
-        prepare(root, sources, sorted({it.architecture for it in wanted} - {"all"}))
-        words = apt_words(root)
+        prepare(root, sources)
+        words = apt_words(root, sorted({it.architecture for it in wanted} - {"all"}))
         try:
             run((*words, "update"), timeout=_TIMEOUT)
             if wanted:
