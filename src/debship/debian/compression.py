@@ -5,11 +5,7 @@ one of them. But a frame is a header and a sequence of blocks (RFC 8878, 3.1.1),
 header, a sequence of blocks and an index (xz-file-format 2). A segment is such blocks without the
 rest; any segments, one after the other, between an opening and a closing, are one frame.
 
-A block of zstd may refer to what earlier blocks left: the window, the entropy tables, and three
-repeated offsets. The first two are empty where a compression starts, and so are never referred to;
-but the offsets start as 1, 4 and 8, and elsewhere in a frame they are others. The multi-threaded
-compressor has this very problem between its jobs, and solves it by using no repeated offset before
-one is set. So a segment is compressed as the second job of a frame, after one of a single byte.
+How a part of zstd is made to depend on nothing before it is in ``zstd_blocks``.
 """
 
 import lzma
@@ -17,17 +13,14 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, cast
 
 import zstandard
 
+from debship.debian.zstd_blocks import CLOSING, OPENING, PartWriter
+
 Compression = Literal["zst", "xz"]
 
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_WINDOW_LOG = 23  # 8 MiB: the largest window of a level below 20, and what every decoder grants
-_EMPTY_LAST_BLOCK = b"\x01\0\0"
-_RLE = 1
-_JOB = 1 << 23  # bytes; what the compressor holds in memory, a few times
 
 _XZ_HEADER = 12
 _XZ_FOOTER = 12
@@ -59,23 +52,20 @@ def compress(
         compression: zst or xz.
         level: of zstd below 20; xz goes up to its 6, for more takes 700 MB of memory.
     """
+    if compression == "zst":
+        with path.open("wb") as sink:
+            part = PartWriter(sink, level)
+            write(cast("IO[bytes]", part))
+            part.finish()
+        return Segment(path)
     whole = path.with_name(f"{path.name}.whole")
-    with whole.open("wb") as sink:
-        if compression == "zst":
-            with _zstd(level).stream_writer(sink, closefd=False) as writer:
-                writer.write(b"\0")
-                writer.flush(zstandard.FLUSH_BLOCK)
-                write(writer)
-        else:
-            with lzma.LZMAFile(sink, "wb", check=lzma.CHECK_CRC32, preset=min(level, 6)) as xz:
-                write(xz)
     try:
+        with lzma.open(whole, "wb", check=lzma.CHECK_CRC32, preset=min(level, 6)) as xz:
+            write(cast("IO[bytes]", xz))
         with whole.open("rb") as source, path.open("wb") as sink:
-            return Segment(
-                path, (_zstd_blocks if compression == "zst" else _xz_blocks)(source, sink)
-            )
+            return Segment(path, _xz_blocks(source, sink))
     finally:
-        whole.unlink()
+        whole.unlink(missing_ok=True)
 
 
 def compress_whole(data: bytes, compression: Compression) -> bytes:
@@ -88,46 +78,13 @@ def compress_whole(data: bytes, compression: Compression) -> bytes:
 def joined(segments: Sequence[Segment], compression: Compression) -> Iterator[Path | bytes]:
     """Give the pieces of one frame, or stream, that holds all segments."""
     if compression == "zst":
-        yield _ZSTD_MAGIC + bytes((0, (_WINDOW_LOG - 10) << 3))
+        yield OPENING
         yield from (segment.path for segment in segments)
-        yield _EMPTY_LAST_BLOCK
+        yield CLOSING
         return
     yield b"\xfd7zXZ\0" + _XZ_FLAGS + _crc(_XZ_FLAGS)
     yield from (segment.path for segment in segments)
     yield _xz_end([record for segment in segments for record in segment.records])
-
-
-def _zstd(level: int) -> zstandard.ZstdCompressor:
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        level,
-        threads=1,
-        job_size=_JOB,
-        overlap_log=1,  # none: the second job would else refer to the first
-        write_content_size=0,
-        write_checksum=0,
-        write_dict_id=0,
-    )
-    return zstandard.ZstdCompressor(compression_params=parameters)
-
-
-def _zstd_blocks(source: IO[bytes], sink: IO[bytes]) -> tuple[()]:
-    """Copy the blocks after the first, none of them marked as the last."""
-    header = source.read(6)
-    window_log = (header[5] >> 3) + 10
-    assert header[:5] == _ZSTD_MAGIC + b"\0"
-    assert window_log <= _WINDOW_LOG
-    first, last = True, False
-    while not last:
-        head = bytearray(source.read(3))
-        value = int.from_bytes(head, "little")
-        last, kind, size = bool(value & 1), value >> 1 & 3, value >> 3
-        body = source.read(1 if kind == _RLE else size)
-        if not first and size:
-            head[0] &= 0xFE
-            sink.write(head + body)
-        first = False
-    assert not source.read(1)
-    return ()
 
 
 def _xz_blocks(source: IO[bytes], sink: IO[bytes]) -> tuple[tuple[int, int], ...]:
