@@ -21,6 +21,16 @@ from debship.errors import DebshipError, Misused
 
 __all__ = ["bootstrap", "deploy", "rollback", "status"]
 
+_FLEET = {
+    "app": "the application, as fleet.toml names it",
+    "fleet": "the fleet file (default: the nearest fleet.toml)",
+}
+_ROLL = {
+    **_FLEET,
+    "plan": "print the plan and stop",
+    "json": "print the report for machines",
+}
+
 
 def _shown(body: Callable[..., int | None]) -> Callable[..., None]:
     """Show errors as every debship command does, and end with the code that they know."""
@@ -41,15 +51,7 @@ def _shown(body: Callable[..., int | None]) -> Callable[..., None]:
     return wrapper
 
 
-@task(
-    help={
-        "app": "the application, as fleet.toml names it",
-        "version": "the version (default: the newest in the repository)",
-        "plan": "print the plan and stop",
-        "fleet": "the fleet file (default: the nearest fleet.toml)",
-        "json": "print the report for machines",
-    }
-)
+@task(help={**_ROLL, "version": "the version (default: the newest in the repository)"})
 @_shown
 def deploy(
     _: Context,
@@ -65,13 +67,7 @@ def deploy(
 
 
 @task(
-    help={
-        "app": "the application, as fleet.toml names it",
-        "version": "the version to go back to (default: the one before the last roll)",
-        "plan": "print the plan and stop",
-        "fleet": "the fleet file (default: the nearest fleet.toml)",
-        "json": "print the report for machines",
-    }
+    help={**_ROLL, "version": "the version to go back to (default: the one before the last roll)"}
 )
 @_shown
 def rollback(
@@ -91,13 +87,7 @@ def rollback(
     return _roll(_Order("rollback", app, fleet, plan=plan, json=json), find)
 
 
-@task(
-    help={
-        "app": "the application, as fleet.toml names it",
-        "fleet": "the fleet file (default: the nearest fleet.toml)",
-        "json": "print it for machines",
-    }
-)
+@task(help={**_FLEET, "json": "print it for machines"})
 @_shown
 def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
     """Show every host: what is installed, what runs, its configuration, its balancers."""
@@ -123,12 +113,7 @@ def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
         )
 
 
-@task(
-    help={
-        "app": "the application, as fleet.toml names it",
-        "fleet": "the fleet file (default: the nearest fleet.toml)",
-    }
-)
+@task(help=_FLEET)
 @_shown
 def bootstrap(_: Context, app: str, fleet: str = "") -> None:
     """Make bare Debian hosts able to receive: the apt source with its key."""

@@ -83,11 +83,6 @@ def configure() -> Argv:
     )
 
 
-def hold(package: PackageName) -> Argv:
-    """Keep a package from being changed by others."""
-    return ("apt-mark", "hold", package)
-
-
 def available(package: PackageName) -> Argv:
     """List the versions that the sources offer; see ``parse_available``."""
     return ("apt-cache", "madison", package)
