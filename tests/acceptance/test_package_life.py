@@ -1,0 +1,118 @@
+"""The life of a package on a real host, by hand, as a Debian user has it (Policy 6.5 to 6.8)."""
+
+from pathlib import Path
+
+import pytest
+from examples.rehearsal import HERE, Rehearsal
+
+from debship.run import Completed, run
+
+pytestmark = pytest.mark.acceptance
+
+CONFFILE = "/etc/mycompany/auth/auth.conf"
+# What changes on any host at any time; everything else must be as it was.
+_RESTLESS = (
+    *("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log", "/var/cache"),
+    *("/var/lib/apt", "/var/lib/dpkg", "/var/backups", "/root", "/var/lib/systemd/timers"),
+    "/var/lib/systemd/random-seed",
+)
+
+
+class Life:
+    """One host whose packages come from a repository, and apt as a person types it."""
+
+    def __init__(self, stage: Rehearsal) -> None:
+        self.stage = stage
+        self.host = stage.hosts[0]
+
+    def sh(self, line: str, *, check: bool = True) -> Completed:
+        return self.stage.enter(self.host, "sh", "-c", line, check=check)
+
+    def apt(self, *words: str) -> None:
+        quiet = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y")
+        self.stage.enter(self.host, *quiet, *words)
+
+    def files(self) -> set[str]:
+        skip = " -o ".join(f"-path {path}" for path in _RESTLESS)
+        return set(self.sh(f"find / \\( {skip} \\) -prune -o -print").text.splitlines())
+
+    def state(self, unit: str) -> tuple[str, str]:
+        shown = self.sh(f"systemctl is-active {unit}; systemctl is-enabled {unit}", check=False)
+        active, enabled = shown.text.splitlines()[:2]
+        return active, enabled
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("life")
+    stage = Rehearsal(folder, name=f"life{folder.parent.name.rpartition('-')[2]}")
+    try:
+        stage.up("--hosts", "1", "--fleet", str(stage.app / "fleet.toml"))
+        radicale = stage.debship("build", HERE / "radicale", "--output", folder / "packages")
+        stage.publish(
+            stage.build("1.0.0"), stage.build("1.1.0"), Path(radicale.text.splitlines()[0])
+        )
+        stage.fab("bootstrap", "--app", "auth")
+        yield Life(stage)
+    finally:
+        stage.down()
+
+
+def test_install_upgrade_remove_purge_as_a_debian_user_expects(life: Life) -> None:
+    before = life.files()
+    life.apt("install", "auth=1.0.0-1")
+    assert life.state("auth.service") == ("active", "enabled")
+    assert life.sh("ps -o user= -p $(systemctl show -P MainPID auth)").text.strip() == "_auth"
+    assert '"version":"1.0.0"' in _health(life)
+    assert life.sh("dpkg -V auth").text == ""
+
+    life.sh(f"echo '# mine' >> {CONFFILE}")
+    life.sh("systemctl disable --now auth.service 2>/dev/null")
+    life.apt("install", "auth=1.1.0-1")
+    assert "# mine" in life.sh(f"cat {CONFFILE}").text
+    assert life.state("auth.service") == ("inactive", "disabled")
+
+    life.sh("systemctl enable --now auth.service 2>/dev/null")
+    life.apt("install", "--allow-downgrades", "auth=1.0.0-1")
+    assert life.state("auth.service") == ("active", "enabled")
+    assert '"version":"1.0.0"' in _health(life)
+    life.apt("install", "--reinstall", "auth=1.0.0-1")
+    assert life.state("auth.service") == ("active", "enabled")
+
+    life.sh("/usr/lib/auth/bin/python -O -c 'import flask' && test -d /usr/lib/auth")
+    life.apt("remove", "auth")
+    assert life.sh("systemctl is-active auth.service", check=False).text == "inactive"
+    assert life.sh(f"test -e /usr/lib/auth; echo $?; cat {CONFFILE}").text.startswith("1\n")
+    life.sh("echo x > /etc/mycompany/auth/secrets.env")
+    life.apt("purge", "auth")
+    # The service's own data stay, as with debhelper's packages: nobody asked to lose them.
+    assert life.files() - before <= {"/var/lib/auth", "/var/lib/private"}
+    assert before - life.files() == set()
+
+    life.apt("install", "auth=1.1.0-1")
+    assert life.state("auth.service") == ("active", "enabled")
+    assert "# mine" not in life.sh(f"cat {CONFFILE}").text
+    life.apt("purge", "auth")
+
+
+def test_an_application_that_nobody_here_wrote_answers(life: Life) -> None:
+    before = life.files()
+    life.apt("install", "radicale")
+    assert life.state("radicale.service") == ("active", "enabled")
+    ask = "curl -fsS --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:5232/.web/"
+    assert "Radicale" in life.sh(ask).text
+    life.apt("purge", "radicale")
+    left = {path for path in life.files() - before if not path.startswith("/var/lib/radicale")}
+    assert left == set()
+
+
+@pytest.mark.parametrize("name", ["auth_1.0.0", "radicale"])
+def test_lintian_finds_no_error(life: Life, name: str) -> None:
+    deb = next((life.stage.folder / "packages").glob(f"{name}*.deb"))
+    done = run(["lintian", "--allow-root", "--fail-on", "error", deb], check=False)
+    assert done.returncode == 0, done.text
+
+
+def _health(life: Life) -> str:
+    ask = "curl -fsS --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:8101/healthz"
+    return life.sh(ask).text.replace(" ", "")
