@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,7 +53,8 @@ class Rehearsal:
         """Boot the lab, and make the suite and its key."""
         self.folder.mkdir(parents=True, exist_ok=True)
         keys = self.folder / "gnupg"
-        keys.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(keys, ignore_errors=True)  # of a run before; its lab is gone too
+        keys.mkdir(mode=0o700)
         done = self.debship("lab", "up", "--name", self.name, "--json", *words)
         self.lab = json.loads(done.stdout)["result"]
         self.lab = self.lab.get("labs", [self.lab])[0]

@@ -9,6 +9,7 @@ from debship.errors import Misused, Refused
 from debship.publish.keys import Key, inspect, problem
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
+from debship.publish.signing import generate
 from debship.publish.snapshot import read_snapshot
 from debship.publish.suite import init, public_keys
 from debship.run import run
@@ -130,3 +131,12 @@ class TestRotation:
     def test_an_extra_key_does_not_sign_by_itself(self, publisher, both, home, debs) -> None:
         publish(both, "production", [debs()])
         assert self.signers(both) == {home.fingerprints[0]}
+
+
+def test_a_second_key_of_the_same_name_is_another_key() -> None:
+    with gpg_home(0) as home:
+        first, second = (generate("archive signing key", run, home.path) for _ in range(2))
+        assert first != second
+        listed = run(["gpg", "--homedir", home.path, "--list-secret-keys", "--with-colons"]).text
+        assert first in listed
+        assert second in listed

@@ -212,7 +212,9 @@ def generate(user: str, run: Run, home: Path | None = None) -> str:
     """
     where: tuple[Word, ...] = ("--homedir", home) if home else ()
     quick = ("--quick-generate-key", user, "ed25519", "sign", "never")
-    words = ("--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "", *quick)
+    # --yes: the name of a key is no reason to refuse another; each suite may have its own.
+    batch = ("--batch", "--yes", "--no-tty", "--pinentry-mode", "loopback")
+    words = (*batch, "--passphrase", "", *quick)
     status = run(("gpg", *where, "--status-fd", "1", *words), timeout=_TIMEOUT).text
     return str(re.findall(r"KEY_CREATED \S+ ([0-9A-F]+)", status)[0])
 
