@@ -30,7 +30,7 @@ def service():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     Service.url = f"http://127.0.0.1:{server.server_address[1]}/healthz"
     yield Service
     server.shutdown()
