@@ -26,6 +26,8 @@ _SHEBANG = re.compile(
     rb"(?P<rest>[^\n]*)\n"
 )
 _ENV_SHEBANG = re.compile(rb"\A#!\s*/usr/bin/env +python[0-9.]*(?P<rest>[^\n]*)\n")
+_ROOT_IS_PURELIB = re.compile(r"(?mi)^root-is-purelib:\s*true\s*$")
+_LINUX_ALONE = re.compile(r"(?m)^Tag: \S+-linux_\S+$")
 _SHARED_OBJECT = re.compile(r"\.so(\.[0-9]+)*$")
 
 
@@ -38,6 +40,13 @@ class Dist:
         files: relative to the virtualenv, sorted; a file of the virtualenv is in one dist.
         pure: its wheel says that no machine code is in it (Root-Is-Purelib).
         license: what its metadata says, on one line; empty where they say nothing.
+        requires: what its metadata says that it needs (PEP 508), markers and extras included.
+        requires_python: the Pythons that it takes (PEP 440); empty where it takes any.
+        compiled_here: its wheel was made on this machine, not by who published it: it is named
+            for linux alone, which no index takes (PEP 513).
+
+    What is written of a distribution is written from this: of one that was kept from an earlier
+    build, there are no files to look at.
     """
 
     name: str
@@ -48,6 +57,9 @@ class Dist:
     homepage: str
     license: str
     author: str
+    requires: tuple[str, ...] = ()
+    requires_python: str = ""
+    compiled_here: bool = False
 
     @property
     def license_files(self) -> tuple[str, ...]:
@@ -63,8 +75,8 @@ class Dist:
         )
 
 
-def read_dists(prefix: Path, site: Path, final: str) -> tuple[Dist, ...]:
-    """Read what is installed, and take the build out of it.
+def read_dists(prefix: Path, site: Path, final: str, only: str | None = None) -> tuple[Dist, ...]:
+    """Read what is installed, and take the build out of it; it may be read more than once.
 
     Scripts get the interpreter's final path, files that tell of this build go, and each RECORD
     says what is so. A file that several distributions claim belongs to one whose RECORD has its
@@ -74,11 +86,13 @@ def read_dists(prefix: Path, site: Path, final: str) -> tuple[Dist, ...]:
         prefix: the virtualenv, where it was built.
         site: its site-packages.
         final: the virtualenv's path on the hosts.
+        only: the normalised name of the one that is read; None: all are.
 
     Raises:
         Refused: a distribution has no RECORD, or it names a file outside the virtualenv.
     """
-    infos = sorted(site.glob("*.dist-info"), key=lambda path: path.name.lower())
+    found = (info for info in site.glob("*.dist-info") if only in (None, _name(info)))
+    infos = sorted(found, key=lambda path: path.name.lower())
     claims = {info: _repair(info, prefix, final) for info in infos}
     owner: dict[str, Path] = {}
     for info, rows in claims.items():
@@ -102,7 +116,7 @@ def rivals(site: Path) -> tuple[str, ...]:
     """
     claims: dict[str, dict[str, str]] = {}
     for info in site.glob("*.dist-info"):
-        name = canonicalize_name(info.name.partition("-")[0])
+        name = _name(info)
         for path, digest, _ in _record(info):
             claims.setdefault(posixpath.normpath(path), {})[name] = digest
     return tuple(sorted({max(by) for by in claims.values() if len(set(by.values())) > 1}))
@@ -119,6 +133,10 @@ def mode_of(path: Path) -> int:
         return 0o755 if file.read(4).startswith((b"#!", b"\x7fELF")) else 0o644
 
 
+def _name(info: Path) -> str:
+    return canonicalize_name(info.name.partition("-")[0])
+
+
 def _dist(info: Path, files: tuple[str, ...]) -> Dist:
     distribution = PathDistribution(info)
     metadata = distribution.metadata
@@ -128,11 +146,14 @@ def _dist(info: Path, files: tuple[str, ...]) -> Dist:
         name=canonicalize_name(str(fields["name"])),
         version=str(fields["version"]),
         files=files,
-        pure=bool(re.search(r"(?mi)^root-is-purelib:\s*true\s*$", wheel)),
+        pure=bool(_ROOT_IS_PURELIB.search(wheel)),
         summary=_line(fields.get("summary")),
         homepage=_homepage(fields),
         license=_license(fields),
         author=_line(fields.get("author") or fields.get("author_email")),
+        requires=tuple(fields.get("requires_dist", ())),
+        requires_python=_line(fields.get("requires_python")),
+        compiled_here=bool(_LINUX_ALONE.search(wheel)),
     )
 
 
@@ -148,11 +169,14 @@ def _repair(info: Path, prefix: Path, final: str) -> dict[str, str]:
         row = (path, digest, size)
         if relative.startswith("bin/"):
             row = _with_final_shebang(prefix / relative, final, row)
+        elif not digest and path != f"{info.name}/RECORD":
+            content = (prefix / relative).read_bytes()
+            row = (path, _digest(content), str(len(content)))
         rows.append(row)
         files[relative] = row[1]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(rows))
-    (info / "RECORD").write_text(text.getvalue())
+    _replace(info / "RECORD", text.getvalue().encode())
     return files
 
 
@@ -180,8 +204,16 @@ def _with_final_shebang(
         return row
     line = f"#!{final}/bin/python".encode() + match["rest"].rstrip()
     content = line + b"\n" + content[match.end() :]
-    script.write_bytes(content)
+    _replace(script, content)
     return row[0], _digest(content), str(len(content))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that may be a link to one in uv's cache, which is nobody's to change."""
+    mode = path.stat().st_mode
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(mode)
 
 
 def _digest(content: bytes) -> str:

@@ -2,17 +2,32 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from debship.errors import Failed, Refused
 from debship.run import Run
 
+_FOUND = re.compile(r"Library (?P<library>\S+) found in ")
 _MISSING = re.compile(r"cannot find library (?P<library>\S+) needed by (?P<user>\S+)")
 
 # One source and one binary stanza: dpkg-shlibdeps reads no more of debian/control than that.
 _CONTROL = (
     "Source: x\nMaintainer: x <x@localhost>\n\nPackage: x\nArchitecture: any\nDescription: x\n"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Libraries:
+    """What machine code needs.
+
+    Attributes:
+        relations: to Debian packages, as in Depends.
+        names: of the libraries that it asks the loader for, wherever they are.
+    """
+
+    relations: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def machine_code(paths: Iterable[Path], interpreter: Path) -> tuple[Path, ...]:
@@ -24,7 +39,7 @@ def machine_code(paths: Iterable[Path], interpreter: Path) -> tuple[Path, ...]:
     return tuple(path for path in paths if own is not None and _identity(path) == own)
 
 
-def shared_libraries(files: Iterable[Path], root: Path, folder: Path, run: Run) -> tuple[str, ...]:
+def shared_libraries(files: Iterable[Path], root: Path, folder: Path, run: Run) -> Libraries:
     """Ask dpkg-shlibdeps which packages hold the libraries that machine code needs.
 
     Args:
@@ -34,21 +49,18 @@ def shared_libraries(files: Iterable[Path], root: Path, folder: Path, run: Run) 
         folder: a new one to work in.
         run: the door.
 
-    Returns:
-        relations, as in Depends.
-
     Raises:
         Refused: a library is in no package that is installed here.
     """
     words = [str(file) for file in sorted(files)]
     if not words:
-        return ()
+        return Libraries()
     (root / "DEBIAN").mkdir(exist_ok=True)
     (folder / "debian").mkdir(parents=True)
     (folder / "debian/control").write_text(_CONTROL)
     try:
         done = run(
-            ["dpkg-shlibdeps", "-O", "--ignore-missing-info", "--warnings=0", *words],
+            ["dpkg-shlibdeps", "-v", "-O", "--ignore-missing-info", "--warnings=0", *words],
             cwd=folder,
             env={"LC_ALL": "C.UTF-8"},
         )
@@ -61,9 +73,10 @@ def shared_libraries(files: Iterable[Path], root: Path, folder: Path, run: Run) 
             f"{user} needs {missing['library']}, which is in no package installed here",
             "install the package that holds it, and name it under [build] needs",
         ) from error
-    _, _, relations = done.text.partition("shlibs:Depends=")
-    return tuple(
-        sorted(part.strip() for part in relations.splitlines()[0].split(",")) if relations else ()
+    wrote, _, relations = done.text.partition("shlibs:Depends=")
+    return Libraries(
+        tuple(sorted(part.strip() for part in relations.split(","))) if relations else (),
+        tuple(sorted(set(_FOUND.findall(wrote)))),
     )
 
 

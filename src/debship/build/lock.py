@@ -1,11 +1,14 @@
 """The lock: every dependency, each with the hash of what may be downloaded."""
 
+import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from packaging.utils import canonicalize_name
 
 from debship.build.uv import Uv
 from debship.config.app import App
@@ -14,6 +17,8 @@ from debship.errors import Misused, Refused
 Kind = Literal["uv", "pylock", "requirements"]
 
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")  # PEP 751
+_NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^]]*\]\s*)?(===?|@)")
+_HASH = re.compile(r"--hash[= ](\S+)")
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=)(?P<path>.+)")
 _REHASH = {
@@ -84,6 +89,48 @@ def locked(lock: Lock, app: App, folder: Path, uv: Uv) -> Path:
     )
     _check_requirements(lock, exported)
     return exported
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What is to be installed, as uv reads it.
+
+    Attributes:
+        path: what ``uv pip sync`` is given.
+        lines: everything that it says, that of included files too.
+        hashes: of each distribution, by its normalised name, the hashes that it may have; of one
+            that is not here, anything in ``lines`` may be meant.
+    """
+
+    path: Path
+    lines: tuple[str, ...]
+    hashes: Mapping[str, tuple[str, ...]]
+
+
+def read_locked(path: Path) -> Locked:
+    """Read what ``locked`` gave."""
+    if _kind(path.name) == "pylock":
+        text = path.read_text()
+        packages = tomllib.loads(text).get("packages", [])
+        hashes = {package["name"]: (json.dumps(package, default=str),) for package in packages}
+        return Locked(path, tuple(text.splitlines()), hashes)
+    lines = tuple(_lines(path))
+    hashes = {}
+    for line in lines:
+        match = _NAME.match(line)
+        if match:
+            name = canonicalize_name(match["name"])
+            hashes[name] = (*hashes.get(name, ()), *sorted(_HASH.findall(line)))
+    return Locked(path, lines, hashes)
+
+
+def _lines(path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
+    for _, line in _logical_lines(path.read_text()):
+        include = _INCLUDE.fullmatch(line)
+        if include is None:
+            yield line
+        elif (inner := path.parent / include["path"]) not in seen:
+            yield from _lines(inner, seen | {path, inner})
 
 
 def _kind(name: str) -> Kind:

@@ -32,6 +32,7 @@ class Surroundings:
         source_date_epoch: of the environment, in seconds.
         committed: when git last saw the folder change, in seconds.
         described: what ``git describe`` says, where the version is git's.
+        uv: the settings of uv in the environment, some of which choose what is installed.
     """
 
     architecture: Architecture
@@ -39,6 +40,7 @@ class Surroundings:
     source_date_epoch: int | None = None
     committed: int | None = None
     described: str | None = None
+    uv: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class BuildPlan:
     units: tuple[Unit, ...]
     version: DebVersion | None
     date: int | None
+    uv: tuple[str, ...] = ()
 
     @property
     def prefix(self) -> PurePosixPath:
@@ -99,6 +102,7 @@ def look_around(app: App, *, environment: Mapping[str, str], run: Run) -> Surrou
         source_date_epoch=_epoch(environment.get("SOURCE_DATE_EPOCH", "")),
         committed=int(commit.text) if commit.returncode == 0 and commit.text else None,
         described=described,
+        uv=tuple(f"{n}={v}" for n, v in sorted(environment.items()) if n.startswith("UV_")),
     )
 
 
@@ -120,6 +124,7 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
         units=plan_units(app),
         version=_version(app, release, seen.described),
         date=epoch if epoch is not None else seen.committed,
+        uv=seen.uv,
     )
 
 

@@ -24,10 +24,20 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
     help="The folder that the .deb goes to [default: DIRECTORY/dist].",
 )
+@click.option(
+    "--level",
+    type=click.IntRange(1, 19),
+    default=19,
+    show_default=True,
+    help="How hard to compress what the lock names: once, for it is kept (debship cache).",
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
-def command(directory: Path, output: Path | None, only_plan: bool, as_json: bool) -> None:
+def command(
+    directory: Path, output: Path | None, level: int, only_plan: bool, as_json: bool
+) -> None:
     """Turn an application and its lock into a .deb for this machine's release."""
+    from debship.build.cache import Cache, cache_folder
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
     from debship.config.app_file import read_app
@@ -41,7 +51,9 @@ def command(directory: Path, output: Path | None, only_plan: bool, as_json: bool
         _show_plan(plan, as_json)
         return
     with progress() as say:
-        deb = build(plan, output or directory / "dist", run=run, say=say)
+        cache = Cache(cache_folder(os.environ))
+        out = output or directory / "dist"
+        deb = build(plan, out, run=run, say=say, cache=cache, level=level)
     if as_json:
         facts = {
             "path": str(deb.path),
