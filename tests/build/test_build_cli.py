@@ -64,7 +64,8 @@ def test_a_plan_is_printed_and_nothing_is_done(folder: Path, release) -> None:
         "written by the deploy  /etc/mycompany/tiny/secrets.env",
     ):
         assert line in text.splitlines()
-    assert json.loads(_call(folder, "--plan", "--json"))["result"]["user"] == "_tiny"
+    [planned] = json.loads(_call(folder, "--plan", "--json"))["result"]["packages"]
+    assert planned["user"] == "_tiny"
     assert sorted(folder.rglob("*")) == before
 
 
