@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def command(directory: Path, output: Path | None, only_plan: bool, as_json: bool) -> None:
-    """Turn an application and its lock into a .deb for this machine's release."""
+    """Turn an application and its lock into a .deb for this machine's release.
+
+    Prints the path of the .deb. Its papers lie beside it under its name: a bill of materials
+    (.cdx.json), .buildinfo, .changes, and where it came from (.provenance.json).
+    """
+    from debship.build.papers import papers_beside
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
     from debship.config.app_file import read_app
@@ -50,6 +55,7 @@ def command(directory: Path, output: Path | None, only_plan: bool, as_json: bool
             "architecture": deb.architecture,
             "size": deb.size,
             "sha256": deb.sha256,
+            "papers": [str(path) for path in papers_beside(deb)],
         }
         show_json("build", {"packages": [facts]})
     else:
