@@ -15,7 +15,7 @@ Kind = Literal["uv", "pylock", "requirements"]
 
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")  # PEP 751
 _COMMENT = re.compile(r"(^|\s)#.*$")
-_INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=)(?P<path>.+)")
+INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=)(?P<path>.+)")
 _REHASH = {
     "uv": "uv lock (a dependency by path or by git has no hash: publish it as a wheel)",
     "pylock": "uv pip compile --format pylock.toml --output-file {name} pyproject.toml",
@@ -95,8 +95,8 @@ def _kind(name: str) -> Kind:
 def _check_requirements(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> None:
     if not path.is_file():
         raise Misused(f"{lock.path}: it includes {path}, which is not there")
-    for number, line in _logical_lines(path.read_text()):
-        include = _INCLUDE.fullmatch(line)
+    for number, line in logical_lines(path.read_text()):
+        include = INCLUDE.fullmatch(line)
         if include is not None:
             inner = path.parent / include["path"]
             if inner not in seen:
@@ -110,7 +110,7 @@ def _is_option(line: str) -> bool:
     return line.startswith("-") and not line.startswith(("-e", "--editable"))
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Join continued lines, drop comments; give each with the number of its first line."""
     start, held = 0, ""
     for number, raw in enumerate(text.splitlines(), 1):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from debship.build.papers import papers_beside
 from debship.build.plan import BuildPlan
 from debship.build.recipe import build
 from debship.cell import PATH, Cell, Show, open_cell
@@ -53,7 +54,9 @@ def build_in_roots(plans: Sequence[BuildPlan], output: Path, shop: Workshop) -> 
     with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name:
         built = [_build(plan, Path(name), shop) for plan in plans]
         for deb in built:
-            deb.path.replace(output / deb.path.name)
+            *papers, changes = papers_beside(deb)  # .changes names all others: it comes last
+            for path in (*papers, deb.path, changes):
+                path.replace(output / path.name)
     return tuple(replace(deb, path=output / deb.path.name) for deb in built)
 
 

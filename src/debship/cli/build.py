@@ -45,7 +45,11 @@ def command(
     only_plan: bool,
     as_json: bool,
 ) -> None:
-    """Turn an application and its lock into a .deb for each release."""
+    """Turn an application and its lock into a .deb for each release.
+
+    Prints the path of each .deb. Its papers lie beside it under its name: a bill of materials
+    (.cdx.json), .buildinfo, .changes, and where it came from (.provenance.json).
+    """
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
     from debship.build.releases import Workshop, build_in_roots
@@ -76,6 +80,8 @@ def command(
 
 
 def _facts(deb: "Deb") -> dict[str, Any]:
+    from debship.build.papers import papers_beside
+
     return {
         "path": str(deb.path),
         "package": deb.package,
@@ -83,6 +89,7 @@ def _facts(deb: "Deb") -> dict[str, Any]:
         "architecture": deb.architecture,
         "size": deb.size,
         "sha256": deb.sha256,
+        "papers": [str(path) for path in papers_beside(deb)],
     }
 
 
