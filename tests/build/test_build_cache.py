@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debship.build.cache import Cache, cache_folder, parse_size
+from debship.build.cache import Cache, parse_size
 from debship.debian.archive_writer import Stretch
 from debship.errors import Misused
 
@@ -102,12 +102,6 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "file")
     cache.keep(KEYS[0], b"facts")
     assert cache.find(KEYS[0], tmp_path / "link") is None
-
-
-def test_where_it_is() -> None:
-    assert cache_folder({"DEBSHIP_CACHE": "/c", "HOME": "/h"}) == Path("/c/parts")
-    assert cache_folder({"XDG_CACHE_HOME": "/x"}) == Path("/x/debship/parts")
-    assert cache_folder({"HOME": "/home/a"}) == Path("/home/a/.cache/debship/parts")
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ def test_it_prints_where_the_package_is(folder: Path, deb, tmp_path: Path) -> No
         "packages"
     ]
     assert [(entry["version"], entry["sha256"]) for entry in result] == [("1.0-1", deb.sha256)]
+    papers = {Path(path).name for path in result[0]["papers"]}
+    assert papers == {path.name for path in out.iterdir()} - {deb.path.name}
 
 
 def test_a_plan_is_printed_and_nothing_is_done(folder: Path, release) -> None:
@@ -67,7 +69,8 @@ def test_a_plan_is_printed_and_nothing_is_done(folder: Path, release) -> None:
         "written by the deploy  /etc/mycompany/tiny/secrets.env",
     ):
         assert line in text.splitlines()
-    assert json.loads(_call(folder, "--plan", "--json"))["result"]["user"] == "_tiny"
+    [planned] = json.loads(_call(folder, "--plan", "--json"))["result"]["packages"]
+    assert planned["user"] == "_tiny"
     assert sorted(folder.rglob("*")) == before
 
 
@@ -80,7 +83,7 @@ def test_a_refusal_reaches_the_user(folder: Path) -> None:
 def test_the_cache_is_shown_bounded_and_cleared(folder: Path, cache_folder: Path) -> None:
     _call(folder, "--level", "3")
     shown = json.loads(_call("--json", command=cache))["result"]
-    assert shown["folder"] == f"{cache_folder}/parts"
+    assert shown["folder"] == f"{cache_folder}/layers"
     assert shown["entries"] >= 3
     assert shown["size"] > 1000
     rows = dict(

@@ -11,12 +11,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from debship.debian.archive_writer import Stretch
 from debship.errors import Misused
+
+LAYERS = "layers"  # the folder of it among what debship keeps
 
 _MAGIC = b"debship1"
 _DIGEST = 32  # bytes of SHA-256
@@ -131,15 +133,6 @@ class Cache:
         for path in self.folder.glob("[0-9a-f][0-9a-f]/*"):
             with contextlib.suppress(OSError):
                 yield path, path.stat()
-
-
-def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Say where builds keep what they make: below DEBSHIP_CACHE, or the user's own caches."""
-    if environment.get("DEBSHIP_CACHE"):
-        return Path(environment["DEBSHIP_CACHE"]).absolute() / "parts"
-    home = environment.get("HOME") or "/var/cache"
-    user = environment.get("XDG_CACHE_HOME") or f"{home}/.cache"
-    return Path(user).absolute() / "debship/parts"
 
 
 def parse_size(text: str) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from debship.build.bundled import Bundled, read_bundled
 from debship.errors import Refused
 
 # Where it came from and when: they differ from build to build. REQUESTED differs with the kind
@@ -27,7 +28,9 @@ _SHEBANG = re.compile(
 )
 _ENV_SHEBANG = re.compile(rb"\A#!\s*/usr/bin/env +python[0-9.]*(?P<rest>[^\n]*)\n")
 _ROOT_IS_PURELIB = re.compile(r"(?mi)^root-is-purelib:\s*true\s*$")
-_LINUX_ALONE = re.compile(r"(?m)^Tag: \S+-linux_\S+$")
+_WHEEL_TAG = re.compile(r"(?mi)^tag:[ \t]*(\S+)\s*$")
+_WHEEL_BUILD = re.compile(r"(?mi)^build:[ \t]*(\S+)\s*$")
+_REQUIRED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _SHARED_OBJECT = re.compile(r"\.so(\.[0-9]+)*$")
 
 
@@ -40,10 +43,14 @@ class Dist:
         files: relative to the virtualenv, sorted; a file of the virtualenv is in one dist.
         pure: its wheel says that no machine code is in it (Root-Is-Purelib).
         license: what its metadata says, on one line; empty where they say nothing.
-        requires: what its metadata says that it needs (PEP 508), markers and extras included.
-        requires_python: the Pythons that it takes (PEP 440); empty where it takes any.
-        compiled_here: its wheel was made on this machine, not by who published it: it is named
-            for linux alone, which no index takes (PEP 513).
+        tags: of the wheel that was installed, as its WHEEL file lists them: they tell which of
+            the files that a lock names it was.
+        build: the wheel's build number; empty for most.
+        requires: normalised names of what its metadata want, markers and extras aside; sorted.
+        record: SHA-256 of its RECORD as it is shipped, which has the hashes of all its files.
+        sboms: what it ships of what is bundled in it (PEP 770).
+        needs: what its metadata want (PEP 508), markers and extras included.
+        needs_python: the Pythons that its metadata want (PEP 440); empty where any will do.
 
     What is written of a distribution is written from this: of one that was kept from an earlier
     build, there are no files to look at.
@@ -57,9 +64,18 @@ class Dist:
     homepage: str
     license: str
     author: str
+    tags: tuple[str, ...] = ()
+    build: str = ""
     requires: tuple[str, ...] = ()
-    requires_python: str = ""
-    compiled_here: bool = False
+    record: str = ""
+    sboms: tuple[Bundled, ...] = ()
+    needs: tuple[str, ...] = ()
+    needs_python: str = ""
+
+    @property
+    def compiled_here(self) -> bool:
+        """Whether its wheel is for linux alone: no index takes such a one (PEP 513)."""
+        return any(tag.rpartition("-")[2].startswith("linux_") for tag in self.tags)
 
     @property
     def license_files(self) -> tuple[str, ...]:
@@ -102,7 +118,7 @@ def read_dists(prefix: Path, site: Path, final: str, only: str | None = None) ->
     files = {
         info: tuple(sorted(f for f in rows if owner[f] == info)) for info, rows in claims.items()
     }
-    return tuple(_dist(info, files[info]) for info in infos)
+    return tuple(_dist(info, prefix, files[info]) for info in infos)
 
 
 def rivals(site: Path) -> tuple[str, ...]:
@@ -137,7 +153,7 @@ def _name(info: Path) -> str:
     return canonicalize_name(info.name.partition("-")[0])
 
 
-def _dist(info: Path, files: tuple[str, ...]) -> Dist:
+def _dist(info: Path, prefix: Path, files: tuple[str, ...]) -> Dist:
     distribution = PathDistribution(info)
     metadata = distribution.metadata
     fields = metadata.json  # the mapping of PEP 566: missing keys are absent, not None
@@ -151,9 +167,13 @@ def _dist(info: Path, files: tuple[str, ...]) -> Dist:
         homepage=_homepage(fields),
         license=_license(fields),
         author=_line(fields.get("author") or fields.get("author_email")),
-        requires=tuple(fields.get("requires_dist", ())),
-        requires_python=_line(fields.get("requires_python")),
-        compiled_here=bool(_LINUX_ALONE.search(wheel)),
+        tags=tuple(sorted(_WHEEL_TAG.findall(wheel))),
+        build="".join(_WHEEL_BUILD.findall(wheel)[:1]),
+        requires=_requires(fields),
+        record=hashlib.sha256((info / "RECORD").read_bytes()).hexdigest(),
+        sboms=read_bundled(prefix, [file for file in files if f"/{info.name}/sboms/" in file]),
+        needs=tuple(fields.get("requires_dist", ())),
+        needs_python=_line(fields.get("requires_python")),
     )
 
 
@@ -224,6 +244,11 @@ def _digest(content: bytes) -> str:
 
 def _line(text: object) -> str:
     return " ".join(str(text).split()) if text else ""
+
+
+def _requires(fields: dict[str, str | list[str]]) -> tuple[str, ...]:
+    found = (_REQUIRED.match(str(line)) for line in fields.get("requires_dist", []))
+    return tuple(sorted({canonicalize_name(match[1]) for match in found if match}))
 
 
 def _homepage(fields: dict[str, str | list[str]]) -> str:

@@ -19,14 +19,15 @@ from functools import cache as remembered
 from importlib.metadata import version as version_of
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import zstandard
 
 from debship.build.cache import Cache, Entry
 from debship.build.dists import Dist, mode_of
 from debship.build.libraries import Libraries, machine_code, shared_libraries
-from debship.build.lock import Locked
+from debship.build.lock import Wanted
+from debship.build.origins import locked_files
 from debship.build.parts import Packed, pack, wheel_part
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
@@ -70,6 +71,7 @@ class Layers:
         folder: a new one, to work in.
         run: the door.
         say: told what takes long.
+        root: where the release's own files lie, for this process.
     """
 
     plan: BuildPlan
@@ -78,11 +80,12 @@ class Layers:
     folder: Path
     run: Run
     say: Say
+    root: Path = Path("/")
 
-    def of_lock(self, locked: Locked) -> tuple[Layer, ...] | None:
+    def of_lock(self, wants: Wanted) -> tuple[Layer, ...] | None:
         """Give the layers of a lock that was built before; None where one of them is missing."""
         self.folder.mkdir(exist_ok=True)
-        key = self._key("lock", *self.plan.uv, *locked.lines)
+        key = self._key("lock", *self.plan.uv, *wants.lines)
         entry = self.cache.find(key, self.folder / key)
         if entry is None:
             return None
@@ -94,10 +97,16 @@ class Layers:
             return None
         return layers
 
-    def of_installed(self, installed: Virtualenv, locked: Locked) -> tuple[Layer, ...]:
+    def of_installed(self, installed: Virtualenv, wants: Wanted) -> tuple[Layer, ...]:
         """Give the layers of what the lock names, once it is installed; keep what is new."""
         self.folder.mkdir(exist_ok=True)
-        keys = {dist.name: self._key_of(dist, installed, locked) for dist in installed.dists}
+        hashes: dict[str, list[str]] = {}
+        for file in locked_files(self.plan.lock):
+            hashes.setdefault(file.project, []).append(file.sha256)
+        keys = {
+            dist.name: self._key_of(dist, installed, hashes.get(dist.name, wants.lines))
+            for dist in installed.dists
+        }
         kept = {name: layer for name, key in keys.items() if (layer := self._find(key))}
         versions = self._versions(kept.values())
         found = {
@@ -122,7 +131,7 @@ class Layers:
             self.cache.keep(keys[layer.dist.name], facts, layer.packed.segment.blocks)
         # What was compiled here is asked of uv each time: its compiler may be another by then.
         if not installed.overlaid and not any(dist.compiled_here for dist in installed.dists):
-            of_lock = self._key("lock", *self.plan.uv, *locked.lines)
+            of_lock = self._key("lock", *self.plan.uv, *wants.lines)
             self.cache.keep(of_lock, json.dumps(list(keys.values())).encode())
         if missing:
             self.cache.sweep()
@@ -190,7 +199,7 @@ class Layers:
 
     def _libraries(self, dist: Dist, installed: Virtualenv) -> tuple[bool, Libraries]:
         files = [installed.prefix / file for file in dist.files]
-        code = machine_code(files, self.plan.interpreter)
+        code = machine_code(files, self.root / self.plan.interpreter.relative_to("/"))
         work = self.folder / f"{dist.name}.libraries"
         return bool(code), shared_libraries(code, installed.root, work, self.run)
 
@@ -215,12 +224,11 @@ class Layers:
             versions[name] = f"{versions.get(name, '')} {version}".strip()
         return versions
 
-    def _key_of(self, dist: Dist, installed: Virtualenv, locked: Locked) -> str:
+    def _key_of(self, dist: Dist, installed: Virtualenv, hashes: Iterable[str]) -> str:
         """Name a distribution by its files: RECORD has a hash of each, and the lock of them all."""
         record = next(file for file in dist.files if file.endswith(".dist-info/RECORD"))
         modes = [f"{mode_of(installed.prefix / file):o} {file}" for file in dist.files]
-        hashes = locked.hashes.get(dist.name, locked.lines)
-        return self._key("dist", (installed.prefix / record).read_text(), *modes, *hashes)
+        return self._key("dist", (installed.prefix / record).read_text(), *modes, *sorted(hashes))
 
     def _key(self, *words: str) -> str:
         release = self.plan.release
@@ -246,7 +254,14 @@ def _makers_code() -> str:
     rooms = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for module in (
-        *("build/bytecode", "build/dists", "build/layers", "build/libraries", "build/parts"),
+        *(
+            "build/bundled",
+            "build/bytecode",
+            "build/dists",
+            "build/layers",
+            "build/libraries",
+            "build/parts",
+        ),
         *("debian/archive_writer", "debian/compression", "debian/zstd_blocks"),
     ):
         digest.update((rooms / f"{module}.py").read_bytes())
@@ -290,27 +305,32 @@ def _frozen(layer: Layer) -> bytes:
 
 
 def _thawed(entry: Entry) -> Layer:
-    facts = {name: _tuples(value) for name, value in json.loads(entry.facts).items()}
-    md5s = facts["md5s"]
+    facts = json.loads(entry.facts)
+    md5s = tuple((path, md5) for path, md5 in facts["md5s"])
     return Layer(
-        dist=Dist(**facts["dist"]),
+        dist=_value(Dist, facts["dist"]),
         packed=Packed(
-            segment=Segment(entry.blocks, facts["records"]),
+            segment=Segment(entry.blocks, tuple((a, b) for a, b in facts["records"])),
             paths=tuple(path for path, _ in md5s),  # a distribution is files alone
             md5s=md5s,
             kib=facts["kib"],
         ),
         code=facts["code"],
-        libraries=Libraries(**facts["libraries"]),
-        near=facts["near"],
-        made_with=facts["made_with"],
+        libraries=_value(Libraries, facts["libraries"]),
+        near=tuple(facts["near"]),
+        made_with=tuple((name, version) for name, version in facts["made_with"]),
     )
 
 
-def _tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _tuples(inner) for name, inner in value.items()}
-    return tuple(_tuples(inner) for inner in value) if isinstance(value, list) else value
+def _value(kind: Any, facts: Any) -> Any:
+    """Make a frozen value of what JSON has of it: strings, and tuples of strings or such values."""
+    if isinstance(facts, dict):
+        hints = get_type_hints(kind)
+        return kind(**{name: _value(hints[name], fact) for name, fact in facts.items()})
+    if isinstance(facts, list):
+        inner = get_args(kind)[0]
+        return tuple(facts if inner is str else (_value(inner, fact) for fact in facts))
+    return facts
 
 
 def scripts(layers: Iterable[Layer]) -> frozenset[str]:

@@ -1,14 +1,11 @@
 """The lock: every dependency, each with the hash of what may be downloaded."""
 
-import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-from packaging.utils import canonicalize_name
 
 from debship.build.uv import Uv
 from debship.config.app import App
@@ -17,10 +14,8 @@ from debship.errors import Misused, Refused
 Kind = Literal["uv", "pylock", "requirements"]
 
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")  # PEP 751
-_NAME = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^]]*\]\s*)?(===?|@)")
-_HASH = re.compile(r"--hash[= ](\S+)")
 _COMMENT = re.compile(r"(^|\s)#.*$")
-_INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=)(?P<path>.+)")
+INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=)(?P<path>.+)")
 _REHASH = {
     "uv": "uv lock (a dependency by path or by git has no hash: publish it as a wheel)",
     "pylock": "uv pip compile --format pylock.toml --output-file {name} pyproject.toml",
@@ -92,41 +87,28 @@ def locked(lock: Lock, app: App, folder: Path, uv: Uv) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
-    """What is to be installed, as uv reads it.
+class Wanted:
+    """What is to be installed.
 
     Attributes:
         path: what ``uv pip sync`` is given.
         lines: everything that it says, that of included files too.
-        hashes: of each distribution, by its normalised name, the hashes that it may have; of one
-            that is not here, anything in ``lines`` may be meant.
     """
 
     path: Path
     lines: tuple[str, ...]
-    hashes: Mapping[str, tuple[str, ...]]
 
 
-def read_locked(path: Path) -> Locked:
+def wanted(path: Path) -> Wanted:
     """Read what ``locked`` gave."""
     if _kind(path.name) == "pylock":
-        text = path.read_text()
-        packages = tomllib.loads(text).get("packages", [])
-        hashes = {package["name"]: (json.dumps(package, default=str),) for package in packages}
-        return Locked(path, tuple(text.splitlines()), hashes)
-    lines = tuple(_lines(path))
-    hashes = {}
-    for line in lines:
-        match = _NAME.match(line)
-        if match:
-            name = canonicalize_name(match["name"])
-            hashes[name] = (*hashes.get(name, ()), *sorted(_HASH.findall(line)))
-    return Locked(path, lines, hashes)
+        return Wanted(path, tuple(path.read_text().splitlines()))
+    return Wanted(path, tuple(_lines(path)))
 
 
 def _lines(path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
-    for _, line in _logical_lines(path.read_text()):
-        include = _INCLUDE.fullmatch(line)
+    for _, line in logical_lines(path.read_text()):
+        include = INCLUDE.fullmatch(line)
         if include is None:
             yield line
         elif (inner := path.parent / include["path"]) not in seen:
@@ -142,8 +124,8 @@ def _kind(name: str) -> Kind:
 def _check_requirements(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> None:
     if not path.is_file():
         raise Misused(f"{lock.path}: it includes {path}, which is not there")
-    for number, line in _logical_lines(path.read_text()):
-        include = _INCLUDE.fullmatch(line)
+    for number, line in logical_lines(path.read_text()):
+        include = INCLUDE.fullmatch(line)
         if include is not None:
             inner = path.parent / include["path"]
             if inner not in seen:
@@ -157,7 +139,7 @@ def _is_option(line: str) -> bool:
     return line.startswith("-") and not line.startswith(("-e", "--editable"))
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Join continued lines, drop comments; give each with the number of its first line."""
     start, held = 0, ""
     for number, raw in enumerate(text.splitlines(), 1):

@@ -1,13 +1,14 @@
 """What a package turned out to be, once its wheels are installed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from debship.build.dists import Dist
 from debship.build.layers import Layer
+from debship.build.origins import Origin, find_origins
 from debship.build.plan import BuildPlan, with_revision
 from debship.build.wheel import Wheel
 from debship.debian.relations import strongest
@@ -30,6 +31,7 @@ class Package:
         date: seconds since 1970; the mtime of what is the application's.
         depends: relations.
         compiled: whether machine code is in it.
+        origins: by a distribution's name, what it was installed from.
     """
 
     plan: BuildPlan
@@ -40,10 +42,14 @@ class Package:
     date: int
     depends: tuple[str, ...]
     compiled: bool
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
 def describe(
-    plan: BuildPlan, wheel: Wheel | None, layers: Sequence[Layer], own: Layer | None
+    plan: BuildPlan,
+    wheel: Wheel | None,
+    layers: Sequence[Layer],
+    own: Layer | None,
 ) -> Package:
     """Put together what the package is.
 
@@ -72,6 +78,7 @@ def describe(
         date=date_of(plan, wheel),
         depends=_depends(plan, libraries),
         compiled=code,
+        origins=find_origins(plan.lock, dists, wheel),
     )
 
 

@@ -130,8 +130,7 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
 
 def with_revision(upstream: str, app: App, release: Release) -> DebVersion:
     """Add the revision, and the release's suffix where packages of several releases meet."""
-    suffix = release.suffix if app.build.releases else ""
-    return DebVersion(f"{upstream}{REVISION}{suffix}")
+    return DebVersion(f"{upstream}{REVISION}{_suffix(app, release)}")
 
 
 def _version(app: App, release: Release, described: str | None) -> DebVersion | None:
@@ -140,7 +139,11 @@ def _version(app: App, release: Release, described: str | None) -> DebVersion | 
     if app.version == "git":
         assert described is not None
         return with_revision(from_git_describe(described), app, release)
-    return DebVersion(app.version)
+    return DebVersion(f"{app.version}{_suffix(app, release)}")
+
+
+def _suffix(app: App, release: Release) -> str:
+    return release.suffix if app.build.releases else ""
 
 
 def _described(directory: Path, run: Run) -> str:

@@ -1,31 +1,36 @@
 """An application becomes a .deb: the whole of it, in order."""
 
-import contextlib
 import hashlib
-import os
+import importlib.metadata
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
 from debship.build.cache import Cache
 from debship.build.control import config_folders, control_tar
-from debship.build.files import template_part
+from debship.build.files import changelog, template_part
 from debship.build.layers import Layer, Layers, Say, scripts
-from debship.build.lock import locked as locked_file
-from debship.build.lock import read_locked
+from debship.build.lock import locked, wanted
 from debship.build.package import Package, date_of, describe
+from debship.build.papers import papers_of
+from debship.build.papers.installed import installed_packages
 from debship.build.parts import Packed, Part, pack, skeleton
 from debship.build.plan import BuildPlan
+from debship.build.together import together
 from debship.build.units import check_scripts
 from debship.build.uv import Uv
 from debship.build.virtualenv import install, install_alone
 from debship.build.wheel import Wheel, application_wheel, run_command
 from debship.debian.archive_writer import END_OF_TAR, write_ar
+from debship.debian.checksums import checksums_of_file
 from debship.debian.compression import Segment, compress, joined
 from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run
+
+Check = Callable[[Package, Path], None]
 
 # zstd: dependencies are packed once, the application each time.
 LEVEL = 19
@@ -33,17 +38,30 @@ LEVEL_OF_APPLICATION = 9
 
 
 def build(
-    plan: BuildPlan, output: Path, *, run: Run, say: Say, cache: Cache, level: int = LEVEL
+    plan: BuildPlan,
+    output: Path,
+    *,
+    run: Run,
+    say: Say,
+    cache: Cache,
+    level: int = LEVEL,
+    root: Path = Path("/"),
+    scratch: Path | None = None,
+    check: Check | None = None,
 ) -> Deb:
     """Build one package.
 
     Args:
         plan: what to build.
         output: the folder that the .deb appears in, by a rename, once it is whole.
-        run: the door to programs.
+        run: the door to programs: of this machine, or of a clean root of the release.
         say: told what is being done.
         cache: what earlier builds kept; it saves time and changes no byte.
         level: of the compressor, for what the lock names; the application gets at most 9.
+        root: where the release's own files lie, for this process.
+        scratch: where temporary files go, for this process and for what ``run`` runs; None: where
+            they always go.
+        check: looks at the whole package before it appears; what it raises keeps it away.
 
     Returns:
         the package; two builds of the same input are the same bytes.
@@ -53,7 +71,7 @@ def build(
         Refused: the package would break a promise.
     """
     check_needs(plan, run)
-    with tempfile.TemporaryDirectory(prefix="debship-") as name:
+    with tempfile.TemporaryDirectory(prefix="debship-", dir=scratch) as name:
         folder = Path(name).resolve()
         uv = Uv(run, plan.release.date if plan.date is None else plan.date)
         if plan.app.build.test:
@@ -61,7 +79,7 @@ def build(
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv)
-        making = Layers(plan, level, cache, folder / "layers", run, say)
+        making = Layers(plan, level, cache, folder / "layers", run, say, root)
         layers, own = _layers(plan, wheel, making, folder, run)
         check_scripts(plan.units, scripts((*layers, own) if own else layers))
         package = describe(plan, wheel, layers, own)
@@ -71,7 +89,7 @@ def build(
         parts.append(_pack(template_part(package), plan, folder))
         parts.insert(0, _pack(skeleton(plan, parts, config_folders(plan)), plan, folder))
         data = [*(part.segment for part in parts), _end_of_tar(plan, folder)]
-        return _write(package, control_tar(package, parts), data, output)
+        return _write(package, control_tar(package, parts), data, output, run=run, check=check)
 
 
 def check_needs(plan: BuildPlan, run: Run) -> None:
@@ -98,14 +116,14 @@ def _layers(
 ) -> tuple[tuple[Layer, ...], Layer | None]:
     """Give the layers of the lock, and that of the application's wheel."""
     uv = Uv(run, plan.release.date)
-    locked = read_locked(locked_file(plan.lock, plan.app, folder, uv))
-    layers, installed = making.of_lock(locked), None
+    wants = wanted(locked(plan.lock, plan.app, folder, uv))
+    layers, installed = making.of_lock(wants), None
     if layers is not None and wheel is not None:
         installed = install_alone(plan, wheel, [layer.dist for layer in layers], folder, uv)
     if layers is None or (wheel is not None and installed is None):
         making.say(f"installing {plan.lock.path.name}")
-        installed = install(plan, wheel, locked, folder, uv)
-        layers = making.of_installed(installed, locked)
+        installed = install(plan, wheel, wants, folder, uv)
+        layers = making.of_installed(installed, wants)
     if installed is None or installed.own is None:
         return layers, None
     level = min(making.level, LEVEL_OF_APPLICATION)
@@ -123,34 +141,40 @@ def _end_of_tar(plan: BuildPlan, folder: Path) -> Segment:
     return compress(write, folder / "_end.part", plan.release.compression, LEVEL_OF_APPLICATION)
 
 
-def _write(package: Package, control: bytes, data: Sequence[Segment], output: Path) -> Deb:
+def _write(
+    package: Package,
+    control: bytes,
+    data: Sequence[Segment],
+    output: Path,
+    *,
+    run: Run,
+    check: Check | None,
+) -> Deb:
+    """Let the package and its papers appear, together or not at all."""
     plan = package.plan
     name, version, architecture = plan.app.name, package.version, package.architecture
-    path = output / Deb(output, name, version, architecture, size=0, sha256="").filename
-    output.mkdir(parents=True, exist_ok=True)
-    with _appearing(path) as (hidden, sink):
-        suffix = plan.release.compression
-        pieces = tuple(joined(data, suffix))
-        write_ar(sink, control=control, data=pieces, suffix=suffix, mtime=package.date)
-        sink.flush()
-        with hidden.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = hidden.stat().st_size
-    return Deb(path, name, version, architecture, size, digest)
-
-
-@contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """Write beside ``path``; it appears there once it is whole and on the disk, or not at all."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    hidden = Path(name)
-    try:
-        with open(descriptor, "wb") as sink:  # noqa: PTH123 - a descriptor has no Path
-            yield hidden, sink
+    deb = Deb(output, name, version, architecture, size=0, sha256="")
+    with together(output) as files:
+        with files.open(deb.filename) as (hidden, sink):
+            suffix = plan.release.compression
+            pieces = tuple(joined(data, suffix))
+            write_ar(sink, control=control, data=pieces, suffix=suffix, mtime=package.date)
             sink.flush()
-            os.fchmod(sink.fileno(), 0o644)
-            os.fsync(sink.fileno())
-        hidden.replace(path)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
+            sums = checksums_of_file(deb.filename, hidden)
+            if check is not None:
+                check(package, hidden)
+        papers = papers_of(
+            [package],
+            [sums],
+            changelog=changelog(package),
+            installed=installed_packages(run),
+            tools={name: importlib.metadata.version(name) for name in ("debship", "uv")},
+            lock_sha256=hashlib.sha256(plan.lock.path.read_bytes()).hexdigest(),
+        )
+        for paper in papers:
+            with files.open(paper.name) as (_, sink):
+                sink.write(paper.content)
+        # Who watches for .changes finds all that it names; who takes *.deb finds its papers.
+        *others, last = (paper.name for paper in papers)
+        files.appear([*others, deb.filename, last])
+    return replace(deb, path=output / deb.filename, size=sums.size, sha256=sums.sha256)

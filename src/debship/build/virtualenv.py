@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from debship.build.dists import Dist, read_dists, rivals
-from debship.build.lock import Locked
+from debship.build.lock import Wanted
 from debship.build.plan import BuildPlan
 from debship.build.uv import Uv
 from debship.build.wheel import Wheel
@@ -32,14 +32,14 @@ class Virtualenv:
 
 
 def install(
-    plan: BuildPlan, wheel: Wheel | None, locked: Locked, folder: Path, uv: Uv
+    plan: BuildPlan, wheel: Wheel | None, wants: Wanted, folder: Path, uv: Uv
 ) -> Virtualenv:
     """Install the lock, and the application's wheel on top of it.
 
     Args:
         plan: what is built.
         wheel: the application's; None where the lock names it.
-        locked: what is to be installed beside it.
+        wants: what is to be installed beside it.
         folder: where ``root`` is made, what will be ``/`` on the hosts.
         uv: how uv is run; its date is that of dependencies that are compiled here.
 
@@ -51,7 +51,7 @@ def install(
     site = empty.root / plan.site.relative_to("/")
     sync = (
         *("pip", "sync", *_options(empty), "--require-hashes", "--allow-empty-requirements"),
-        locked.path,
+        wants.path,
     )
     uv(*sync, cwd=plan.lock.path.parent)
     for name in rivals(site):
@@ -131,8 +131,8 @@ def _stand_in(dist: Dist, site: Path) -> None:
     info = site / f"{dist.name.replace('-', '_')}-{dist.version}.dist-info"
     info.mkdir()
     lines = ["Metadata-Version: 2.1", f"Name: {dist.name}", f"Version: {dist.version}"]
-    lines += [f"Requires-Dist: {need}" for need in dist.requires]
-    lines += [f"Requires-Python: {dist.requires_python}"] if dist.requires_python else []
+    lines += [f"Requires-Dist: {need}" for need in dist.needs]
+    lines += [f"Requires-Python: {dist.needs_python}"] if dist.needs_python else []
     (info / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
     (info / "METADATA").write_text("".join(f"{line}\n" for line in lines))
 

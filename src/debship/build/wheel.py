@@ -1,6 +1,7 @@
 """The application's own wheel: built here, by its command, or lying there."""
 
 import calendar
+import hashlib
 import shlex
 import zipfile
 from collections.abc import Iterable
@@ -26,6 +27,12 @@ class Wheel:
     name: str  # normalised (PEP 503)
     version: str  # as PEP 440 has it
     tags: frozenset[Tag]
+
+    @property
+    def sha256(self) -> str:
+        """Of the file, in lower-case hexadecimal."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def newest(self) -> int:

@@ -1,10 +1,20 @@
-"""`debship cache`."""
+"""`debship cache`, and where debship keeps what it made and can make again."""
 
 import os
+from pathlib import Path
 
 import click
 
 from debship.cli.output import show_json
+
+
+def cache_folder() -> Path:
+    """Give DEBSHIP_CACHE, or the system's place for root, or the user's (XDG)."""
+    if named := os.environ.get("DEBSHIP_CACHE"):
+        return Path(named).resolve()
+    if os.geteuid() == 0:
+        return Path("/var/cache/debship")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "debship"
 
 
 @click.command("cache")
@@ -17,9 +27,9 @@ def command(clear: bool, limit: str | None, as_json: bool) -> None:
     What was not used for longest goes first when the limit is reached. The cache changes no byte
     of a package; it may be taken away at any time, while builds run too.
     """
-    from debship.build.cache import Cache, cache_folder, parse_size
+    from debship.build.cache import LAYERS, Cache, parse_size
 
-    cache = Cache(cache_folder(os.environ))
+    cache = Cache(cache_folder() / LAYERS)
     if limit is not None:
         cache.set_limit(parse_size(limit))
         cache.sweep()
