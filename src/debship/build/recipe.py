@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from debship.build.backends import trusted_backends
 from debship.build.control import config_folders, control_tar
 from debship.build.dists import Dist
 from debship.build.files import template_part
@@ -50,18 +51,23 @@ def build(plan: BuildPlan, output: Path, *, run: Run, say: Say) -> Deb:
     check_needs(plan, run)
     with tempfile.TemporaryDirectory(prefix="debship-") as name:
         folder = Path(name).resolve()
-        uv = Uv(run, plan.release.date if plan.date is None else plan.date)
+        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        date = plan.release.date if plan.date is None else plan.date
+        uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
             say(f"testing: {plan.app.build.test}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv)
         say(f"installing {plan.lock.path.name}")
-        installed = install(plan, wheel, folder, Uv(run, plan.release.date))
+        installed = install(plan, wheel, folder, Uv(run, plan.release.date, trusted))
         check_scripts(plan.units, installed.scripts)
         say("looking for shared libraries")
         code = machine_code(installed.files, plan.interpreter)
-        libraries = shared_libraries(code, installed.root, folder / "shlibs", run)
+        ignored = plan.app.build.ignore_libraries
+        if ignored:
+            say(f"depending on no package for {', '.join(ignored)}: ignore_libraries")
+        libraries = shared_libraries(code, installed.root, folder / "shlibs", run, ignored=ignored)
         package = describe(plan, wheel, installed.dists, code=code, libraries=libraries)
         say(f"packing {plan.app.name} {package.version}: {len(package.dists)} wheels")
         parts = _pack_wheels(package, installed, folder, run)
