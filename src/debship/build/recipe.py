@@ -17,6 +17,8 @@ from debship.build.libraries import machine_code, shared_libraries
 from debship.build.package import Package, describe
 from debship.build.parts import Packed, Part, pack, skeleton, wheel_part
 from debship.build.plan import BuildPlan
+from debship.build.scratch import scratch_folder
+from debship.build.space import told_if_full
 from debship.build.units import check_scripts
 from debship.build.uv import Uv
 from debship.build.virtualenv import Virtualenv, install
@@ -32,6 +34,7 @@ Say = Callable[[str], None]
 LEVEL = 9  # zstd: 3 s and 38.5 MB for 122 MB; 12 takes twice the time and gains one percent
 
 
+@told_if_full
 def build(plan: BuildPlan, output: Path, *, run: Run, say: Say) -> Deb:
     """Build one package.
 
@@ -49,8 +52,7 @@ def build(plan: BuildPlan, output: Path, *, run: Run, say: Say) -> Deb:
         Refused: the package would break a promise.
     """
     check_needs(plan, run)
-    with tempfile.TemporaryDirectory(prefix="debship-") as name:
-        folder = Path(name).resolve()
+    with scratch_folder() as folder:
         trusted = trusted_backends(plan.backends, plan.lock, folder)
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
