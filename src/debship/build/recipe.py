@@ -3,13 +3,13 @@
 import hashlib
 import importlib.metadata
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from debship.build.backends import trusted_backends
 from debship.build.control import config_folders, control_tar
 from debship.build.dists import Dist
 from debship.build.files import changelog, template_part
@@ -20,6 +20,8 @@ from debship.build.papers import papers_of
 from debship.build.papers.installed import installed_packages
 from debship.build.parts import Packed, Part, pack, skeleton, wheel_part
 from debship.build.plan import BuildPlan
+from debship.build.scratch import scratch_folder
+from debship.build.space import told_if_full
 from debship.build.together import together
 from debship.build.units import check_scripts
 from debship.build.uv import Uv
@@ -38,6 +40,7 @@ Check = Callable[[Package, Path], None]
 LEVEL = 9  # zstd: 3 s and 38.5 MB for 122 MB; 12 takes twice the time and gains one percent
 
 
+@told_if_full
 def build(
     plan: BuildPlan,
     output: Path,
@@ -68,20 +71,24 @@ def build(
         Refused: the package would break a promise.
     """
     check_needs(plan, run)
-    with tempfile.TemporaryDirectory(prefix="debship-", dir=scratch) as name:
-        folder = Path(name).resolve()
-        uv = Uv(run, plan.release.date if plan.date is None else plan.date)
+    with scratch_folder(scratch) as folder:
+        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        date = plan.release.date if plan.date is None else plan.date
+        uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
             say(f"testing: {plan.app.build.test}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv)
         say(f"installing {plan.lock.path.name}")
-        installed = install(plan, wheel, folder, Uv(run, plan.release.date))
+        installed = install(plan, wheel, folder, Uv(run, plan.release.date, trusted))
         check_scripts(plan.units, installed.scripts)
         say("looking for shared libraries")
         code = machine_code(installed.files, root / plan.interpreter.relative_to("/"))
-        libraries = shared_libraries(code, installed.root, folder / "shlibs", run)
+        ignored = plan.app.build.ignore_libraries
+        if ignored:
+            say(f"depending on no package for {', '.join(ignored)}: ignore_libraries")
+        libraries = shared_libraries(code, installed.root, folder / "shlibs", run, ignored=ignored)
         origins = find_origins(plan.lock, installed.dists, wheel)
         package = describe(
             plan, wheel, installed.dists, code=code, libraries=libraries, origins=origins
