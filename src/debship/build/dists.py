@@ -18,7 +18,7 @@ from debship.errors import Refused
 
 # Where it came from and when: they differ from build to build. REQUESTED differs with the kind
 # of lock.
-_DROPPED = frozenset({"direct_url.json", "uv_cache.json", "REQUESTED"})
+_DROPPED = frozenset({"direct_url.json", "uv_cache.json", "uv_build.json", "REQUESTED"})
 
 # A script's first line, or the three lines that stand there where the path of the interpreter is
 # longer than the kernel reads; and what a wheel may ship unrewritten.
@@ -71,11 +71,6 @@ class Dist:
     sboms: tuple[Bundled, ...] = ()
     needs: tuple[str, ...] = ()
     needs_python: str = ""
-
-    @property
-    def compiled_here(self) -> bool:
-        """Whether its wheel is for linux alone: no index takes such a one (PEP 513)."""
-        return any(tag.rpartition("-")[2].startswith("linux_") for tag in self.tags)
 
     @property
     def license_files(self) -> tuple[str, ...]:

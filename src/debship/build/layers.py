@@ -26,8 +26,7 @@ import zstandard
 from debship.build.cache import Cache, Entry
 from debship.build.dists import Dist, mode_of
 from debship.build.libraries import Libraries, machine_code, shared_libraries
-from debship.build.lock import Wanted
-from debship.build.origins import locked_files
+from debship.build.origins import Locked, Origin, locked_files, origin
 from debship.build.parts import Packed, pack, wheel_part
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
@@ -37,6 +36,7 @@ from debship.run import Run
 
 Say = Callable[[str], None]
 
+_NO_ORIGIN = Origin("", ())
 _LONG = 4 << 20  # bytes of files that take more than a second at level 19
 _MEMORY = 100 << 20  # bytes that compressing may take, in all threads together
 
@@ -48,6 +48,7 @@ class Layer:
     Attributes:
         code: whether machine code is in it.
         libraries: what that needs.
+        origin: what it was installed from.
         near: the files of other distributions that bear the names of such libraries.
         made_with: the Debian packages that it would be another without, with their versions.
     """
@@ -56,6 +57,7 @@ class Layer:
     packed: Packed
     code: bool
     libraries: Libraries
+    origin: Origin = _NO_ORIGIN
     near: tuple[str, ...] = ()
     made_with: tuple[tuple[str, str], ...] = ()
 
@@ -82,10 +84,10 @@ class Layers:
     say: Say
     root: Path = Path("/")
 
-    def of_lock(self, wants: Wanted) -> tuple[Layer, ...] | None:
+    def of_lock(self, lock: Sequence[str]) -> tuple[Layer, ...] | None:
         """Give the layers of a lock that was built before; None where one of them is missing."""
         self.folder.mkdir(exist_ok=True)
-        key = self._key("lock", *self.plan.uv, *wants.lines)
+        key = self._key("lock", *self.plan.uv, *lock)
         entry = self.cache.find(key, self.folder / key)
         if entry is None:
             return None
@@ -97,15 +99,14 @@ class Layers:
             return None
         return layers
 
-    def of_installed(self, installed: Virtualenv, wants: Wanted) -> tuple[Layer, ...]:
+    def of_installed(self, installed: Virtualenv, lock: Sequence[str]) -> tuple[Layer, ...]:
         """Give the layers of what the lock names, once it is installed; keep what is new."""
         self.folder.mkdir(exist_ok=True)
-        hashes: dict[str, list[str]] = {}
+        files: dict[str, list[Locked]] = {dist.name: [] for dist in installed.dists}
         for file in locked_files(self.plan.lock):
-            hashes.setdefault(file.project, []).append(file.sha256)
+            files.setdefault(file.project, []).append(file)
         keys = {
-            dist.name: self._key_of(dist, installed, hashes.get(dist.name, wants.lines))
-            for dist in installed.dists
+            dist.name: self._key_of(dist, installed, files[dist.name]) for dist in installed.dists
         }
         kept = {name: layer for name, key in keys.items() if (layer := self._find(key))}
         versions = self._versions(kept.values())
@@ -125,13 +126,14 @@ class Layers:
             several = f"{len(missing)} of {len(installed.dists)} wheels"
             self.say(f"packing {several} at level {self.level}: later builds find them packed")
         mtime = self.plan.release.date
-        for layer in self.make(missing, installed, mtime, self.level, packed=packed):
+        for made in self.make(missing, installed, mtime, self.level, packed=packed):
+            layer = replace(made, origin=origin(made.dist, files[made.dist.name]))
             found[layer.dist.name] = layer
             facts = _frozen(layer)
             self.cache.keep(keys[layer.dist.name], facts, layer.packed.segment.blocks)
-        # What was compiled here is asked of uv each time: its compiler may be another by then.
-        if not installed.overlaid and not any(dist.compiled_here for dist in installed.dists):
-            of_lock = self._key("lock", *self.plan.uv, *wants.lines)
+        # What was compiled here is compiled each time: its compiler may be another by then.
+        if not installed.overlaid and not installed.compiled:
+            of_lock = self._key("lock", *self.plan.uv, *lock)
             self.cache.keep(of_lock, json.dumps(list(keys.values())).encode())
         if missing:
             self.cache.sweep()
@@ -201,7 +203,9 @@ class Layers:
         files = [installed.prefix / file for file in dist.files]
         code = machine_code(files, self.root / self.plan.interpreter.relative_to("/"))
         work = self.folder / f"{dist.name}.libraries"
-        return bool(code), shared_libraries(code, installed.root, work, self.run)
+        return bool(code), shared_libraries(
+            code, installed.root, work, self.run, ignored=self.plan.app.build.ignore_libraries
+        )
 
     def _find(self, key: str) -> Layer | None:
         entry = self.cache.find(key, self.folder / key)
@@ -224,11 +228,12 @@ class Layers:
             versions[name] = f"{versions.get(name, '')} {version}".strip()
         return versions
 
-    def _key_of(self, dist: Dist, installed: Virtualenv, hashes: Iterable[str]) -> str:
+    def _key_of(self, dist: Dist, installed: Virtualenv, files: Iterable[Locked]) -> str:
         """Name a distribution by its files: RECORD has a hash of each, and the lock of them all."""
         record = next(file for file in dist.files if file.endswith(".dist-info/RECORD"))
         modes = [f"{mode_of(installed.prefix / file):o} {file}" for file in dist.files]
-        return self._key("dist", (installed.prefix / record).read_text(), *modes, *sorted(hashes))
+        of_lock = sorted(f"{file.version} {file.file} {file.sha256}" for file in files)
+        return self._key("dist", (installed.prefix / record).read_text(), *modes, *of_lock)
 
     def _key(self, *words: str) -> str:
         release = self.plan.release
@@ -244,6 +249,7 @@ class Layers:
             self.plan.machine,
             str(self.plan.interpreter),
             str(self.plan.prefix),
+            *self.plan.app.build.ignore_libraries,
         )
         return hashlib.sha256(json.dumps([*ground, *words]).encode()).hexdigest()
 
@@ -295,6 +301,7 @@ def _frozen(layer: Layer) -> bytes:
         "dist": asdict(layer.dist),
         "libraries": asdict(layer.libraries),
         "code": layer.code,
+        "origin": asdict(layer.origin),
         "near": layer.near,
         "made_with": layer.made_with,
         "md5s": packed.md5s,
@@ -317,6 +324,7 @@ def _thawed(entry: Entry) -> Layer:
         ),
         code=facts["code"],
         libraries=_value(Libraries, facts["libraries"]),
+        origin=_value(Origin, facts["origin"]),
         near=tuple(facts["near"]),
         made_with=tuple((name, version) for name, version in facts["made_with"]),
     )

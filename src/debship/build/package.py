@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 from debship.build.dists import Dist
 from debship.build.layers import Layer
-from debship.build.origins import Origin, find_origins
+from debship.build.origins import Origin
 from debship.build.plan import BuildPlan, with_revision
 from debship.build.wheel import Wheel
 from debship.debian.relations import strongest
@@ -45,19 +45,14 @@ class Package:
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
-def describe(
-    plan: BuildPlan,
-    wheel: Wheel | None,
-    layers: Sequence[Layer],
-    own: Layer | None,
-) -> Package:
+def describe(plan: BuildPlan, layers: Sequence[Layer], own: Layer | None, date: int) -> Package:
     """Put together what the package is.
 
     Args:
         plan: what is built.
-        wheel: the application's own.
         layers: what the lock names.
-        own: what the wheel became.
+        own: what the application's wheel became; None where the lock names the application.
+        date: seconds since 1970.
 
     Raises:
         Refused: the lock does not hold the application.
@@ -75,10 +70,10 @@ def describe(
         architecture=Architecture("all") if pure else plan.machine,
         dists=dists,
         own=own.dist if own else None,
-        date=date_of(plan, wheel),
+        date=date,
         depends=_depends(plan, libraries),
         compiled=code,
-        origins=find_origins(plan.lock, dists, wheel),
+        origins={layer.dist.name: layer.origin for layer in everything},
     )
 
 

@@ -2,27 +2,30 @@
 
 import hashlib
 import importlib.metadata
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from debship.build.backends import trusted_backends
 from debship.build.cache import Cache
 from debship.build.control import config_folders, control_tar
 from debship.build.files import changelog, template_part
 from debship.build.layers import Layer, Layers, Say, scripts
-from debship.build.lock import locked, wanted
+from debship.build.lock import identity
+from debship.build.origins import Origin
 from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
 from debship.build.papers.installed import installed_packages
 from debship.build.parts import Packed, Part, pack, skeleton
 from debship.build.plan import BuildPlan
+from debship.build.scratch import scratch_folder
+from debship.build.space import told_if_full
 from debship.build.together import together
 from debship.build.units import check_scripts
 from debship.build.uv import Uv
 from debship.build.virtualenv import install, install_alone
-from debship.build.wheel import Wheel, application_wheel, run_command
+from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.archive_writer import END_OF_TAR, write_ar
 from debship.debian.checksums import checksums_of_file
 from debship.debian.compression import Segment, compress, joined
@@ -37,6 +40,7 @@ LEVEL = 19
 LEVEL_OF_APPLICATION = 9
 
 
+@told_if_full
 def build(
     plan: BuildPlan,
     output: Path,
@@ -71,9 +75,10 @@ def build(
         Refused: the package would break a promise.
     """
     check_needs(plan, run)
-    with tempfile.TemporaryDirectory(prefix="debship-", dir=scratch) as name:
-        folder = Path(name).resolve()
-        uv = Uv(run, plan.release.date if plan.date is None else plan.date)
+    with scratch_folder(scratch) as folder:
+        trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
+        date = plan.release.date if plan.date is None else plan.date
+        uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
             say(f"testing: {plan.app.build.test}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
@@ -82,7 +87,7 @@ def build(
         making = Layers(plan, level, cache, folder / "layers", run, say, root)
         layers, own = _layers(plan, wheel, making, folder, run)
         check_scripts(plan.units, scripts((*layers, own) if own else layers))
-        package = describe(plan, wheel, layers, own)
+        package = describe(plan, layers, own, date_of(plan, wheel))
         say(f"writing {plan.app.name} {package.version}: {len(package.dists)} wheels")
         parts = [layer.packed for layer in layers]
         parts += [own.packed] if own else []
@@ -116,18 +121,20 @@ def _layers(
 ) -> tuple[tuple[Layer, ...], Layer | None]:
     """Give the layers of the lock, and that of the application's wheel."""
     uv = Uv(run, plan.release.date)
-    wants = wanted(locked(plan.lock, plan.app, folder, uv))
-    layers, installed = making.of_lock(wants), None
+    lock = identity(plan.lock, plan.app)
+    layers, installed = making.of_lock(lock), None
     if layers is not None and wheel is not None:
         installed = install_alone(plan, wheel, [layer.dist for layer in layers], folder, uv)
     if layers is None or (wheel is not None and installed is None):
         making.say(f"installing {plan.lock.path.name}")
-        installed = install(plan, wheel, wants, folder, uv)
-        layers = making.of_installed(installed, wants)
-    if installed is None or installed.own is None:
+        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        installed = install(plan, wheel, folder, replace(uv, backends=trusted))
+        layers = making.of_installed(installed, lock)
+    if wheel is None or installed is None or installed.own is None:
         return layers, None
     level = min(making.level, LEVEL_OF_APPLICATION)
-    return layers, making.make([installed.own], installed, date_of(plan, wheel), level)[0]
+    made = making.make([installed.own], installed, date_of(plan, wheel), level)
+    return layers, replace(made[0], origin=Origin(wheel.path.name, (wheel.sha256,)))
 
 
 def _pack(part: Part, plan: BuildPlan, folder: Path) -> Packed:

@@ -1,15 +1,19 @@
 """The virtualenv: made by uv for the release's own Python, in the layout that hosts will see."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
+from debship.build.complaints import explained
 from debship.build.dists import Dist, read_dists, rivals
-from debship.build.lock import Wanted
+from debship.build.lock import locked, selection
 from debship.build.plan import BuildPlan
 from debship.build.uv import Uv
 from debship.build.wheel import Wheel
 from debship.errors import Failed, Refused
+from debship.run import Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Virtualenv:
         prefix: the virtualenv, below ``root``.
         dists: what the lock names, by name.
         own: what came from the application's wheel; None where the lock names the application.
+        compiled: whether one of them was compiled here.
         overlaid: the wheel brought a file, or a distribution, that the lock brings too.
     """
 
@@ -28,18 +33,16 @@ class Virtualenv:
     prefix: Path
     dists: tuple[Dist, ...] = ()
     own: Dist | None = None
+    compiled: bool = False
     overlaid: bool = False
 
 
-def install(
-    plan: BuildPlan, wheel: Wheel | None, wants: Wanted, folder: Path, uv: Uv
-) -> Virtualenv:
+def install(plan: BuildPlan, wheel: Wheel | None, folder: Path, uv: Uv) -> Virtualenv:
     """Install the lock, and the application's wheel on top of it.
 
     Args:
         plan: what is built.
         wheel: the application's; None where the lock names it.
-        wants: what is to be installed beside it.
         folder: where ``root`` is made, what will be ``/`` on the hosts.
         uv: how uv is run; its date is that of dependencies that are compiled here.
 
@@ -49,13 +52,12 @@ def install(
     """
     empty = _empty(plan, folder / "root", uv)
     site = empty.root / plan.site.relative_to("/")
-    sync = (
-        *("pip", "sync", *_options(empty), "--require-hashes", "--allow-empty-requirements"),
-        wants.path,
-    )
-    uv(*sync, cwd=plan.lock.path.parent)
-    for name in rivals(site):
-        uv(*sync, "--reinstall-package", name, cwd=plan.lock.path.parent)
+    requirements = locked(plan.lock, plan.app, folder, uv)
+    sync = ("pip", "sync", *_options(empty), "--require-hashes", "--allow-empty-requirements")
+    words = (*sync, *uv.constraints, *selection(plan.lock, plan.app), requirements)
+    with explained(plan):
+        cwd = plan.lock.path.parent
+        compiled = _install_locked(words, site, uv, cwd=cwd, cache=folder / "sdists")
     final = str(plan.prefix)
     dists, own, overlaid = read_dists(empty.prefix, site, final), None, False
     if wheel is not None:
@@ -66,7 +68,7 @@ def install(
             own = next(dist for dist in both if dist.name == wheel.name)
             dists = tuple(dist for dist in both if dist is not own)
     _check_complete(plan, empty, uv)
-    return Virtualenv(empty.root, empty.prefix, dists, own, overlaid)
+    return Virtualenv(empty.root, empty.prefix, dists, own, compiled, overlaid)
 
 
 def install_alone(
@@ -135,6 +137,45 @@ def _stand_in(dist: Dist, site: Path) -> None:
     lines += [f"Requires-Python: {dist.needs_python}"] if dist.needs_python else []
     (info / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
     (info / "METADATA").write_text("".join(f"{line}\n" for line in lines))
+
+
+def _install_locked(words: Sequence[Word], site: Path, uv: Uv, *, cwd: Path, cache: Path) -> bool:
+    """Install wheels as they are, and compile what exists only as an sdist.
+
+    What somebody compiled before, for himself, with other flags, lies in his uv's cache: it is
+    compiled again here, by rules of ours.
+
+    Args:
+        words: of the command that installs all.
+        site: what it installs into.
+        uv: how uv is run.
+        cwd: where uv looks for its configuration.
+        cache: a folder for what is compiled here.
+
+    Returns:
+        whether anything was.
+    """
+    compiling = replace(uv, cache=cache, source=cache)
+    try:
+        uv(*words, "--no-build", cwd=cwd)
+        built = _compiled_here(site)
+    except Failed as error:
+        if "--no-build" not in error.message.partition("\n")[2]:
+            raise
+        uv, built = compiling, ()
+        uv(*words, cwd=cwd)
+    if built:
+        again = (word for name in built for word in ("--reinstall-package", name))
+        compiling(*words, *again, cwd=cwd)
+    for name in rivals(site):
+        uv(*words, "--reinstall-package", name, cwd=cwd)
+    return bool(_compiled_here(site))
+
+
+def _compiled_here(site: Path) -> tuple[str, ...]:
+    """Name what uv built a wheel of: it leaves a mark in those."""
+    marks = sorted(site.glob("*.dist-info/uv_build.json"))
+    return tuple(canonicalize_name(mark.parent.name.partition("-")[0]) for mark in marks)
 
 
 def _check_complete(plan: BuildPlan, virtualenv: Virtualenv, uv: Uv) -> None:
