@@ -13,7 +13,7 @@ import pytest
 
 from debs import make_deb
 from debship.debian.archive import Archive, read_archive
-from debship.publish.commit import Publisher
+from debship.publish.publisher import Publisher
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.suite import init
 from fakes_store import MemoryStore

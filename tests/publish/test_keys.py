@@ -94,8 +94,7 @@ class TestRotation:
     def both(self, publisher, home):
         return replace(
             make_publisher(publisher.store, home.ring(0, 1)),
-            now=publisher.now,
-            pause=publisher.pause,
+            clock=publisher.clock,
         )
 
     def signers(self, publisher) -> set[str]:

@@ -2,9 +2,10 @@
 
 from debship import templates
 from debship.errors import Misused, Refused
-from debship.publish.commit import Draft, Publication, Publisher, commit, create
+from debship.publish.commit import Draft, Publication, commit, create
 from debship.publish.index import Index
 from debship.publish.plan import shared
+from debship.publish.publisher import Publisher
 from debship.publish.release import Settings
 from debship.publish.signing import Certificates, certificates
 from debship.publish.snapshot import Snapshot, inrelease_path, key_path, read_indices
