@@ -21,7 +21,7 @@ from typing import ClassVar
 from debship.publish import clock as clocks
 from debship.publish.publisher import Publisher
 from debship.publish.release import Settings
-from debship.publish.signing import Keyring, generate
+from debship.publish.signing import Certificates, Keyring, generate
 from debship.run import run
 
 
@@ -43,7 +43,9 @@ class Home:
 
 @contextlib.contextmanager
 def gpg_home(keys: int) -> Iterator[Home]:
-    path = Path(tempfile.mkdtemp(prefix="dsk-"))  # short: gpg-agent's socket lies in it
+    path = Path(
+        tempfile.mkdtemp(prefix="dsk-", dir="/dev/shm")
+    )  # short: gpg-agent's socket lies in it
     try:
         yield Home(path, tuple(generate(f"key {n}", run, path) for n in range(keys)))
     finally:
@@ -74,8 +76,19 @@ def make_publisher(store, ring: Keyring, clock: Clock | None = None, say=lambda 
         clock=clocks.Clock(clock.now, clock.pause),
         say=say,
         jitter=random.random,
-        ours=ring.certificates(ring.fingerprints),
+        ours=_public(ring),
     )
+
+
+_PUBLIC: dict[tuple[Path | None, tuple[str, ...]], Certificates] = {}
+
+
+def _public(ring: Keyring) -> Certificates:
+    """Ask gpg for a key's public part once."""
+    which = (ring.home, ring.fingerprints)
+    if which not in _PUBLIC:
+        _PUBLIC[which] = ring.certificates(ring.fingerprints)
+    return _PUBLIC[which]
 
 
 def settings(suite: str = "production", **others) -> Settings:

@@ -127,7 +127,7 @@ steps = st.lists(
 )
 
 
-@examples(max_examples=60, deadline=None)
+@examples(max_examples=20, deadline=None)
 @given(steps)
 def test_however_it_came_about_it_is_the_same(history) -> None:
     growing, days, everything = section(), {}, []

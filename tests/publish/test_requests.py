@@ -22,9 +22,13 @@ class Rounds(ThreadPoolExecutor):
 
     count = itertools.count()
 
+    def __init__(self, *words) -> None:
+        super().__init__(*words)
+        self.name = next(self.count)
+
     def submit(self, job, *words):
         def named():
-            JOB.set((id(self), next(self.count)))
+            JOB.set((self.name, next(self.count)))
             return job(*words)
 
         return super().submit(contextvars.copy_context().run, named)

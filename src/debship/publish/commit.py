@@ -207,4 +207,4 @@ def _check_signers(
             "debship repo key retire",
         )
     if not known:
-        check_keys(publisher.keys, signers, publisher.clock.now())
+        check_keys(publisher.keys, publisher.ours, signers, publisher.clock.now())

@@ -19,7 +19,7 @@ def add_key(publisher: Publisher, suite: str, fingerprint: str) -> Publication:
     Raises:
         Refused: a key that signs now is not here, or hosts would not believe the new one.
     """
-    check_keys(publisher.keys, [fingerprint], publisher.clock.now())
+    check_keys(publisher.keys, publisher.ours, [fingerprint], publisher.clock.now())
 
     def signers(before: Snapshot) -> tuple[str, ...]:
         return tuple(sorted(before.signers | {fingerprint}))
@@ -50,7 +50,7 @@ def retire_key(publisher: Publisher, suite: str, fingerprint: str) -> Publicatio
                 f"{suite}: {fingerprint} is the only key that signs it",
                 f"first: debship repo key add NEW --suite {suite}",
             )
-        check_keys(publisher.keys, rest, publisher.clock.now())
+        check_keys(publisher.keys, publisher.ours, rest, publisher.clock.now())
         return rest
 
     def change(before: Snapshot) -> Draft:

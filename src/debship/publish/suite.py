@@ -31,9 +31,8 @@ def init(publisher: Publisher, settings: Settings) -> Publication:
     store, suite = publisher.store, settings.suite
     if store.read(inrelease_path(suite)) is not None:
         return commit(publisher, suite, lambda before: _extension(store, before, settings))
-    armored = publisher.keys.certificates(publisher.keys.fingerprints).armored
     draft = Draft(settings, {}, dict.fromkeys(settings.parts, Index()))
-    return create(publisher, draft, {key_path(suite): armored.encode()})
+    return create(publisher, draft, {key_path(suite): publisher.ours.armored.encode()})
 
 
 def _extension(store: Store, before: Snapshot, wanted: Settings) -> Draft | None:
