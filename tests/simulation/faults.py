@@ -55,7 +55,10 @@ class Fault:
         self.times -= 1
         self.live = self.times > 0
         world.tell("~~", f"{self.kind} {self.other or where} at {self.moment}")
-        return getattr(self, f"_{self.kind.replace(' ', '_').replace('-', '_')}")(world, roller, where) or ""
+        return (
+            getattr(self, f"_{self.kind.replace(' ', '_').replace('-', '_')}")(world, roller, where)
+            or ""
+        )
 
     def _lost_before(self, world: World, roller: Roller, where: str) -> str:
         world.disturbed.add(where)
@@ -123,7 +126,14 @@ class Fault:
         kind = self.values["kind"]
         version = self.values["version"]
         world.start(
-            Roller("r2", Process("r2"), kind, version, IS if version == NEW else "the old one", machine=self.values["machine"])
+            Roller(
+                "r2",
+                Process("r2"),
+                kind,
+                version,
+                IS if version == NEW else "the old one",
+                machine=self.values["machine"],
+            )
         )
 
 

@@ -70,7 +70,9 @@ class SimHost(FakeHost):
 
     def _waited_for_dpkg(self) -> Answer | None:
         if self.interrupted:
-            return Answer(100, b"", b"E: dpkg was interrupted, you must manually run 'dpkg --configure -a'")
+            return Answer(
+                100, b"", b"E: dpkg was interrupted, you must manually run 'dpkg --configure -a'"
+            )
         return super()._waited_for_dpkg()
 
     def _check(self, argv: tuple[str, ...]) -> Answer:

@@ -47,7 +47,11 @@ def make_world(seed: int, *, size: int | None = None, faults: bool = True) -> Wo
     count = size or chance.randint(low, high)
     names = tuple(f"h{number}" for number in range(count))
     batch = chance.choice(
-        [Share(count=1), Share(count=chance.randint(1, 5)), Share(percent=chance.choice((10, 25, 50)))]
+        [
+            Share(count=1),
+            Share(count=chance.randint(1, 5)),
+            Share(percent=chance.choice((10, 25, 50))),
+        ]
     )
     app = make_app(
         names,
@@ -172,7 +176,9 @@ def _judge(world: World, roller: Roller, entry) -> None:
     if name in roller.touched and entry.outcome is not Outcome.UNTOUCHED:
         world.must(world.whole(host), "I4", f"{name}: {host.abbrev}{host.version}")
         world.must(world.agrees(host), "I5", f"{name}: {world.tuple_of(host)}")
-    wanted = {Outcome.CHANGED: NEW, Outcome.UNCHANGED: NEW, Outcome.RETURNED: OLD}.get(entry.outcome)
+    wanted = {Outcome.CHANGED: NEW, Outcome.UNCHANGED: NEW, Outcome.RETURNED: OLD}.get(
+        entry.outcome
+    )
     if wanted is not None:
         world.must(host.version == wanted, "I8", f"{name}: {entry.outcome} with {host.version}")
 

@@ -53,7 +53,7 @@ class Scheduler:
                 task.result = action()
             except greenlet.GreenletExit:
                 pass
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the task raises it
                 task.error = error
             task.done = True
             with contextlib.suppress(ValueError):

@@ -158,7 +158,8 @@ class World:
 
     def finish(self, *rollers: Roller) -> None:
         """Let time pass until these have ended, and what runs on hosts too."""
-        self.scheduler.run(lambda: self.broken is not None or all(r.over for r in rollers))
+        for roller in rollers:
+            self.scheduler.run(lambda r=roller: self.broken is not None or r.over)
         if self.broken is not None:
             raise self.broken
 
@@ -171,7 +172,7 @@ class World:
             self.tell(roller.name, f"ends: {type(error).__name__}: {error.message}")
         except (Broken, greenlet.GreenletExit):
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - a roll must never crash
             self.tell(roller.name, f"crashed: {error!r}")
             if self.broken is None:
                 self.broken = Broken(f"seed {self.seed}: crashed: {error!r}")
@@ -181,7 +182,9 @@ class World:
     def _do(self, roller: Roller) -> RollReport:
         repository = RepositorySettings("/srv/apt", "http://apt", "production")
         fleet = Fleet(_FOLDER / "fleet.toml", repository)
-        order = Order(roller.roll, f"{roller.name}@{roller.machine}", roller.version, only=roller.only)
+        order = Order(
+            roller.roll, f"{roller.name}@{roller.machine}", roller.version, only=roller.only
+        )
         doors = self._doors(roller)
 
         def say(what: str) -> None:
@@ -318,7 +321,9 @@ class World:
         )
         if not excused:
             self.must(host.healthy, "I1", f"{name} was put back and is not well")
-            self.must(self.whole(host), "I4", f"{name} was put back with {host.abbrev}{host.version}")
+            self.must(
+                self.whole(host), "I4", f"{name} was put back with {host.abbrev}{host.version}"
+            )
             self.must(self.agrees(host), "I5", f"{name} was put back: {self.tuple_of(host)}")
 
     def _must_hold(self, roller: Roller, name: str, did: str) -> None:
