@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from debship.build.bundled import Bundled, read_bundled
 from debship.errors import Refused
+from debship.inspect.metadata import license_line
 
 # Where it came from and when: they differ from build to build. REQUESTED differs with the kind
 # of lock.
@@ -258,13 +259,8 @@ def _homepage(fields: dict[str, str | list[str]]) -> str:
 
 
 def _license(fields: dict[str, str | list[str]]) -> str:
-    if fields.get("license_expression"):
-        return _line(fields["license_expression"])
-    classifiers = [
-        str(entry).rpartition(" :: ")[2]
-        for entry in fields.get("classifier", [])
-        if str(entry).startswith("License :: ")
-    ]
-    text = str(fields.get("license") or "")
-    short = _line(text) if 0 < len(text) < 100 else ""  # longer: the whole text, not its name
-    return short or ", ".join(classifiers)
+    return license_line(
+        str(fields.get("license_expression") or ""),
+        str(fields.get("license") or ""),
+        [str(entry) for entry in fields.get("classifier", [])],
+    )
