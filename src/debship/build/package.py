@@ -7,6 +7,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from debship.build.conffiles import Conffiles, compare
 from debship.build.dists import Dist
 from debship.build.plan import BuildPlan, with_revision
 from debship.build.wheel import Wheel
@@ -29,6 +30,7 @@ class Package:
         date: seconds since 1970; the mtime of what is the application's.
         depends: relations.
         compiled: whether machine code is in it.
+        conffiles: its configuration files, and what becomes of those of the version before.
     """
 
     plan: BuildPlan
@@ -39,6 +41,7 @@ class Package:
     date: int
     depends: tuple[str, ...]
     compiled: bool
+    conffiles: Conffiles
 
     def mtime(self, dist: Dist) -> int:
         """Give the date of a distribution's files: that of a dependency never moves."""
@@ -77,6 +80,7 @@ def describe(
         date=_date(plan, wheel),
         depends=_depends(plan, libraries),
         compiled=bool(code),
+        conffiles=compare(plan.app, plan.previous),
     )
 
 

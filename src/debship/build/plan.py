@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from debship.build.conffiles import Previous
 from debship.build.lock import Lock, find_lock
 from debship.build.units import Unit, plan_units
 from debship.config.app import App
@@ -32,6 +33,8 @@ class Surroundings:
         source_date_epoch: of the environment, in seconds.
         committed: when git last saw the folder change, in seconds.
         described: what ``git describe`` says, where the version is git's.
+        previous: the package that hosts have.
+        allow_downgrade: whether the version may sort below that of ``previous``.
     """
 
     architecture: Architecture
@@ -39,6 +42,8 @@ class Surroundings:
     source_date_epoch: int | None = None
     committed: int | None = None
     described: str | None = None
+    previous: Previous | None = None
+    allow_downgrade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class BuildPlan:
     units: tuple[Unit, ...]
     version: DebVersion | None
     date: int | None
+    previous: Previous | None = None
+    allow_downgrade: bool = False
 
     @property
     def prefix(self) -> PurePosixPath:
@@ -120,6 +127,8 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
         units=plan_units(app),
         version=_version(app, release, seen.described),
         date=epoch if epoch is not None else seen.committed,
+        previous=seen.previous,
+        allow_downgrade=seen.allow_downgrade,
     )
 
 
@@ -172,6 +181,13 @@ def _check(app: App) -> None:
             raise Refused(
                 f"config: {config.path} is not a plain path below /etc",
                 "configuration lies below /etc (Policy 10.7.2)",
+            )
+    for file in app.files:
+        if file.path.is_relative_to(f"/usr/lib/{app.name}"):
+            raise Refused(
+                f"file: {file.path} lies in the virtualenv",
+                "ship it in the wheel, or elsewhere, such as "
+                f"/usr/share/{app.name}/{file.path.name}",
             )
 
 

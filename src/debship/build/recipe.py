@@ -9,13 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from debship.build.control import config_folders, control_tar
+from debship.build.control import control_tar
 from debship.build.dists import Dist
 from debship.build.files import template_part
 from debship.build.libraries import machine_code, shared_libraries
+from debship.build.maintainer_scripts import config_folders
 from debship.build.package import Package, describe
 from debship.build.parts import Packed, Part, pack, skeleton, wheel_part
 from debship.build.plan import BuildPlan
+from debship.build.review import review
 from debship.build.units import check_scripts
 from debship.build.uv import Uv
 from debship.build.virtualenv import Virtualenv, install
@@ -63,6 +65,8 @@ def build(plan: BuildPlan, output: Path, *, run: Run, say: Say) -> Deb:
         code = machine_code(installed.files, plan.interpreter)
         libraries = shared_libraries(code, installed.root, folder / "shlibs", run)
         package = describe(plan, wheel, installed.dists, code=code, libraries=libraries)
+        for note in review(package, installed.scripts, run):
+            say(f"note: {note}")
         say(f"packing {plan.app.name} {package.version}: {len(package.dists)} wheels")
         parts = _pack_wheels(package, installed, folder, run)
         parts.append(_pack(template_part(package), plan, folder))
