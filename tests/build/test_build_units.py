@@ -72,9 +72,9 @@ def test_a_service_may_do_little(kind: str, dist: str | None, tmp_path: Path) ->
     assert analysed.returncode == 0, analysed.text[-300:]
 
 
-def test_systemd_takes_what_is_rendered() -> None:
-    for service in SERVICES.values():
-        check_units(tuple(_render(service).items()), PREFIX, run)
+def test_systemd_takes_what_is_rendered(tmp_path: Path) -> None:
+    for kind, service in SERVICES.items():
+        check_units(tuple(_render(service).items()), PREFIX, run, folder=tmp_path / kind)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,13 @@ def test_systemd_takes_what_is_rendered() -> None:
         (Service("a", "a", port=1, socket=True, unit=(("Type", ("x",)),)), "a.service:.*type"),
     ],
 )
-def test_a_unit_that_systemd_would_not_take_is_refused(service: Service, message: str) -> None:
+def test_a_unit_that_systemd_would_not_take_is_refused(
+    service: Service, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(
         Refused, match=f"would not take a unit as it is\n(?s:.*){message}"
     ) as refused:
-        check_units(tuple(_render(service).items()), PREFIX, run)
+        check_units(tuple(_render(service).items()), PREFIX, run, folder=tmp_path / "units")
     assert "/tmp" not in refused.value.message
 
 

@@ -51,7 +51,7 @@ class Conffiles:
         changed: shipped with other contents than the last version's.
     """
 
-    shipped: tuple[PurePosixPath, ...]
+    shipped: tuple[PurePosixPath, ...] = ()
     gone: tuple[PurePosixPath, ...] = ()
     moved: tuple[tuple[PurePosixPath, PurePosixPath], ...] = ()
     changed: tuple[PurePosixPath, ...] = ()

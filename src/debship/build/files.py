@@ -2,13 +2,15 @@
 
 import gzip
 import io
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from debship.build.changelog import changelog
 from debship.build.conffiles import read_source
 from debship.build.package import Package
-from debship.build.papers import papers
+from debship.build.papers.sbom import sbom
 from debship.build.parts import Part
 from debship.build.unit_files import render_unit
 from debship.debian.archive_writer import Entry
@@ -56,13 +58,18 @@ def _written(package: Package) -> Iterator[Entry]:
     texts: dict[str, str] = {f"{_UNITS}/{file}": text for file, text in unit_texts(package)}
     if plan.units and plan.app.user != "root":
         texts[f"usr/lib/sysusers.d/{name}.conf"] = _render(package, "sysusers", {"app": plan.app})
-    values = papers(package)
+    values = {
+        "package": package,
+        "plan": plan,
+        "year": time.gmtime(package.date).tm_year,
+        "prefix": _inner(plan.prefix),
+    }
     texts[f"usr/share/doc/{name}/copyright"] = _render(package, "copyright", values)
     texts[f"usr/share/lintian/overrides/{name}"] = _render(package, "lintian-overrides", values)
     for path, text in texts.items():
         yield Entry(path, 0o644, text.encode())
-    changelog = _gzip(_render(package, "changelog", values))
-    yield Entry(f"usr/share/doc/{name}/changelog.Debian.gz", 0o644, changelog)
+    yield Entry(f"usr/share/doc/{name}/changelog.Debian.gz", 0o644, _gzip(changelog(package)))
+    yield Entry(f"usr/share/doc/{name}/sbom.cdx.json", 0o644, sbom(package).encode())
 
 
 def _links(package: Package) -> Iterator[Entry]:

@@ -1,7 +1,7 @@
 """What a package turned out to be, once its wheels are installed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -9,6 +9,7 @@ from packaging.utils import canonicalize_name
 
 from debship.build.conffiles import Conffiles, compare
 from debship.build.dists import Dist
+from debship.build.origins import Origin
 from debship.build.plan import BuildPlan, with_revision
 from debship.build.wheel import Wheel
 from debship.debian.versions import from_pep440
@@ -31,6 +32,7 @@ class Package:
         depends: relations.
         compiled: whether machine code is in it.
         conffiles: its configuration files, and what becomes of those of the version before.
+        origins: by a distribution's name, what it was installed from.
     """
 
     plan: BuildPlan
@@ -41,7 +43,8 @@ class Package:
     date: int
     depends: tuple[str, ...]
     compiled: bool
-    conffiles: Conffiles
+    conffiles: Conffiles = Conffiles()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def mtime(self, dist: Dist) -> int:
         """Give the date of a distribution's files: that of a dependency never moves."""
@@ -55,6 +58,7 @@ def describe(
     *,
     code: Sequence[Path],
     libraries: Sequence[str],
+    origins: Mapping[str, Origin] | None = None,
 ) -> Package:
     """Put together what the package is.
 
@@ -64,6 +68,7 @@ def describe(
         dists: what is installed.
         code: the files that are machine code.
         libraries: relations to the packages of the shared libraries that it needs.
+        origins: by a distribution's name, what it was installed from.
 
     Raises:
         Refused: the lock does not hold the application.
@@ -81,6 +86,7 @@ def describe(
         depends=_depends(plan, libraries),
         compiled=bool(code),
         conffiles=compare(plan.app, plan.previous),
+        origins=origins or {},
     )
 
 

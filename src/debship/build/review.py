@@ -1,6 +1,7 @@
 """What is looked at once it is known what the package is, before anything of it is written."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from debship.build.conffiles import check_version
 from debship.build.files import unit_texts
@@ -11,13 +12,17 @@ from debship.build.units import check_script
 from debship.run import Run
 
 
-def review(package: Package, scripts: Collection[str], run: Run) -> tuple[str, ...]:
+def review(
+    package: Package, scripts: Collection[str], run: Run, *, folder: Path, root: Path
+) -> tuple[str, ...]:
     """Look at a package for what no plan could see.
 
     Args:
         package: what is to be packed.
         scripts: that the virtualenv has.
-        run: the door to programs.
+        run: the door to programs; where they have no systemd, it is not asked.
+        folder: for temporary files that those programs see.
+        root: where those programs lie, for this process.
 
     Returns:
         what its owner should know, a sentence each.
@@ -31,7 +36,8 @@ def review(package: Package, scripts: Collection[str], run: Run) -> tuple[str, .
         check_version(package.version, plan.previous)
     for command in plan.app.run.commands:
         check_script(command, scripts, where="run.commands")
-    check_units(unit_texts(package), plan.prefix, run)
+    if plan.units and (root / "usr/bin/systemd-analyze").exists():
+        check_units(unit_texts(package), plan.prefix, run, folder=folder / "units")
     snippets = dict(read_snippets(plan.app.scripts))
     check_syntax(maintainer_scripts(package), snippets, run)
     relaxed = (

@@ -1,6 +1,5 @@
 """The unit files of a service, as systemd reads them."""
 
-import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -75,7 +74,9 @@ def sandbox_of(unit: Unit, release: Release, dists: Collection[Dist]) -> Sandbox
     return sandbox(unit.service, dists, old_ffi=release.old_ffi)
 
 
-def check_units(files: Sequence[tuple[str, str]], prefix: PurePosixPath, run: Run) -> None:
+def check_units(
+    files: Sequence[tuple[str, str]], prefix: PurePosixPath, run: Run, *, folder: Path
+) -> None:
     """Ask systemd what it thinks of unit files (systemd-analyze(1), verify).
 
     A directive of ours that this machine's systemd is too old for is no complaint.
@@ -83,21 +84,20 @@ def check_units(files: Sequence[tuple[str, str]], prefix: PurePosixPath, run: Ru
     Args:
         files: pairs of a file's name and its text.
         prefix: of the commands; they are not there yet, so another stands in for each.
-        run: the door to programs; a machine without systemd is not asked.
+        run: the door to programs, systemd-analyze among them.
+        folder: for copies of the files; those programs see it.
 
     Raises:
         Refused: it would ignore something or refuse a unit; the message has its words.
     """
-    if not files or not Path("/usr/bin/systemd-analyze").exists():
-        return
-    with tempfile.TemporaryDirectory(prefix="debship-units-") as name:
-        for file, text in files:
-            stand_in = "\n".join(_with_command(line, prefix) for line in text.split("\n"))
-            Path(name, file).write_text(stand_in)
-        # A template cannot be loaded, an instance of it can.
-        loaded = [Path(name, file.replace("@.", "@1.")) for file, _ in files]
-        done = run(["systemd-analyze", "verify", "--man=no", *loaded], check=False)
-        said = done.stderr.decode(errors="replace").replace(f"{name}/", "")
+    folder.mkdir()
+    for file, text in files:
+        stand_in = "\n".join(_with_command(line, prefix) for line in text.split("\n"))
+        folder.joinpath(file).write_text(stand_in)
+    # A template cannot be loaded, an instance of it can.
+    loaded = [folder / file.replace("@.", "@1.") for file, _ in files]
+    done = run(["systemd-analyze", "verify", "--man=no", *loaded], check=False)
+    said = done.stderr.decode(errors="replace").replace(f"{folder}/", "")
     # What is ignored is only warned of, and whether that is a failure differs with its version.
     complaints = [line for line in dict.fromkeys(said.splitlines()) if _is_ours(line, files)]
     if complaints:

@@ -30,7 +30,8 @@ def _build(table: Mapping[str, Any], directory: Path) -> Iterator[Mistake]:
         if key in build and "requirement" in build:
             says = "an application that is taken from the lock is not built; leave this out"
             yield Mistake(("build", key), says)
-    yield from _absent(found(table, "build", "lock"), directory)
+    for key in ("lock", "backends"):
+        yield from _absent(found(table, "build", key), directory)
     templates = build.get("templates")
     if isinstance(templates, str) and not (directory / templates).is_dir():
         yield Mistake(("build", "templates"), f"there is no folder {quoted(templates)}")

@@ -25,6 +25,7 @@ from debship.config.kinds import (
     Script,
     Section,
     Setting,
+    Soname,
     Summary,
     Unit,
     Url,
@@ -79,6 +80,11 @@ class BuildTable(Form):
         description="every dependency with its hash; left out: the first of uv.lock, "
         "pylock.toml, requirements.txt",
     )
+    backends: AnyPath | None = Field(
+        None,
+        description="a requirements.txt with the hashes of what builds wheels (setuptools, "
+        "hatchling); left out: build-requirements.txt if it is there, else the lock",
+    )
     releases: list[Codename] = Field(
         [], description="releases to build for, by codename; left out: this machine's"
     )
@@ -93,6 +99,11 @@ class BuildTable(Form):
         None,
         description="a folder whose package/postinst, package/service and so on go before "
         "debship's own templates of these names",
+    )
+    ignore_libraries: list[Soname] = Field(
+        [],
+        description="shared libraries that come to the hosts by another way than a Debian "
+        'package, such as "libcuda.so.1"; a wheel may need them, and nothing depends on them',
     )
 
 
