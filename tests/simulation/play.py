@@ -11,6 +11,7 @@ from simulation.world import FILE, IS, NEW, OLD, OUT, WAS, Broken, Roller, World
 
 from fakes_fleet import FakeHost, File
 
+BAD = frozenset({Outcome.FAILED, Outcome.RETURNED, Outcome.UNKNOWN})
 GOOD = frozenset({Outcome.CHANGED, Outcome.UNCHANGED})
 
 
@@ -58,7 +59,7 @@ def make_world(seed: int, *, size: int | None = None, faults: bool = True) -> Wo
         batch=batch,
         canary=chance.choice((1, 1, 2)),
         budget=chance.choice((0, 0, 0, 1, 2)),
-        soak=chance.choice((0.0, 0.0, 3.0, 10.0)),
+        soak=chance.choice((0.0, 0.0, 3.0, 10.0, 50.0)),
         min_healthy=chance.choice((None, None, None, Share(count=max(0, count - 2)))),
         undo=chance.random() < 0.8,
     )
@@ -88,7 +89,7 @@ def make_host(world: World, name: str) -> SimHost:
     host.tell, host.restarted, host.unpacks = world.tell, world.restarted, world.unpacks
     host.files[FILE] = File(rendered(WAS), mode=0o600, changed=500)
     host.behaviours = {OLD: Nature(), NEW: Nature()}
-    host.pace = world.random.choice((1.0, 1.0, 1.0, 5.0))
+    host.pace = world.random.choice((1.0, 1.0, 1.0, 5.0, 60.0))
     return host
 
 
@@ -115,8 +116,12 @@ def _hurt(world: World) -> None:
             host.enabled, host.active, host.running = "disabled", "inactive", None
         else:
             host.abbrev = what
+        if what == "hi ":
+            world.holds.add(host.address)
     names = tuple(balancer.name for balancer in world.balancers)
     world.faults += draw(chance, tuple(world.hosts), names)
+    well = not any(_is_bad(host.behaviours[NEW]) for host in hosts)
+    world.gentle = well and not world.story and all(f.gentle for f in world.faults)
 
 
 def _bad(chance: random.Random) -> Nature:
@@ -142,7 +147,12 @@ def judge_report(world: World, roller: Roller) -> None:
             "I3",
             f"it ended with an error and left a host out: {roller.error.message}",
         )
-    if report is None or world.crossed:
+    if report is None:
+        return
+    paused = any(fault.kind == "paused" for fault in world.faults)
+    lost = "no longer holds the lock" in report.stopped
+    world.must(paused or not lost, "lease", f"a living roll lost its lock: {report.stopped}")
+    if world.crossed:
         return
     outcomes = {host.outcome for host in report.hosts}
     well = outcomes <= GOOD and not report.stopped
@@ -150,6 +160,13 @@ def judge_report(world: World, roller: Roller) -> None:
     world.must(report.exit_code == code, "I8", f"exit code {report.exit_code}, and {outcomes}")
     for entry in report.hosts:
         _judge(world, roller, entry)
+    if world.gentle:
+        told = "; ".join(f"{h.host} {h.outcome.value} {h.reason}" for h in report.hosts)
+        world.must(report.exit_code == 0, "row 6", f"it ended for little: {report.stopped}: {told}")
+    failed = (h for h in report.hosts if h.outcome in BAD)
+    bad = [h.host for h in failed if not h.reason.startswith("taken back")]
+    batch = max(1, world.app.batch.of(len(world.hosts)))
+    world.must(len(bad) <= world.app.budget + batch, "budget", f"{len(bad)} failed: {bad}")
     for host in world.hosts.values():
         if host.address not in world.disturbed:
             world.must(host.lock[0] == "-", "I6", f"a lock is left on {host.address}")
@@ -240,6 +257,8 @@ def _is_bad(nature) -> bool:
 def _all_well(world: World, version: str, value: str) -> None:
     for name, host in world.hosts.items():
         world.must(host.version == version, "I7", f"{name} has {host.version}")
+        held = host.abbrev[0] == "h"
+        world.must(held == (name in world.holds), "I6", f"{name}: on hold: {held}")
         world.must(world.whole(host), "I4", f"{name}: {host.abbrev}{host.version}")
         world.must(world.agrees(host), "I5", f"{name}: {world.tuple_of(host)}")
         world.must(not world.out(host), "I3", f"{name} is out")

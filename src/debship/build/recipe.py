@@ -10,17 +10,20 @@ from typing import IO
 
 from debship.build.backends import trusted_backends
 from debship.build.cache import Cache
-from debship.build.control import config_folders, control_tar
+from debship.build.changelog import changelog
+from debship.build.control import control_tar
 from debship.build.dists import Dist
-from debship.build.files import changelog, template_part
+from debship.build.files import template_part
 from debship.build.installed import Installed, installed_packages
 from debship.build.layers import Layer, Layers, Say, scripts
 from debship.build.lock import identity
+from debship.build.maintainer_scripts import config_folders
 from debship.build.origins import Origin
 from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
 from debship.build.parts import Packed, Part, pack, skeleton
 from debship.build.plan import BuildPlan
+from debship.build.review import review
 from debship.build.scratch import scratch_folder
 from debship.build.space import told_if_full
 from debship.build.together import together
@@ -89,8 +92,11 @@ def build(
         wheel = application_wheel(plan, folder / "wheel", uv)
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
         layers, own = _layers(plan, wheel, making, folder, Uv(run, plan.release.date))
-        check_scripts(plan.units, scripts((*layers, own) if own else layers))
+        startable = scripts((*layers, own) if own else layers)
+        check_scripts(plan.units, startable)
         package = describe(plan, layers, own, date_of(plan, wheel))
+        for note in review(package, startable, run, folder=folder, root=root):
+            say(f"note: {note}")
         say(f"writing {plan.app.name} {package.version}: {len(package.dists)} wheels")
         parts = [layer.packed for layer in layers]
         parts += [own.packed] if own else []
