@@ -15,7 +15,7 @@ from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, render_files, resolve_secrets
 from debship.deploy.host import Host
 from debship.deploy.observation import HostState, observe
-from debship.deploy.places import Resolve, find_places, standing
+from debship.deploy.places import Resolve, find_places, remembered, standing, unusable
 from debship.deploy.plan import RollPlan, costless_first, plan_roll
 from debship.deploy.prepare import prepare, refresh
 from debship.deploy.roll import Doors
@@ -191,6 +191,8 @@ def make_ready(
     names = tuple(hosts)
     files, secrets = render_all(fleet, app, names, world)
     places = find_places(names, world.balancers, world.resolve)
+    if idle := unusable(place for mine in places.values() for place in mine):
+        raise Refused(idle, "wire it to a load balancer, or take it out of fleet.toml")
     also: tuple[str, ...] = ()
     if not dry:
         paths = tuple(str(file.path) for file in app.files)
@@ -200,8 +202,10 @@ def make_ready(
             "every host still serves as before",
         )
         also = tuple(sorted({change for p in prepared.values() for change in p.also}))
+        places = {name: remembered(places[name], prepared[name].state.out) for name in names}
     order = costless_first(names, {name: standing(places[name]) for name in names})
-    plan = plan_roll(app, version, order, roll=roll, by=by)
+    terms = tuple((balancer.name, balancer.terms) for balancer in world.balancers)
+    plan = plan_roll(app, version, order, roll=roll, by=by, balancers=terms)
     return Ready(plan, Doors(hosts, places, files, secrets), also)
 
 

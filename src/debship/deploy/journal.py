@@ -62,7 +62,13 @@ def record_out(host: Host, plan: RollPlan, places: Sequence[Place], clock: Clock
         "since": clock.now(),
         "version": str(plan.version),
         "places": [
-            {"balancer": p.balancer.name, "id": p.member.id, "port": p.member.port} for p in places
+            {
+                "balancer": p.balancer.name,
+                "id": p.member.id,
+                "port": p.member.port,
+                "zone": p.member.zone,
+            }
+            for p in places
         ],
     }
     _put(host, f"{_folder(plan)}/out.json", record)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from debship.config.fleet import FleetApp
-from debship.deploy.balancer.door import Standing
+from debship.deploy.balancer.door import Standing, Terms
 from debship.model import DebVersion
 
 
@@ -18,11 +18,26 @@ class RollPlan:
     version: DebVersion
     batches: tuple[tuple[str, ...], ...]
     minimum: int  # hosts that must serve while a batch is out
+    balancers: tuple[tuple[str, Terms], ...] = ()  # each by its name
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """Every host, in order."""
         return tuple(host for batch in self.batches for host in batch)
+
+    @property
+    def waits(self) -> float:
+        """Seconds that balancers and soaks will take as a rule; installing comes on top."""
+        terms = [terms for _, terms in self.balancers]
+        drain = max((t.usual_drain for t in terms), default=0.0)
+        rise = max((t.usual_rise + t.warm for t in terms), default=0.0)
+        rounds = len(self.batches)
+        return rounds * (drain + rise) + max(0, rounds - 1) * self.app.soak
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know of the balancers before the roll."""
+        return tuple(f"{name}: {what}" for name, t in self.balancers for what in t.warnings)
 
     def as_dict(self) -> dict[str, Any]:
         """The plan for machines; it holds no secret, for it never had one."""
@@ -34,28 +49,39 @@ class RollPlan:
             "batches": [list(batch) for batch in self.batches],
             "minimum": self.minimum,
             "files": [str(file.path) for file in self.app.files],
-            "balancers": [balancer.kind for balancer in self.app.balancers],
+            "balancers": [
+                {"name": name, "drain": terms.drain, "rise": terms.rise}
+                for name, terms in self.balancers
+            ],
+            "waits": self.waits,
+            "warnings": list(self.warnings),
         }
 
     def lines(self) -> tuple[str, ...]:
         """The plan for people."""
-        drains = ", ".join(
-            f"{balancer.kind} (drains up to {balancer.drain:g} s)"
-            if balancer.kind == "haproxy"
-            else balancer.kind
-            for balancer in self.app.balancers
+        out = ", ".join(
+            f"{name} (drains {length(terms.usual_drain)}, at most {length(terms.drain)})"
+            for name, terms in self.balancers
         )
         files = ", ".join(str(file.path) for file in self.app.files)
         return (
             f"roll {self.app.package} {self.version} over {len(self.hosts)} hosts",
             *(f"  batch {n}: {', '.join(batch)}" for n, batch in enumerate(self.batches, 1)),
-            f"  never fewer than {self.minimum} serving; out of {drains or 'no balancer'}",
+            f"  never fewer than {self.minimum} serving; out of {out or 'no balancer'}",
+            f"  about {length(self.waits)} of waiting for balancers, besides installing",
+            *(f"  warning: {warning}" for warning in self.warnings),
             *((f"  managed files: {files}",) if files else ()),
         )
 
 
 def plan_roll(
-    app: FleetApp, version: DebVersion, hosts: tuple[str, ...], *, roll: str, by: str
+    app: FleetApp,
+    version: DebVersion,
+    hosts: tuple[str, ...],
+    *,
+    roll: str,
+    by: str,
+    balancers: tuple[tuple[str, Terms], ...] = (),
 ) -> RollPlan:
     """Decide the batches: the canaries first, then the rest in the size that the fleet states.
 
@@ -67,7 +93,17 @@ def plan_roll(
     batches = [hosts[:canary]] if hosts else []
     batches += [hosts[start : start + size] for start in range(canary, len(hosts), size)]
     minimum = app.min_healthy.of(len(hosts)) if app.min_healthy is not None else len(hosts) - size
-    return RollPlan(roll, by, app, version, tuple(batches), max(0, minimum))
+    return RollPlan(roll, by, app, version, tuple(batches), max(0, minimum), balancers)
+
+
+def length(seconds: float) -> str:
+    """A length of time for people: 40 s, 5 min, 1 h 10 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest if not hours else 0, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
 def costless_first(hosts: tuple[str, ...], serving: dict[str, Standing]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from debship.config.fleet import Share
 from debship.deploy.balancer.door import Balancer
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile
@@ -102,7 +103,8 @@ def _forbidden(
         if stopped():
             return "a person asked to stop"
         try:
-            short = shortfall(doors.balancers, doors.places, batch, plan.minimum)
+            floors = plan.app.min_healthy != Share(count=0)  # an outage that is meant
+            short = shortfall(doors.balancers, doors.places, batch, plan.minimum, floors=floors)
         except DebshipError as error:
             short = error.message
         if not short:

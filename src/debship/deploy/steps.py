@@ -9,18 +9,17 @@ from typing import Any
 
 from debship.debian.versions import from_pep440
 from debship.deploy import apt, journal
-from debship.deploy.balancer.door import Standing
+from debship.deploy.balancer.door import Member, Standing, Terms
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.observation import HostState, UnitState, observe
 from debship.deploy.places import Place
 from debship.deploy.plan import RollPlan
-from debship.errors import Failed, Misused
+from debship.deploy.waiting import wait_for
+from debship.errors import DebshipError, Failed, Misused
 from debship.model import DebVersion
 
-POLL = 0.1  # seconds between looks at a balancer
-RISE = 60.0  # seconds that a balancer may take to see a host well
 PATIENCE = 120.0  # seconds in which a lost link must come back before a host counts as unknown
 
 Say = Callable[[str], None]
@@ -57,17 +56,14 @@ class Steps:
         self._say("leaving the balancer")
         if state.out is None:
             journal.record_out(self.host, self.plan, self.places, self.clock)
-        places = [[p.balancer.name, p.member.id, p.member.port] for p in self.places]
+        places = [[p.balancer.name, p.member.id, p.member.port, p.member.zone] for p in self.places]
         self._write("take-out", places=places)
         for place in self.places:
             place.balancer.take_out(place.member)
-        deadline = self.clock.monotonic() + max(place.balancer.drain for place in self.places)
-        while not all(place.now().standing is Standing.OUT for place in self.places):
-            if self.clock.monotonic() > deadline:
-                self._must_be_out()
-                self._write("drain-limit", left=sum(p.now().connections for p in self.places))
-                return
-            self.clock.sleep(POLL)
+        seen = self._wait(_is_out, limit=lambda terms: terms.drain)
+        if not all(_is_out(member) for member in seen):
+            self._must_be_out()
+            self._write("drain-limit", left=sum(member.connections for member in seen))
 
     def install(self, version: DebVersion) -> None:
         """Install in a unit that outlives the connection, and believe dpkg's state alone."""
@@ -149,17 +145,24 @@ class Steps:
             return
         self._say("returning to the balancer")
         self._write("put-back")
-        for place in self.places:
-            place.balancer.put_back(place.member)
-        deadline = self.clock.monotonic() + RISE
-        while True:
-            seen = [place.now() for place in self.places]
-            if all(member.standing is Standing.IN for member in seen):
-                return
-            if self.clock.monotonic() > deadline:
-                notes = "; ".join(f"{m.balancer}: {m.note or m.standing.value}" for m in seen)
-                raise Failed(f"its balancer does not see it well after {RISE:g} s: {notes}")
-            self.clock.sleep(POLL)
+        # One balancer that refuses must not keep the host out of the others.
+        errors = [error for place in self.places if (error := _put_back(place))]
+        if errors:
+            raise errors[0]
+        seen = self._wait(_is_in, limit=lambda terms: terms.rise, looks=lambda terms: terms.looks)
+        late = [member for member in seen if not _is_in(member)]
+        if late:
+            limits = {p.balancer.name: p.balancer.terms.rise for p in self.places}
+            notes = "; ".join(
+                f"{m.balancer} does not see it well after {limits[m.balancer]:g} s: "
+                f"{m.note or m.standing.value}"
+                for m in late
+            )
+            raise Failed(notes)
+        warm = max(place.balancer.terms.warm for place in self.places)
+        if warm:
+            self._say(f"getting its full share within {warm:g} s")
+            self.clock.sleep(warm)
 
     def stay_out(self) -> None:
         """Out of every balancer again, without waiting: it is not to be trusted."""
@@ -208,6 +211,16 @@ class Steps:
                 raise LinkLost(why)
             self.clock.sleep(1.0)
 
+    def _wait(
+        self,
+        good: Callable[[Member], bool],
+        *,
+        limit: Callable[[Terms], float],
+        looks: Callable[[Terms], int] = lambda _: 1,
+    ) -> tuple[Member, ...]:
+        seed = f"{self.plan.roll} {self.host.address}"
+        return wait_for(self.places, good, limit=limit, looks=looks, clock=self.clock, seed=seed)
+
     def _must_be_out(self) -> None:
         for place in self.places:
             member = place.now()
@@ -219,6 +232,22 @@ class Steps:
 
     def _say(self, what: str) -> None:
         self.say(f"{self.host.address}: {what}")
+
+
+def _is_out(member: Member) -> bool:
+    return member.standing is Standing.OUT
+
+
+def _is_in(member: Member) -> bool:
+    return member.standing is Standing.IN
+
+
+def _put_back(place: Place) -> DebshipError | None:
+    try:
+        place.balancer.put_back(place.member)
+    except DebshipError as error:
+        return error
+    return None
 
 
 @cache
