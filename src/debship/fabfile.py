@@ -3,6 +3,7 @@
 import functools
 import getpass
 import os
+import random
 import secrets
 import socket
 import sys
@@ -94,9 +95,11 @@ def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
     from debship.deploy import campaign
     from debship.deploy.places import find_places
     from debship.deploy.status import judge
+    from debship.deploy.surroundings import names_of
 
-    file, settings, world = _open(fleet, app)
-    with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
+    file, surroundings, world = _open(fleet, app)
+    settings = surroundings.app
+    with campaign.connected(names_of(settings), world.connect) as hosts:
         states = campaign.observe_all(settings, hosts)
         files, _secrets = campaign.render_all(file, settings, tuple(hosts), world)
         places = find_places(tuple(hosts), world.balancers, world.resolve)
@@ -120,13 +123,15 @@ def bootstrap(_: Context, app: str, fleet: str = "") -> None:
     from debship.cli.repository import target
     from debship.deploy import campaign
     from debship.deploy.bootstrap import bootstrap as prepare_host
+    from debship.deploy.surroundings import names_of
     from debship.publish.suite import sources
 
-    file, settings, world = _open(fleet, app)
+    file, surroundings, world = _open(fleet, app)
+    settings = surroundings.app
     repository = file.repository
     snapshot, keys = target(repository.store, repository.suite, ()).read()
     text = sources(snapshot, keys, repository.url)
-    with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
+    with campaign.connected(names_of(settings), world.connect) as hosts:
         changed = campaign.everywhere(
             hosts, lambda host: prepare_host(host, text), "the other hosts are ready"
         )
@@ -150,48 +155,60 @@ def _roll(order: _Order, find: Callable[[Any, Any], str | None]) -> int:
     from debship.deploy import campaign
     from debship.deploy.journal import Journal
     from debship.deploy.roll import roll
+    from debship.deploy.surroundings import names_of
 
-    file, settings, world = _open(order.fleet, order.app)
+    file, surroundings, world = _open(order.fleet, order.app)
+    settings = surroundings.app
     number = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    path = campaign.where_journals_lie(world.env, settings, number)
     by = f"{getpass.getuser()}@{socket.gethostname()}"
-    with (
-        progress() as say,
-        campaign.connected(campaign.host_names(settings), world.connect) as hosts,
-    ):
-        say(f"asking {len(hosts)} hosts which versions they can get")
-        version = campaign.find_version(settings, hosts, find(settings, hosts))
-        say(f"making {len(hosts)} hosts ready for {settings.package} {version}")
-        ready = campaign.make_ready(
-            file, settings, version, hosts, world, roll=number, by=by, dry=order.plan
-        )
+
+    def once(app: Any, known: str | None = None) -> Any:
+        with campaign.connected(names_of(app), world.connect) as hosts:
+            say(f"asking {len(hosts)} hosts which versions they can get")
+            version = campaign.find_version(app, hosts, known or find(app, hosts))
+            say(f"making {len(hosts)} hosts ready for {app.package} {version}")
+            ready = campaign.make_ready(
+                file, app, version, hosts, world, roll=number, by=by, dry=order.plan
+            )
+            if order.plan:
+                return ready.plan
+            return roll(
+                ready.plan,
+                ready.doors,
+                clock=world.clock,
+                journal=Journal(path, world.clock),
+                say=say,
+                together=campaign.together,
+            )
+
+    with progress() as say:
         if order.plan:
-            if order.json:
-                show_json(order.command, ready.plan.as_dict())
-            else:
-                print("\n".join(ready.plan.lines()))
-            return 0
-        journal = Journal(campaign.where_journals_lie(world.env, settings, number), world.clock)
-        report = roll(
-            ready.plan,
-            ready.doors,
-            clock=world.clock,
-            journal=journal,
-            say=say,
-            together=campaign.together,
-        )
+            plan = once(settings)
+        else:
+            report = surroundings.roll(once, say)
+    if order.plan:
+        if order.json:
+            show_json(order.command, plan.as_dict())
+        else:
+            print("\n".join(plan.lines()))
+        return 0
     if order.json:
-        show_json(order.command, {**report.as_dict(), "journal": str(journal.path)})
+        show_json(order.command, {**report.as_dict(), "journal": str(path)})
     else:
-        print("\n".join((*report.lines(), f"journal: {journal.path}")))
-    return report.exit_code
+        print("\n".join((*report.lines(), f"journal: {path}")))
+    return int(report.exit_code)
 
 
 def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
     """Read the fleet and open the doors of one application."""
     from debship.config.fleet_file import find_fleet, read_fleet
     from debship.deploy import campaign
+    from debship.deploy.aws import Aws
+    from debship.deploy.balancer.opening import region_of_app
     from debship.deploy.clock import SystemClock
     from debship.deploy.host import FabricHost
+    from debship.deploy.surroundings import open_surroundings
     from debship.run import run
 
     path = Path(fleet) if fleet else find_fleet(Path.cwd())
@@ -199,15 +216,19 @@ def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
         raise Misused("there is no fleet.toml here or above", "name it: --fleet FILE")
     file = read_fleet(path.absolute())
     settings = campaign.pick_app(file, app)
+    clock = SystemClock()
+    aws = Aws(clock, random.Random(), region_of_app(settings))  # noqa: S311 - spreads retries
+    surroundings = open_surroundings(settings, aws, clock)
     world = campaign.World(
         connect=lambda name: FabricHost(name, file.ssh),
-        balancers=campaign.open_balancers(settings),
+        balancers=surroundings.balancers,
         resolve=_resolve,
         run=run,
         env=os.environ,
-        clock=SystemClock(),
+        clock=clock,
+        aws=aws,
     )
-    return file, settings, world
+    return file, surroundings, world
 
 
 def _resolve(name: str) -> frozenset[str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from debship.config.fleet import Fleet, FleetApp, HaproxySettings
+from debship.config.fleet import Fleet, FleetApp
 from debship.deploy import apt
+from debship.deploy.aws import Aws
 from debship.deploy.balancer.door import Balancer
-from debship.deploy.balancer.haproxy import Haproxy
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, render_files, resolve_secrets
 from debship.deploy.host import Host
@@ -37,6 +37,7 @@ class World:
     run: Run
     env: Mapping[str, str]
     clock: Clock
+    aws: Aws | None = None  # None where nothing of the fleet is AWS's
 
 
 @dataclass(frozen=True)
@@ -58,25 +59,6 @@ def pick_app(fleet: Fleet, name: str) -> FleetApp:
         known = ", ".join(sorted(fleet.apps)) or "none"
         raise Misused(f'{fleet.path.name} has no application "{name}"', f"it has {known}")
     return fleet.apps[name]
-
-
-def host_names(app: FleetApp) -> tuple[str, ...]:
-    """The hosts of an application."""
-    if not isinstance(app.hosts, tuple):
-        raise Refused(f"apps.{app.name}.hosts: only a list of hosts can be rolled by this version")
-    return app.hosts
-
-
-def open_balancers(app: FleetApp) -> tuple[Balancer, ...]:
-    """Make the door to each balancer of an application."""
-    opened: list[Balancer] = []
-    for settings in app.balancers:
-        if not isinstance(settings, HaproxySettings):
-            raise Refused(
-                f"apps.{app.name}.balancers: {settings.kind} is not in this version of debship"
-            )
-        opened.append(Haproxy(settings))
-    return tuple(opened)
 
 
 @contextlib.contextmanager
@@ -164,7 +146,9 @@ def render_all(
 ) -> tuple[dict[str, tuple[RenderedFile, ...]], tuple[Secret, ...]]:
     """Get the secrets and render every host's files, before anything is touched."""
     folder = fleet.path.parent
-    secrets = resolve_secrets(app.secrets, run=world.run, env=world.env, folder=folder)
+    secrets = resolve_secrets(
+        app.secrets, run=world.run, env=world.env, folder=folder, aws=world.aws
+    )
     files = {name: render_files(app, name, secrets) for name in names}
     return files, tuple(secrets.values())
 

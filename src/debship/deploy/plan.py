@@ -5,6 +5,7 @@ from typing import Any
 
 from debship.config.fleet import FleetApp
 from debship.deploy.balancer.door import Standing, Terms
+from debship.deploy.clock import length
 from debship.model import DebVersion
 
 
@@ -94,16 +95,6 @@ def plan_roll(
     batches += [hosts[start : start + size] for start in range(canary, len(hosts), size)]
     minimum = app.min_healthy.of(len(hosts)) if app.min_healthy is not None else len(hosts) - size
     return RollPlan(roll, by, app, version, tuple(batches), max(0, minimum), balancers)
-
-
-def length(seconds: float) -> str:
-    """A length of time for people: 40 s, 5 min, 1 h 10 min."""
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{seconds:.2g} s" if seconds < 1 else f"{rest} s"
-    hours, minutes = divmod(minutes, 60)
-    parts = ((hours, "h"), (minutes, "min"), (rest if not hours else 0, "s"))
-    return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
 def costless_first(hosts: tuple[str, ...], serving: dict[str, Standing]) -> tuple[str, ...]:
