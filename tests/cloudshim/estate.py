@@ -15,7 +15,8 @@ class Estate:
 
     cloud: Cloud
     vpc: str = ""
-    subnets: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()  # one a zone, for whom an address is chosen here
+    scaling: tuple[str, ...] = ()  # one a zone, where Auto Scaling chooses
     instances: dict[str, str] = field(default_factory=dict)  # address: id
 
     def build(
@@ -25,12 +26,13 @@ class Estate:
         ec2 = self.cloud.client("ec2")
         if not self.vpc:
             self.vpc = ec2.create_vpc(CidrBlock=f"{network}.0.0/16")["Vpc"]["VpcId"]
-            self.subnets = tuple(
+            made = [
                 ec2.create_subnet(
                     VpcId=self.vpc, CidrBlock=f"{network}.{number}.0/24", AvailabilityZone=zone
                 )["Subnet"]["SubnetId"]
-                for number, zone in enumerate(ZONES)
-            )
+                for number, zone in enumerate(ZONES * 2)
+            ]
+            self.subnets, self.scaling = tuple(made[:2]), tuple(made[2:])
         for address in addresses:
             if address not in self.instances:
                 self.instance(address, tag=tag)
@@ -154,7 +156,7 @@ class Estate:
             MinSize=size,
             MaxSize=size + 5,
             DesiredCapacity=size,
-            VPCZoneIdentifier=",".join(self.subnets),
+            VPCZoneIdentifier=",".join(self.scaling),
             TargetGroupARNs=list(groups),
         )
         return self.scaled(*groups, name=name)
@@ -164,9 +166,10 @@ class Estate:
         ids = [one["InstanceId"] for one in self.group(name)["Instances"]]
         found = self.cloud.client("ec2").describe_instances(InstanceIds=ids)["Reservations"]
         machines = [one for each in found for one in each["Instances"]]
+        new = [one for one in ids if one not in self.instances.values()]
         self.instances |= {one["PrivateIpAddress"]: one["InstanceId"] for one in machines}
-        for arn in groups:
-            self.register(arn, *ids)
+        for arn in groups if new else ():
+            self.register(arn, *new)
         return {one["PrivateIpAddress"]: one["InstanceId"] for one in machines}
 
     def group(self, name: str = "auth") -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A cloud on loopback for the tests of a module, empty at the start of each test."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,10 +15,19 @@ from fakes_fleet import FakeClock
 SERVICES = ("elbv2", "elb", "ec2", "autoscaling", "ssm", "secretsmanager")
 
 
+class Sick(set[str]):
+    """Instances whose service does not answer well; or whoever judges that of them."""
+
+    judge: Callable[[str], bool] | None = None
+
+    def well(self, id_: str) -> bool:
+        return id_ not in self and (self.judge is None or self.judge(id_))
+
+
 class Sky:
     """One AWS whose time passes only when somebody sleeps, and how debship sees it."""
 
-    def __init__(self, estate: Estate, clock: FakeClock, sick: set[str], aws: Aws) -> None:
+    def __init__(self, estate: Estate, clock: FakeClock, sick: Sick, aws: Aws) -> None:
         self.estate, self.clock, self.sick, self.aws = estate, clock, sick, aws
         self.cloud = estate.cloud
         self.machines = Machines(lambda: aws.api("ec2"))
@@ -29,12 +38,12 @@ class Sky:
 
 
 @pytest.fixture(scope="session")
-def _sky() -> Iterator[tuple[Estate, FakeClock, set[str], Aws]]:
-    clock, sick = FakeClock(), set()
+def _sky() -> Iterator[tuple[Estate, FakeClock, Sick, Aws]]:
+    clock, sick = FakeClock(), Sick()
     # One attempt of botocore's own: its pauses are real ones, and ours are the clock's.
     aws = Aws(clock, random.Random(1), REGION, attempts=1)
     with (
-        serving(lambda: clock.at, lambda id_, port: id_ not in sick) as cloud,
+        serving(lambda: clock.at, lambda id_, port: sick.well(id_)) as cloud,
         pytest.MonkeyPatch.context() as patch,
     ):
         for key, value in cloud.environment.items():
@@ -52,4 +61,5 @@ def sky(_sky) -> Sky:
     estate, clock, sick, aws = _sky
     estate.cloud.reset()
     sick.clear()
+    sick.judge = None
     return Sky(estate, clock, sick, aws)

@@ -12,6 +12,7 @@ from debship.deploy import apt, journal
 from debship.deploy.balancer.door import Member, Standing, Terms
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
+from debship.deploy.established import established
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.observation import HostState, UnitState, observe
 from debship.deploy.places import Place
@@ -20,6 +21,8 @@ from debship.deploy.waiting import wait_for
 from debship.errors import DebshipError, Failed, Misused
 from debship.model import DebVersion
 
+LINGER = 120.0  # seconds that a network balancer may go on handing out a target that left
+QUIET = 3  # looks in a row without a connection
 PATIENCE = 120.0  # seconds in which a lost link must come back before a host counts as unknown
 
 Say = Callable[[str], None]
@@ -64,6 +67,7 @@ class Steps:
         if not all(_is_out(member) for member in seen):
             self._must_be_out()
             self._write("drain-limit", left=sum(member.connections for member in seen))
+        self._let_linger()
 
     def install(self, version: DebVersion) -> None:
         """Install in a unit that outlives the connection, and believe dpkg's state alone."""
@@ -209,6 +213,22 @@ class Steps:
                 why = error.message
             if self.clock.monotonic() > deadline:
                 raise LinkLost(why)
+            self.clock.sleep(1.0)
+
+    def _let_linger(self) -> None:
+        """Wait for connections that live on after their balancer calls the host out."""
+        ports = {p.member.port for p in self.places if p.balancer.terms.lingers}
+        if not ports:
+            return
+        self._say("waiting for its last connections")
+        deadline = self.clock.monotonic() + LINGER
+        quiet = 0
+        while quiet < QUIET:
+            left = established(self.host, ports)
+            quiet = 0 if left else quiet + 1
+            if left and self.clock.monotonic() > deadline:
+                self._write("drain-limit", left=left)
+                return
             self.clock.sleep(1.0)
 
     def _wait(
