@@ -51,6 +51,8 @@ def test_it_prints_where_the_package_is(folder: Path, deb, tmp_path: Path) -> No
     assert (out / "tiny_1.0-1_all.deb").read_bytes() == deb.path.read_bytes()
     result = json.loads(_call(folder, "--output", out, "--json"))["result"]["packages"]
     assert [(entry["version"], entry["sha256"]) for entry in result] == [("1.0-1", deb.sha256)]
+    papers = {Path(path).name for path in result[0]["papers"]}
+    assert papers == {path.name for path in out.iterdir()} - {deb.path.name}
 
 
 def test_a_plan_is_printed_and_nothing_is_done(folder: Path, release) -> None:
@@ -64,7 +66,8 @@ def test_a_plan_is_printed_and_nothing_is_done(folder: Path, release) -> None:
         "written by the deploy  /etc/mycompany/tiny/secrets.env",
     ):
         assert line in text.splitlines()
-    assert json.loads(_call(folder, "--plan", "--json"))["result"]["user"] == "_tiny"
+    [planned] = json.loads(_call(folder, "--plan", "--json"))["result"]["packages"]
+    assert planned["user"] == "_tiny"
     assert sorted(folder.rglob("*")) == before
 
 

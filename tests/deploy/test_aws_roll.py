@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -19,16 +19,17 @@ from debship.config.fleet import (
     Share,
     TargetGroupSettings,
 )
-from debship.deploy import campaign
-from debship.deploy.journal import Journal
+from debship.deploy import campaign, recipe
+from debship.deploy.journal import DiskJournal
+from debship.deploy.recipe import Order
 from debship.deploy.report import RollReport
-from debship.deploy.roll import roll
-from debship.deploy.surroundings import names_of, open_surroundings
+from debship.deploy.stop import Stop
+from debship.deploy.surroundings import open_surroundings
 from debship.errors import Refused
 from debship.model import PackageName
 
 from fakes import FakeRun
-from fakes_fleet import Behaviour, FakeHost, File
+from fakes_fleet import Behaviour, FakeHost, File, OneByOne
 
 A, B, C = "10.0.0.11", "10.0.0.12", "10.0.1.13"
 OUT = "/var/lib/debship/auth/out.json"
@@ -43,6 +44,7 @@ class Theatre:
     folder: Path
     hosts: dict[str, FakeHost] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    process: int = 0
 
     def __post_init__(self) -> None:
         self.sky.sick.judge = self._well
@@ -62,9 +64,17 @@ class Theatre:
         more.setdefault("health", HealthSettings("/healthz", 8101))
         return FleetApp(name="auth", package=package, hosts=hosts, balancers=balancers, **more)
 
-    def deploy(self, app: FleetApp, version: str = "1.1-1", *, dry: bool = False):
+    def deploy(self, app: FleetApp, *, dry: bool = False, **wishes):
+        return self._do(app, recipe.plan if dry else recipe.deploy, **wishes)
+
+    def restore(self, app: FleetApp):
+        return self._do(app, recipe.restore)
+
+    def _do(self, app: FleetApp, what, **wishes):
         sky = self.sky
         around = open_surroundings(app, sky.aws, sky.clock)
+        self.process += 1
+        me = f"here/{self.process}/1"
         world = campaign.World(
             connect=self.host,
             balancers=around.balancers,
@@ -72,29 +82,25 @@ class Theatre:
             run=FakeRun(),
             env={},
             clock=sky.clock,
+            workers=OneByOne(),
+            journal=lambda _path: DiskJournal(self.folder / "journal.jsonl", sky.clock),
+            process=me,
+            dead=lambda process: process != me,
             aws=sky.aws,
         )
         fleet = Fleet(self.folder / "fleet.toml", RepositorySettings("/apt", "http://apt", "s"))
+        order = Order(f"roll-{self.process}", "me@here", version="1.1-1", **wishes)
+        if what is recipe.plan:
+            return recipe.plan(fleet, around.app, world, order)
+        how = {"say": self.said.append, "stop": Stop()}
+        if what is recipe.restore:
+            return recipe.restore(fleet, around.app, world, order, **how)
 
-        def once(app: FleetApp, known: str | None) -> RollReport:
-            with campaign.connected(names_of(app), world.connect) as hosts:
-                found = campaign.find_version(app, hosts, known or version)
-                ready = campaign.make_ready(
-                    fleet, app, found, hosts, world, roll="r", by="me", dry=dry
-                )
-                if dry:
-                    return ready.plan
-                journal = Journal(self.folder / "journal.jsonl", sky.clock)
-                return roll(
-                    ready.plan,
-                    ready.doors,
-                    clock=sky.clock,
-                    journal=journal,
-                    say=self.said.append,
-                    together=lambda calls: [call() for call in calls],
-                )
+        def once(app: FleetApp, only: tuple[str, ...], version: str | None) -> RollReport:
+            mine = replace(order, only=only, version=version) if only else order
+            return recipe.deploy(fleet, app, world, mine, **how)
 
-        return once(around.app, None) if dry else around.roll(once, self.said.append)
+        return around.roll(once, self.said.append)
 
 
 @pytest.fixture
@@ -218,6 +224,24 @@ def test_a_roll_that_died_is_finished_with_every_port_from_any_machine(
     assert report.exit_code == 0
     assert registered(sky) == before
     assert OUT not in theatre.host(A).files
+
+
+def test_what_a_dead_roll_left_out_is_put_back_with_every_port(theatre, sky, crowded) -> None:
+    before = registered(sky)
+
+    def die(now: str) -> None:
+        if now == "after install":
+            raise Killed
+
+    theatre.host(A).fault = die
+    app = theatre.app((A, B, C), *crowded)
+    with pytest.raises(Killed):
+        theatre.deploy(app)
+    theatre.host(A).fault = None
+    sky.clock.sleep(400)
+    assert theatre.restore(app).exit_code == 0
+    assert registered(sky) == before
+    assert theatre.host(A).running == "1.0-1"
 
 
 def test_a_sick_version_stops_at_one_host_which_is_back_everywhere(theatre, sky, crowded) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from debship.deploy.balancer.door import Floor, Member, Standing, Terms
-from debship.deploy.places import Place, find_places, remembered, shortfall, unusable
+from debship.deploy.places import Place, find_places, shortfall, unusable
 from debship.errors import Refused
 
 IN, OUT, DOWN = Standing.IN, Standing.OUT, Standing.DOWN
@@ -63,8 +63,13 @@ def test_a_host_that_is_nobody_is_refused() -> None:
         find_places(["b"], [group(member("a"))], lambda _: frozenset())
 
 
-def test_ports_that_a_balancer_forgot_are_remembered_from_the_record() -> None:
-    guess = Place(Group(()), member("a", port=80, standing=OUT))
+def places_of(balancer: Group, record) -> list[tuple[str, int, str, Standing]]:
+    found = find_places(["a"], [balancer], lambda _: frozenset(), {"a": record})["a"]
+    return [(p.member.id, p.member.port, p.member.zone, p.member.standing) for p in found]
+
+
+def test_ports_that_a_balancer_forgot_are_those_that_were_written_down() -> None:
+    balancer = Group((), guess=member("a", port=80, standing=OUT))
     record = {
         "places": [
             {"balancer": "g", "id": "i-a", "port": 8080, "zone": "z1"},
@@ -72,24 +77,14 @@ def test_ports_that_a_balancer_forgot_are_remembered_from_the_record() -> None:
             {"balancer": "other", "id": "i-a", "port": 9, "zone": ""},
         ]
     }
-    found = remembered((guess,), record)
-    assert [(p.member.id, p.member.port, p.member.zone) for p in found] == [
-        ("i-a", 8080, "z1"),
-        ("i-a", 8081, "z1"),
-    ]
-    assert all(place.member.standing is OUT for place in found)
+    assert places_of(balancer, record) == [("i-a", 8080, "z1", OUT), ("i-a", 8081, "z1", OUT)]
+    assert places_of(balancer, None) == [("i-a", 80, "", OUT)]
 
 
 def test_a_port_that_came_back_and_one_that_did_not_are_both_kept() -> None:
-    balancer = Group(())
     record = {"places": [{"balancer": "g", "id": "i-a", "port": p} for p in (8080, 8081)]}
-    found = remembered((Place(balancer, member("a", port=8080)),), record)
-    assert [(p.member.port, p.member.standing) for p in found] == [(8080, IN), (8081, OUT)]
-
-
-def test_without_a_record_places_are_as_they_are() -> None:
-    places = (Place(Group(()), member("a")),)
-    assert remembered(places, None) == places
+    balancer = group(member("a", port=8080))
+    assert places_of(balancer, record) == [("i-a", 8080, "", IN), ("i-a", 8081, "", OUT)]
 
 
 def test_a_balancer_wired_to_nobody_is_told() -> None:

@@ -1,12 +1,13 @@
 """Waiting for balancers, on a clock that passes only when somebody sleeps."""
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 
-from debship.deploy.balancer.door import Member, Standing, Terms, Unanswered
+from debship.deploy.balancer.door import Declined, Member, Standing, Terms, Unanswered
 from debship.deploy.places import Place
-from debship.deploy.waiting import BUDGET, wait_for
+from debship.deploy.waiting import SILENCE, wait_for
 
 from fakes_fleet import FakeClock
 
@@ -66,20 +67,54 @@ def test_one_lucky_look_is_not_enough_where_more_are_asked() -> None:
 
 
 def test_lost_answers_are_asked_again_less_and_less_often() -> None:
-    told = Told(FakeClock(), [None] * (BUDGET - 1) + [OUT])
+    told = Told(FakeClock(), [None] * 5 + [OUT])
     assert wait(told) == (OUT,)
-    gaps = [b - a for a, b in zip(told.looks, told.looks[1:], strict=False)]
-    assert gaps == sorted(gaps)
-    assert gaps[-1] > 8
+    gaps = [b - a for a, b in pairwise(told.looks)]
+    assert gaps[:4] == sorted(gaps[:4])
+    assert 7 < gaps[-1] < 13
 
 
-def test_too_many_lost_answers_in_a_row_end_it() -> None:
+def test_a_balancer_that_stays_silent_ends_it() -> None:
+    told = Told(FakeClock(), [None])
     with pytest.raises(Unanswered):
-        wait(Told(FakeClock(), [None]))
+        wait(told)
+    assert SILENCE < told.clock.at - 1000 < SILENCE + 20
+
+
+def test_a_balancer_that_says_no_ends_it_at_once() -> None:
+    told = Told(FakeClock(), [OUT])
+    told.health = lambda member: (_ for _ in ()).throw(Declined("no"))
+    with pytest.raises(Declined):
+        wait(told)
+    assert told.clock.at == 1000
+
+
+def test_a_person_who_wants_out_is_noticed_within_a_second() -> None:
+    clock = FakeClock()
+    told = Told(clock, [DRAINING], Terms(drain=100, rise=1, poll=10))
+    place = Place(told, Member("told", "i", "a", 1, IN, 0))
+    moments = []
+
+    def safe_point() -> None:
+        moments.append(clock.at)
+        if clock.at > 1005:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        wait_for(
+            [place],
+            lambda _: False,
+            limit=lambda terms: terms.drain,
+            looks=lambda _: 1,
+            clock=clock,
+            seed="",
+            safe_point=safe_point,
+        )
+    assert max(b - a for a, b in pairwise(moments)) <= 1.0
 
 
 def test_lost_answers_with_good_ones_between_do_not_add_up() -> None:
-    told = Told(FakeClock(), [None, DRAINING] * 4 + [OUT], Terms(drain=100, rise=1, poll=1))
+    told = Told(FakeClock(), [None, DRAINING] * 40 + [OUT], Terms(drain=999, rise=1, poll=1))
     assert wait(told) == (OUT,)
 
 
@@ -101,6 +136,6 @@ def test_looks_are_spread_and_the_same_roll_spreads_them_the_same() -> None:
     wait(first)
     wait(second)
     assert first.looks == second.looks
-    gaps = {round(b - a, 3) for a, b in zip(first.looks, first.looks[1:], strict=False)}
+    gaps = {round(b - a, 3) for a, b in pairwise(first.looks)}
     assert len(gaps) > 3
     assert all(0.75 <= gap <= 1.25 for gap in gaps)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from debship.build.bundled import Bundled, read_bundled
 from debship.errors import Refused
 
 # Where it came from and when: they differ from build to build. REQUESTED differs with the kind
 # of lock.
-_DROPPED = frozenset({"direct_url.json", "uv_cache.json", "REQUESTED"})
+_DROPPED = frozenset({"direct_url.json", "uv_cache.json", "uv_build.json", "REQUESTED"})
 
 # A script's first line, or the three lines that stand there where the path of the interpreter is
 # longer than the kernel reads; and what a wheel may ship unrewritten.
@@ -26,6 +27,9 @@ _SHEBANG = re.compile(
     rb"(?P<rest>[^\n]*)\n"
 )
 _ENV_SHEBANG = re.compile(rb"\A#!\s*/usr/bin/env +python[0-9.]*(?P<rest>[^\n]*)\n")
+_WHEEL_TAG = re.compile(r"(?mi)^tag:[ \t]*(\S+)\s*$")
+_WHEEL_BUILD = re.compile(r"(?mi)^build:[ \t]*(\S+)\s*$")
+_REQUIRED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _SHARED_OBJECT = re.compile(r"\.so(\.[0-9]+)*$")
 
 
@@ -38,6 +42,12 @@ class Dist:
         files: relative to the virtualenv, sorted; a file of the virtualenv is in one dist.
         pure: its wheel says that no machine code is in it (Root-Is-Purelib).
         license: what its metadata says, on one line; empty where they say nothing.
+        tags: of the wheel that was installed, as its WHEEL file lists them: they tell which of
+            the files that a lock names it was.
+        build: the wheel's build number; empty for most.
+        requires: normalised names of what its metadata want, markers and extras aside; sorted.
+        record: SHA-256 of its RECORD as it is shipped, which has the hashes of all its files.
+        sboms: what it ships of what is bundled in it (PEP 770).
     """
 
     name: str
@@ -48,6 +58,11 @@ class Dist:
     homepage: str
     license: str
     author: str
+    tags: tuple[str, ...] = ()
+    build: str = ""
+    requires: tuple[str, ...] = ()
+    record: str = ""
+    sboms: tuple[Bundled, ...] = ()
 
     @property
     def license_files(self) -> tuple[str, ...]:
@@ -88,7 +103,7 @@ def read_dists(prefix: Path, site: Path, final: str) -> tuple[Dist, ...]:
     files = {
         info: tuple(sorted(f for f in rows if owner[f] == info)) for info, rows in claims.items()
     }
-    return tuple(_dist(info, files[info]) for info in infos)
+    return tuple(_dist(info, prefix, files[info]) for info in infos)
 
 
 def rivals(site: Path) -> tuple[str, ...]:
@@ -119,7 +134,7 @@ def mode_of(path: Path) -> int:
         return 0o755 if file.read(4).startswith((b"#!", b"\x7fELF")) else 0o644
 
 
-def _dist(info: Path, files: tuple[str, ...]) -> Dist:
+def _dist(info: Path, prefix: Path, files: tuple[str, ...]) -> Dist:
     distribution = PathDistribution(info)
     metadata = distribution.metadata
     fields = metadata.json  # the mapping of PEP 566: missing keys are absent, not None
@@ -133,6 +148,11 @@ def _dist(info: Path, files: tuple[str, ...]) -> Dist:
         homepage=_homepage(fields),
         license=_license(fields),
         author=_line(fields.get("author") or fields.get("author_email")),
+        tags=tuple(sorted(_WHEEL_TAG.findall(wheel))),
+        build="".join(_WHEEL_BUILD.findall(wheel)[:1]),
+        requires=_requires(fields),
+        record=hashlib.sha256((info / "RECORD").read_bytes()).hexdigest(),
+        sboms=read_bundled(prefix, [file for file in files if f"/{info.name}/sboms/" in file]),
     )
 
 
@@ -192,6 +212,11 @@ def _digest(content: bytes) -> str:
 
 def _line(text: object) -> str:
     return " ".join(str(text).split()) if text else ""
+
+
+def _requires(fields: dict[str, str | list[str]]) -> tuple[str, ...]:
+    found = (_REQUIRED.match(str(line)) for line in fields.get("requires_dist", []))
+    return tuple(sorted({canonicalize_name(match[1]) for match in found if match}))
 
 
 def _homepage(fields: dict[str, str | list[str]]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from debship.build.package import Package
+from debship.build.papers.sbom import sbom
 from debship.build.parts import Part
 from debship.build.plan import BuildPlan
 from debship.build.units import render_unit
@@ -26,7 +27,6 @@ def template_part(package: Package) -> Part:
     values = {
         "package": package,
         "plan": plan,
-        "date": email.utils.formatdate(package.date),
         "year": time.gmtime(package.date).tm_year,
         "prefix": str(plan.prefix).removeprefix("/"),
     }
@@ -35,9 +35,9 @@ def template_part(package: Package) -> Part:
     }
     if plan.units and plan.app.user != "root":
         files[f"usr/lib/sysusers.d/{name}.conf"] = render("package/sysusers", {"app": plan.app})
-    changelog = _gzip(render("package/changelog", values))
-    files[f"usr/share/doc/{name}/changelog.Debian.gz"] = changelog
+    files[f"usr/share/doc/{name}/changelog.Debian.gz"] = _gzip(changelog(package))
     files[f"usr/share/doc/{name}/copyright"] = render("package/copyright", values)
+    files[f"usr/share/doc/{name}/sbom.cdx.json"] = sbom(package)
     files[f"usr/share/lintian/overrides/{name}"] = render("package/lintian-overrides", values)
     files |= dict(_conffiles(plan))
     entries = (
@@ -45,6 +45,12 @@ def template_part(package: Package) -> Part:
         for path, text in sorted(files.items())
     )
     return Part("_templates", package.date, tuple(entries))
+
+
+def changelog(package: Package) -> str:
+    """Write the changelog (deb-changelog(5))."""
+    date = email.utils.formatdate(package.date)
+    return render("package/changelog", {"package": package, "plan": package.plan, "date": date})
 
 
 def _units(package: Package) -> Sequence[tuple[str, str]]:

@@ -1,13 +1,14 @@
 """What a package turned out to be, once its wheels are installed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from debship.build.dists import Dist
+from debship.build.origins import Origin
 from debship.build.plan import BuildPlan, with_revision
 from debship.build.wheel import Wheel
 from debship.debian.versions import from_pep440
@@ -29,6 +30,7 @@ class Package:
         date: seconds since 1970; the mtime of what is the application's.
         depends: relations.
         compiled: whether machine code is in it.
+        origins: by a distribution's name, what it was installed from.
     """
 
     plan: BuildPlan
@@ -39,6 +41,7 @@ class Package:
     date: int
     depends: tuple[str, ...]
     compiled: bool
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def mtime(self, dist: Dist) -> int:
         """Give the date of a distribution's files: that of a dependency never moves."""
@@ -52,6 +55,7 @@ def describe(
     *,
     code: Sequence[Path],
     libraries: Sequence[str],
+    origins: Mapping[str, Origin] | None = None,
 ) -> Package:
     """Put together what the package is.
 
@@ -61,6 +65,7 @@ def describe(
         dists: what is installed.
         code: the files that are machine code.
         libraries: relations to the packages of the shared libraries that it needs.
+        origins: by a distribution's name, what it was installed from.
 
     Raises:
         Refused: the lock does not hold the application.
@@ -77,6 +82,7 @@ def describe(
         date=_date(plan, wheel),
         depends=_depends(plan, libraries),
         compiled=bool(code),
+        origins=origins or {},
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from debship.build.backends import find_backends
 from debship.build.lock import Lock, find_lock
 from debship.build.units import Unit, plan_units
 from debship.config.app import App
@@ -48,6 +49,7 @@ class BuildPlan:
     Attributes:
         machine: the architecture that compiled wheels would be for; a package of pure ones is
             for ``all``.
+        backends: a requirements.txt with the hashes of what builds wheels; None: the lock.
         version: None where the wheel's own is to be translated.
         date: seconds since 1970; the mtime of what the application wrote. None: the newest entry
             of its wheel, or the release's date where there is no wheel of its own.
@@ -57,6 +59,7 @@ class BuildPlan:
     release: Release
     machine: Architecture
     lock: Lock
+    backends: Path | None
     units: tuple[Unit, ...]
     version: DebVersion | None
     date: int | None
@@ -117,6 +120,7 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
         release=release,
         machine=seen.architecture,
         lock=find_lock(app, seen.files),
+        backends=find_backends(app, seen.files),
         units=plan_units(app),
         version=_version(app, release, seen.described),
         date=epoch if epoch is not None else seen.committed,
@@ -125,8 +129,7 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
 
 def with_revision(upstream: str, app: App, release: Release) -> DebVersion:
     """Add the revision, and the release's suffix where packages of several releases meet."""
-    suffix = release.suffix if app.build.releases else ""
-    return DebVersion(f"{upstream}{REVISION}{suffix}")
+    return DebVersion(f"{upstream}{REVISION}{_suffix(app, release)}")
 
 
 def _version(app: App, release: Release, described: str | None) -> DebVersion | None:
@@ -135,7 +138,11 @@ def _version(app: App, release: Release, described: str | None) -> DebVersion | 
     if app.version == "git":
         assert described is not None
         return with_revision(from_git_describe(described), app, release)
-    return DebVersion(app.version)
+    return DebVersion(f"{app.version}{_suffix(app, release)}")
+
+
+def _suffix(app: App, release: Release) -> str:
+    return release.suffix if app.build.releases else ""
 
 
 def _described(directory: Path, run: Run) -> str:

@@ -1,44 +1,67 @@
 """An application becomes a .deb: the whole of it, in order."""
 
-import contextlib
 import hashlib
+import importlib.metadata
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
+from debship.build.backends import trusted_backends
 from debship.build.control import config_folders, control_tar
 from debship.build.dists import Dist
-from debship.build.files import template_part
+from debship.build.files import changelog, template_part
 from debship.build.libraries import machine_code, shared_libraries
+from debship.build.origins import find_origins
 from debship.build.package import Package, describe
+from debship.build.papers import papers_of
+from debship.build.papers.installed import installed_packages
 from debship.build.parts import Packed, Part, pack, skeleton, wheel_part
 from debship.build.plan import BuildPlan
+from debship.build.scratch import scratch_folder
+from debship.build.space import told_if_full
+from debship.build.together import together
 from debship.build.units import check_scripts
 from debship.build.uv import Uv
 from debship.build.virtualenv import Virtualenv, install
 from debship.build.wheel import application_wheel, run_command
 from debship.debian.archive_writer import END_OF_TAR, write_ar
+from debship.debian.checksums import checksums_of_file
 from debship.debian.compression import Segment, compress, joined
 from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run
 
 Say = Callable[[str], None]
+Check = Callable[[Package, Path], None]
 
 LEVEL = 9  # zstd: 3 s and 38.5 MB for 122 MB; 12 takes twice the time and gains one percent
 
 
-def build(plan: BuildPlan, output: Path, *, run: Run, say: Say) -> Deb:
+@told_if_full
+def build(
+    plan: BuildPlan,
+    output: Path,
+    *,
+    run: Run,
+    say: Say,
+    root: Path = Path("/"),
+    scratch: Path | None = None,
+    check: Check | None = None,
+) -> Deb:
     """Build one package.
 
     Args:
         plan: what to build.
         output: the folder that the .deb appears in, by a rename, once it is whole.
-        run: the door to programs.
+        run: the door to programs: of this machine, or of a clean root of the release.
         say: told what is being done.
+        root: where the release's own files lie, for this process.
+        scratch: where temporary files go, for this process and for what ``run`` runs; None: where
+            they always go.
+        check: looks at the whole package before it appears; what it raises keeps it away.
 
     Returns:
         the package; two builds of the same input are the same bytes.
@@ -48,27 +71,34 @@ def build(plan: BuildPlan, output: Path, *, run: Run, say: Say) -> Deb:
         Refused: the package would break a promise.
     """
     check_needs(plan, run)
-    with tempfile.TemporaryDirectory(prefix="debship-") as name:
-        folder = Path(name).resolve()
-        uv = Uv(run, plan.release.date if plan.date is None else plan.date)
+    with scratch_folder(scratch) as folder:
+        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        date = plan.release.date if plan.date is None else plan.date
+        uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
             say(f"testing: {plan.app.build.test}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv)
         say(f"installing {plan.lock.path.name}")
-        installed = install(plan, wheel, folder, Uv(run, plan.release.date))
+        installed = install(plan, wheel, folder, Uv(run, plan.release.date, trusted))
         check_scripts(plan.units, installed.scripts)
         say("looking for shared libraries")
-        code = machine_code(installed.files, plan.interpreter)
-        libraries = shared_libraries(code, installed.root, folder / "shlibs", run)
-        package = describe(plan, wheel, installed.dists, code=code, libraries=libraries)
+        code = machine_code(installed.files, root / plan.interpreter.relative_to("/"))
+        ignored = plan.app.build.ignore_libraries
+        if ignored:
+            say(f"depending on no package for {', '.join(ignored)}: ignore_libraries")
+        libraries = shared_libraries(code, installed.root, folder / "shlibs", run, ignored=ignored)
+        origins = find_origins(plan.lock, installed.dists, wheel)
+        package = describe(
+            plan, wheel, installed.dists, code=code, libraries=libraries, origins=origins
+        )
         say(f"packing {plan.app.name} {package.version}: {len(package.dists)} wheels")
         parts = _pack_wheels(package, installed, folder, run)
         parts.append(_pack(template_part(package), plan, folder))
         parts.insert(0, _pack(skeleton(plan, parts, config_folders(plan)), plan, folder))
         data = [*(part.segment for part in parts), _end_of_tar(plan, folder)]
-        return _write(package, control_tar(package, parts), data, output)
+        return _write(package, control_tar(package, parts), data, output, run=run, check=check)
 
 
 def check_needs(plan: BuildPlan, run: Run) -> None:
@@ -115,34 +145,40 @@ def _end_of_tar(plan: BuildPlan, folder: Path) -> Segment:
     return compress(write, folder / "_end.part", plan.release.compression, LEVEL)
 
 
-def _write(package: Package, control: bytes, data: Sequence[Segment], output: Path) -> Deb:
+def _write(
+    package: Package,
+    control: bytes,
+    data: Sequence[Segment],
+    output: Path,
+    *,
+    run: Run,
+    check: Check | None,
+) -> Deb:
+    """Let the package and its papers appear, together or not at all."""
     plan = package.plan
     name, version, architecture = plan.app.name, package.version, package.architecture
-    path = output / Deb(output, name, version, architecture, size=0, sha256="").filename
-    output.mkdir(parents=True, exist_ok=True)
-    with _appearing(path) as (hidden, sink):
-        suffix = plan.release.compression
-        pieces = tuple(joined(data, suffix))
-        write_ar(sink, control=control, data=pieces, suffix=suffix, mtime=package.date)
-        sink.flush()
-        with hidden.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = hidden.stat().st_size
-    return Deb(path, name, version, architecture, size, digest)
-
-
-@contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """Write beside ``path``; it appears there once it is whole and on the disk, or not at all."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    hidden = Path(name)
-    try:
-        with open(descriptor, "wb") as sink:  # noqa: PTH123 - a descriptor has no Path
-            yield hidden, sink
+    deb = Deb(output, name, version, architecture, size=0, sha256="")
+    with together(output) as files:
+        with files.open(deb.filename) as (hidden, sink):
+            suffix = plan.release.compression
+            pieces = tuple(joined(data, suffix))
+            write_ar(sink, control=control, data=pieces, suffix=suffix, mtime=package.date)
             sink.flush()
-            os.fchmod(sink.fileno(), 0o644)
-            os.fsync(sink.fileno())
-        hidden.replace(path)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
+            sums = checksums_of_file(deb.filename, hidden)
+            if check is not None:
+                check(package, hidden)
+        papers = papers_of(
+            [package],
+            [sums],
+            changelog=changelog(package),
+            installed=installed_packages(run),
+            tools={name: importlib.metadata.version(name) for name in ("debship", "uv")},
+            lock_sha256=hashlib.sha256(plan.lock.path.read_bytes()).hexdigest(),
+        )
+        for paper in papers:
+            with files.open(paper.name) as (_, sink):
+                sink.write(paper.content)
+        # Who watches for .changes finds all that it names; who takes *.deb finds its papers.
+        *others, last = (paper.name for paper in papers)
+        files.appear([*others, deb.filename, last])
+    return replace(deb, path=output / deb.filename, size=sums.size, sha256=sums.sha256)

@@ -1,6 +1,7 @@
 """The application's own wheel: built here, by its command, or lying there."""
 
 import calendar
+import hashlib
 import shlex
 import zipfile
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from pathlib import Path
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from debship.build.complaints import explained
 from debship.build.plan import BuildPlan
 from debship.build.uv import Uv
 from debship.config.app import App
@@ -26,6 +28,12 @@ class Wheel:
     name: str  # normalised (PEP 503)
     version: str  # as PEP 440 has it
     tags: frozenset[Tag]
+
+    @property
+    def sha256(self) -> str:
+        """Of the file, in lower-case hexadecimal."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def newest(self) -> int:
@@ -52,15 +60,9 @@ def application_wheel(plan: BuildPlan, folder: Path, uv: Uv) -> Wheel | None:
     if settings.command or settings.wheel:
         path = _by_command(plan.app, uv)
     else:
-        uv(
-            "build",
-            "--wheel",
-            "--python",
-            plan.interpreter,
-            "--out-dir",
-            folder,
-            plan.app.directory,
-        )
+        words = ("build", "--wheel", "--python", plan.interpreter, "--out-dir", folder)
+        with explained(plan):
+            uv(*words, *uv.constraints, plan.app.directory, cwd=plan.app.directory)
         path = _only(folder.glob("*.whl"), f"building {plan.app.directory}")
     wheel = read_wheel(path)
     check_tags(wheel, plan.release.python)

@@ -19,10 +19,12 @@ class BuildSettings:
     wheel: str | None = None  # a glob relative to the application's folder; None: what was built
     test: str | None = None
     lock: Path | None = None  # absolute; None: the first of uv.lock, pylock.toml, requirements.txt
+    backends: Path | None = None  # absolute; the hashes of what builds wheels
     releases: tuple[str, ...] = ()  # codenames; empty: this machine's
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     requirement: str | None = None  # "radicale==3.5.4": taken from the lock; there is no project
+    ignore_libraries: tuple[str, ...] = ()  # sonames that no Debian package on this machine holds
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,10 @@ def _build(table: Mapping[str, Any], directory: Path) -> Iterator[Mistake]:
         if key in build and "requirement" in build:
             says = "an application that is taken from the lock is not built; leave this out"
             yield Mistake(("build", key), says)
-    lock = build.get("lock")
-    if isinstance(lock, str) and not (directory / lock).is_file():
-        yield Mistake(("build", "lock"), f"there is no file {quoted(lock)}")
+    for key in ("lock", "backends"):
+        file = build.get(key)
+        if isinstance(file, str) and not (directory / file).is_file():
+            yield Mistake(("build", key), f"there is no file {quoted(file)}")
 
 
 def _sources(table: Mapping[str, Any], directory: Path) -> Iterator[Mistake]:

@@ -118,10 +118,12 @@ def _app(form: "AppForm", directory: Path) -> App:
             wheel=build.wheel,
             test=build.test,
             lock=(directory / build.lock).resolve() if build.lock else None,
+            backends=(directory / build.backends).resolve() if build.backends else None,
             releases=tuple(build.releases),
             extras=tuple(build.extras),
             groups=tuple(build.groups),
             requirement=build.requirement,
+            ignore_libraries=tuple(build.ignore_libraries),
         ),
         run=RunSettings(tuple(form.run.depends), form.run.user),
         configs=tuple(

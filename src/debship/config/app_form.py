@@ -19,6 +19,7 @@ from debship.config.kinds import (
     Port,
     Relation,
     Section,
+    Soname,
     Summary,
     Unit,
     Url,
@@ -68,6 +69,11 @@ class BuildTable(Form):
         description="every dependency with its hash; left out: the first of uv.lock, "
         "pylock.toml, requirements.txt",
     )
+    backends: AnyPath | None = Field(
+        None,
+        description="a requirements.txt with the hashes of what builds wheels (setuptools, "
+        "hatchling); left out: build-requirements.txt if it is there, else the lock",
+    )
     releases: list[Codename] = Field(
         [], description="releases to build for, by codename; left out: this machine's"
     )
@@ -77,6 +83,11 @@ class BuildTable(Form):
         None,
         description="an application taken from the lock itself instead of a project, "
         'such as "radicale==3.5.4"',
+    )
+    ignore_libraries: list[Soname] = Field(
+        [],
+        description="shared libraries that come to the hosts by another way than a Debian "
+        'package, such as "libcuda.so.1"; a wheel may need them, and nothing depends on them',
     )
 
 

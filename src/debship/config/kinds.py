@@ -193,6 +193,9 @@ Relation = Annotated[
     ),
 ]
 Section = Annotated[str, _matches(r"[a-z]+(?:/[a-z-]+)?", 'a section, such as "net"')]
+Soname = Annotated[
+    str, _matches(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", 'the name of a shared library: "libcuda.so.1"')
+]
 SuiteName = Annotated[str, _matches(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits and . _ -")]
 
 # What systemd and the system name.

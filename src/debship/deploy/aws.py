@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from debship.deploy.balancer.door import Unanswered
+from debship.deploy.balancer.door import Declined, Unanswered
 from debship.deploy.clock import Clock
 from debship.errors import Failed, Misused
 
@@ -36,7 +36,7 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOpera
 _STALE = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 
 
-class AwsRefused(Failed):
+class AwsRefused(Declined):
     """AWS answered, and refused; ``code`` is its word for why."""
 
     def __init__(self, message: str, hint: str | None, code: str) -> None:

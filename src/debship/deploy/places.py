@@ -1,7 +1,7 @@
 """The places of hosts in balancers, and the rule that enough of them must serve."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from debship.deploy.balancer.door import Balancer, Member, Standing
@@ -24,15 +24,20 @@ Resolve = Callable[[str], frozenset[str]]
 
 
 def find_places(
-    hosts: Sequence[str], balancers: Sequence[Balancer], resolve: Resolve
+    hosts: Sequence[str],
+    balancers: Sequence[Balancer],
+    resolve: Resolve,
+    written: Mapping[str, Mapping[str, Any] | None] | None = None,
 ) -> dict[str, tuple[Place, ...]]:
     """Find every host in every balancer.
 
     Args:
         resolve: the addresses that a host's name stands for.
+        written: what a roll wrote down on a host before it took it out; some balancers forget
+            whom they let go, and with which port.
 
     A balancer that forgets who left it (a target group) names a host that is not there now as
-    the member that it would be.
+    the member that it would be, unless it was written down which it was.
 
     Raises:
         Refused: a host is in none of the places of a balancer; it would be restarted while
@@ -44,6 +49,8 @@ def find_places(
         for host in hosts:
             names = frozenset({host}) | resolve(host)
             mine = [member for member in members if member.is_of(names)]
+            seen = {key(member) for member in mine}
+            mine += [m for m in _written(written, host, balancer) if key(m) not in seen]
             if not mine and (absent := balancer.absent(names)):
                 mine = [absent]
             if not mine:
@@ -56,6 +63,25 @@ def find_places(
     return {host: tuple(places) for host, places in found.items()}
 
 
+def _written(
+    written: Mapping[str, Mapping[str, Any] | None] | None, host: str, balancer: Balancer
+) -> list[Member]:
+    record = (written or {}).get(host) or {}
+    return [
+        Member(
+            balancer.name,
+            p["id"],
+            p.get("address", host),
+            p["port"],
+            Standing.OUT,
+            0,
+            zone=p.get("zone", ""),
+        )
+        for p in record.get("places", ())
+        if p["balancer"] == balancer.name
+    ]
+
+
 def standing(places: Sequence[Place]) -> Standing:
     """How a host stands as a whole: in only where it is in everywhere."""
     standings = {place.member.standing for place in places}
@@ -63,36 +89,6 @@ def standing(places: Sequence[Place]) -> Standing:
         if worse in standings:
             return worse
     return Standing.IN
-
-
-def remembered(places: Sequence[Place], record: Mapping[str, Any] | None) -> tuple[Place, ...]:
-    """Put what a roll wrote down before it took a host out in the place of what is guessed now.
-
-    Args:
-        record: the host's ``out.json``: every balancer with id, port and zone as they were; it
-            knows the ports of a member that its balancer has forgotten.
-    """
-    written = [entry for entry in (record or {}).get("places", []) if isinstance(entry, dict)]
-    found: list[Place] = []
-    for place in places:
-        mine = [entry for entry in written if entry.get("balancer") == place.balancer.name]
-        there = {(p.member.id, p.member.port) for p in places if p.balancer is place.balancer}
-        if place.member.standing is not Standing.OUT or not mine:
-            mine = [entry for entry in mine if (entry.get("id"), entry.get("port")) not in there]
-            found.append(place)
-        found += [_as_written(place, entry) for entry in mine]
-    return tuple({(p.balancer.name, p.member.id, p.member.port): p for p in found}.values())
-
-
-def _as_written(place: Place, entry: Mapping[str, Any]) -> Place:
-    member = replace(
-        place.member,
-        id=str(entry.get("id")),
-        port=int(entry.get("port") or 0),
-        zone=str(entry.get("zone") or ""),
-        standing=Standing.OUT,
-    )
-    return Place(place.balancer, member)
 
 
 def unusable(places: Iterable[Place]) -> str | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from debship.config.fleet import FleetApp
+from debship.config.fleet import FleetApp, Share
 from debship.deploy.balancer.door import Standing, Terms
 from debship.deploy.clock import length
 from debship.model import DebVersion
@@ -19,6 +19,7 @@ class RollPlan:
     version: DebVersion
     batches: tuple[tuple[str, ...], ...]
     minimum: int  # hosts that must serve while a batch is out
+    undo: bool = True  # whether what it changed is taken back where the version fails
     balancers: tuple[tuple[str, Terms], ...] = ()  # each by its name
 
     @property
@@ -27,13 +28,17 @@ class RollPlan:
         return tuple(host for batch in self.batches for host in batch)
 
     @property
+    def floors(self) -> bool:
+        """Whether the balancers' own floors hold; not where a whole outage is meant."""
+        return self.app.min_healthy != Share(count=0)
+
+    @property
     def waits(self) -> float:
         """Seconds that balancers and soaks will take as a rule; installing comes on top."""
         terms = [terms for _, terms in self.balancers]
         drain = max((t.usual_drain for t in terms), default=0.0)
         rise = max((t.usual_rise + t.warm for t in terms), default=0.0)
-        rounds = len(self.batches)
-        return rounds * (drain + rise) + max(0, rounds - 1) * self.app.soak
+        return len(self.batches) * (drain + rise + self.app.soak)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -49,6 +54,7 @@ class RollPlan:
             "version": str(self.version),
             "batches": [list(batch) for batch in self.batches],
             "minimum": self.minimum,
+            "undo": self.undo,
             "files": [str(file.path) for file in self.app.files],
             "balancers": [
                 {"name": name, "drain": terms.drain, "rise": terms.rise}
@@ -72,6 +78,7 @@ class RollPlan:
             f"  about {length(self.waits)} of waiting for balancers, besides installing",
             *(f"  warning: {warning}" for warning in self.warnings),
             *((f"  managed files: {files}",) if files else ()),
+            *(() if self.undo else ("  what it changes stays, also where the version fails",)),
         )
 
 
@@ -82,19 +89,25 @@ def plan_roll(
     *,
     roll: str,
     by: str,
+    fleet: int | None = None,
+    undo: bool = True,
     balancers: tuple[tuple[str, Terms], ...] = (),
 ) -> RollPlan:
     """Decide the batches: the canaries first, then the rest in the size that the fleet states.
 
     Args:
         hosts: in the order in which they are to go.
+        fleet: how many hosts there are, where these are not all.
+        undo: whether what was changed is taken back where the version fails.
+        balancers: every balancer's name, and its terms.
     """
-    size = max(1, app.batch.of(len(hosts)))
+    total = len(hosts) if fleet is None else fleet
+    size = max(1, app.batch.of(total))
     canary = min(max(1, app.canary), size)
     batches = [hosts[:canary]] if hosts else []
     batches += [hosts[start : start + size] for start in range(canary, len(hosts), size)]
-    minimum = app.min_healthy.of(len(hosts)) if app.min_healthy is not None else len(hosts) - size
-    return RollPlan(roll, by, app, version, tuple(batches), max(0, minimum), balancers)
+    minimum = app.min_healthy.of(total) if app.min_healthy is not None else total - size
+    return RollPlan(roll, by, app, version, tuple(batches), max(0, minimum), undo, balancers)
 
 
 def costless_first(hosts: tuple[str, ...], serving: dict[str, Standing]) -> tuple[str, ...]:

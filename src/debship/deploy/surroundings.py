@@ -9,6 +9,7 @@ from debship.deploy.aws import Aws
 from debship.deploy.balancer.door import Balancer
 from debship.deploy.balancer.opening import open_balancers
 from debship.deploy.balancer.scaling_group import ScalingGroup
+from debship.deploy.campaign import host_names
 from debship.deploy.clock import Clock
 from debship.deploy.inventory import find_hosts
 from debship.deploy.machines import Machines
@@ -19,7 +20,7 @@ from debship.errors import DebshipError
 
 ROUNDS = 3  # how often newcomers are looked for: a group that grows all the time has no end
 
-Once = Callable[[FleetApp, str | None], RollReport]
+Once = Callable[[FleetApp, tuple[str, ...], str | None], RollReport]
 
 
 @dataclass(frozen=True)
@@ -41,29 +42,29 @@ class Surroundings:
         """Roll every host with the fleet held still, then those that came meanwhile.
 
         Args:
-            once: rolls an application over the hosts that it has, in a version or, where that is
-                None, in the one that was asked for.
+            once: rolls an application over those of its hosts that are named, in a version;
+                over all and in the one that was asked for, where nothing is named.
 
         Returns:
             One report of all.
         """
         with self._held(say):
-            report = once(self.app, None)
+            report = once(self.app, (), None)
         for _ in range(ROUNDS):
-            came = self._newcomers({host.host for host in report.hosts})
-            if came is None or report.exit_code:
+            app, came = self._newcomers({host.host for host in report.hosts})
+            if not came or report.exit_code:
                 break
-            say(f"{len(names_of(came))} hosts came meanwhile")
-            report = _together(report, _attempt(once, came, report))
+            say(f"{len(came)} hosts came meanwhile")
+            report = _together(report, _attempt(once, app, came, report))
         return report
 
-    def _newcomers(self, known: Collection[str]) -> FleetApp | None:
-        """The application on the hosts that it has now and had not; None where none came."""
+    def _newcomers(self, known: Collection[str]) -> tuple[FleetApp, tuple[str, ...]]:
+        """The application as it is now, and those of its hosts that it had not."""
         if isinstance(self.inventory, tuple):
-            return None
+            return self.app, ()
         hosts = find_hosts(self.inventory, self.machines, self.group)
-        came = tuple(host for host in hosts if host not in known)
-        return replace(self.app, hosts=came) if came else None
+        known = {*known, *host_names(self.app)}  # those that nobody wanted rolled are no newcomers
+        return replace(self.app, hosts=hosts), tuple(h for h in hosts if h not in known)
 
     @contextlib.contextmanager
     def _held(self, say: Say) -> Iterator[None]:
@@ -71,22 +72,18 @@ class Surroundings:
         if self.group is None:
             yield
             return
-        with held(self.group, self.app.batch.of(len(names_of(self.app))), say):
+        with held(self.group, self.app.batch.of(len(host_names(self.app))), say):
             yield
 
 
-def _attempt(once: Once, app: FleetApp, before: RollReport) -> RollReport:
+def _attempt(once: Once, app: FleetApp, came: tuple[str, ...], before: RollReport) -> RollReport:
     """Roll newcomers; one that cannot be reached yet must not hide the report of all others."""
     try:
-        return once(app, str(before.plan.version))
+        return once(app, came, before.version)
     except DebshipError as error:
         hint = "when it is up, run the same deploy again"
-        hosts = tuple(
-            HostReport(
-                host, Outcome.UNKNOWN, reason=f"it came meanwhile; {error.message}", hint=hint
-            )
-            for host in names_of(app)
-        )
+        reason = f"it came meanwhile; {error.message}"
+        hosts = tuple(HostReport(h, Outcome.UNKNOWN, reason=reason, hint=hint) for h in came)
         return replace(before, hosts=hosts, seconds=0.0)
 
 
@@ -110,9 +107,3 @@ def open_surroundings(app: FleetApp, aws: Aws, clock: Clock) -> Surroundings:
     balancers = open_balancers(app, aws, machines, clock)
     opened = Surroundings(app.hosts, app, balancers, machines)
     return replace(opened, app=replace(app, hosts=find_hosts(app.hosts, machines, opened.group)))
-
-
-def names_of(app: FleetApp) -> tuple[str, ...]:
-    """The hosts of an application whose inventory was found."""
-    assert isinstance(app.hosts, tuple)
-    return app.hosts

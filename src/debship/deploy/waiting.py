@@ -4,11 +4,15 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from debship.deploy.balancer.door import Member, Terms, Unanswered
+from debship.deploy.balancer.door import Declined, Member, Terms
 from debship.deploy.clock import Clock
 from debship.deploy.places import Place
+from debship.errors import Failed, Refused
 
-BUDGET = 5  # answers in a row that may be lost before a wait gives up
+SILENCE = 60.0  # seconds that a balancer may err before it is believed to be out of order
+NAP = 1.0  # seconds at most, until a person who wants out is noticed
+
+LASTING = (Refused, Declined)  # what asking again does not mend
 
 Good = Callable[[Member], bool]
 
@@ -23,6 +27,7 @@ class _Look:
     seen: Member
     row: int = 0  # good looks in a row
     lost: int = 0  # answers in a row that were lost
+    silent: float = 0.0  # since when
     done: bool = False
 
 
@@ -34,6 +39,7 @@ def wait_for(
     looks: Callable[[Terms], int],
     clock: Clock,
     seed: str,
+    safe_point: Callable[[], None] = lambda: None,
 ) -> tuple[Member, ...]:
     """Look at places until every one was good often enough in a row, or its time was over.
 
@@ -41,12 +47,13 @@ def wait_for(
         limit: seconds that a place may take, by its balancer's terms.
         looks: how many looks in a row must be good.
         seed: spreads the looks of several hosts and rolls, so that they do not come at once.
+        safe_point: called again and again; raises where a person wants out.
 
     Returns:
         How each stands, as last seen; the caller judges those that are not good.
 
     Raises:
-        Unanswered: a balancer did not answer ``BUDGET`` times in a row.
+        Failed: a balancer erred for ``SILENCE`` seconds on end, or says no.
     """
     now = clock.monotonic()
     watched = [_Look(p, now, now + limit(p.balancer.terms), p.member) for p in places]
@@ -57,24 +64,29 @@ def wait_for(
             if look.due > now:
                 continue
             terms = look.place.balancer.terms
-            _look(look, good, looks(terms))
+            _look(look, good, looks(terms), clock)
             late = clock.monotonic() > look.deadline
             look.done = look.done or (late and look.lost == 0)
             # After lost answers it is asked less and less often: a throttled caller must not push.
-            pause = terms.poll * 2**look.lost * spread.uniform(0.75, 1.25)
+            pause = min(terms.poll * 2**look.lost, 10.0) * spread.uniform(0.75, 1.25)
             look.due = clock.monotonic() + pause
         ahead = [look.due for look in watched if not look.done]
         if ahead:
-            clock.sleep(max(0.0, min(ahead) - clock.monotonic()))
+            safe_point()
+            clock.sleep(min(NAP, max(0.0, min(ahead) - clock.monotonic())))
     return tuple(look.seen for look in watched)
 
 
-def _look(look: _Look, good: Good, wanted: int) -> None:
+def _look(look: _Look, good: Good, wanted: int, clock: Clock) -> None:
+    asked = clock.monotonic()
     try:
         look.seen = look.place.now()
-    except Unanswered:
+    except LASTING:
+        raise
+    except Failed:
+        look.silent = look.silent if look.lost else asked
         look.lost += 1
-        if look.lost >= BUDGET:
+        if clock.monotonic() - look.silent > SILENCE:
             raise
         return
     look.lost = 0

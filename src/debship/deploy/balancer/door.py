@@ -71,6 +71,10 @@ class Unanswered(Failed):
     """The balancer did not answer this time; the same question may be answered later."""
 
 
+class Declined(Failed):
+    """The balancer answered, and says no: it would say so again."""
+
+
 class Balancer(Protocol):
     """Takes hosts out of traffic and puts them back."""
 

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 
 from debship.config.fleet import HaproxySettings
-from debship.deploy.balancer.door import Member, Standing, Terms, Unanswered
+from debship.deploy.balancer.door import Declined, Member, Standing, Terms, Unanswered
 from debship.errors import Failed
 
 _READ = "show servers state; show stat"
@@ -76,12 +76,12 @@ class Haproxy:
 
     def _set(self, member: Member, state: str) -> None:
         if not _NAME.fullmatch(member.id):
-            raise Failed(f"{self.name}: {member.id!r} is not a server's name")
+            raise Declined(f"{self.name}: {member.id!r} is not a server's name")
         for node in self.settings.sockets:
             command = f"set server {self.settings.backend}/{member.id} state {state}"
             said = self._ask(node, command).strip()
             if said:  # an empty reply is success, any text is an error
-                raise Failed(f"{self.name} at {node}: {command}: {said}")
+                raise Declined(f"{self.name} at {node}: {command}: {said}")
 
     def _ask(self, node: str, command: str) -> str:
         try:
