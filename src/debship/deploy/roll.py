@@ -121,7 +121,13 @@ class Roll:
         return tuple(left[:size])
 
     def _short(self, batch: Sequence[str]) -> str | None:
-        return shortfall(self.doors.balancers, self.doors.places, batch, self.plan.minimum)
+        return shortfall(
+            self.doors.balancers,
+            self.doors.places,
+            batch,
+            self.plan.minimum,
+            floors=self.plan.floors,
+        )
 
     def _take_back(self, start: float) -> str:
         """Bring back the hosts that this roll changed, the newest first; what to add to why."""
@@ -155,7 +161,7 @@ class Roll:
         door = self.doors.hosts[host]
         return Steps(
             door,
-            Traffic(self.doors.places[host], self.clock, door.confirm),
+            Traffic(self.doors.places[host], self.clock, door.confirm, f"{self.plan.roll} {host}"),
             self.plan,
             self.doors.files[host],
             self.journal,
