@@ -13,6 +13,7 @@ from debship.errors import Failed
 
 T = TypeVar("T")
 SERVED = frozenset({Standing.IN, Standing.WAVERING})
+ASIDE = frozenset({Standing.OUT, Standing.DRAINING})
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class Traffic:
             self.must_be_out()
         return sum(member.connections for member in late) or len(late)
 
+    def stay_out(self, safe_point: Callable[[], None]) -> None:
+        """See that it is still out, and drain it again where not: a reload of HAProxy forgets."""
+        if any(member.standing in SERVED for member in self.now()):
+            self.take_out()
+            self.drained(safe_point)
+
     def risen(self, safe_point: Callable[[], None]) -> None:
         """Wait until every balancer sees it well, often enough, and gives it its full share.
 
@@ -104,7 +111,7 @@ class Traffic:
         except Failed:
             return "unknown"
         served = standings & SERVED
-        aside = standings & {Standing.OUT, Standing.DRAINING}
+        aside = standings & ASIDE
         if served and aside:
             return "in part"
         if aside:
