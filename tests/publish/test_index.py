@@ -1,10 +1,8 @@
 import gzip
 import hashlib
-import time
 import tracemalloc
 from zlib import crc32
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,18 +72,14 @@ def test_an_empty_index_is_empty() -> None:
     assert Index.unpack(Index().packed()).of("x") == {}
 
 
-@pytest.mark.parametrize("count", [20_000])
-def test_one_more_among_many_takes_little_time_and_memory(count: int) -> None:
+def test_one_more_among_many_takes_little_memory() -> None:
     filler = "x" * 700
-    texts = [stanza(f"name{n}", f"1.{filler}") for n in range(count)]
+    texts = [stanza(f"name{n}", f"1.{filler}") for n in range(20_000)]
     packed = Index().changed(keyed(*texts)).packed()
     del texts
     tracemalloc.start()
-    start = time.process_time()
     index = Index.unpack(packed).changed(keyed(stanza("name7", "2")))
     index.packed()
-    took = time.process_time() - start
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 3 * index.size
-    assert took < 2
+    assert peak < 2 * index.size
