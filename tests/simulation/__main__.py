@@ -4,10 +4,6 @@ import argparse
 import sys
 import time
 
-from simulation.play import play
-from simulation.scheduler import Endless
-from simulation.world import Broken
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -16,7 +12,16 @@ def main() -> int:
     parser.add_argument("--no-faults", action="store_true")
     parser.add_argument("--story", action="store_true")
     parser.add_argument("--most", type=int, default=1, help="failures after which it ends")
+    parser.add_argument("--mutant", help="make a mistake; see mutants.py")
     given = parser.parse_args()
+    if given.mutant:
+        from simulation.mutants import mutate
+
+        mutate(given.mutant)
+    from simulation.play import play
+    from simulation.scheduler import Endless
+    from simulation.world import Broken
+
     first, _, last = given.seeds.partition(":")
     seeds = range(int(first), int(last)) if last else [int(first)]
     start, failed = time.monotonic(), 0

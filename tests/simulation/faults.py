@@ -39,6 +39,16 @@ class Fault:
         other = f" ({self.other})" if self.other else ""
         return f"{self.kind}{other} {at}, {self.times} times{more}"
 
+    @property
+    def gentle(self) -> bool:
+        """Whether a roll must get over it."""
+        if self.kind == "lost answer":
+            return True
+        if self.kind == "throttled":
+            return self.times <= 8 and self.moment != "members"
+        few = self.kind in {"lost before", "lost after", "silent"} and self.times <= 2
+        return few and self.moment in {"install", "probe", "settle", f"put {OUT}"}
+
     def meets(self, roller: Roller, where: str, name: str) -> bool:
         """Whether its moment has come."""
         if name != self.moment or (self.where and where != self.where):
@@ -110,6 +120,9 @@ class Fault:
     def _dpkg_locked(self, world: World, roller: Roller, where: str) -> None:
         world.hosts[where].dpkg_locked_until = world.scheduler.now + self.seconds
 
+    def _apt_interrupted(self, world: World, roller: Roller, where: str) -> None:
+        world.hosts[where].interrupt = True
+
     def _disk_full(self, world: World, roller: Roller, where: str) -> None:
         world.hosts[where].room = False
 
@@ -174,6 +187,8 @@ def _draw(chance: random.Random, hosts: tuple[str, ...], balancers: tuple[str, .
     elif kind in {"killed", "stop", "stop at once"} and chance.random() < 0.3:
         fault.moment, fault.where = chance.choice(("take_out", "put_back", "health")), ""
         fault.skip = chance.randrange(0, 12)
+    elif kind == "apt interrupted":
+        fault.moment, fault.skip = "install", 0
     elif kind == "dpkg locked":
         fault.seconds = chance.choice((5.0, 60.0, 1000.0))
     elif kind == "second roller":
@@ -198,8 +213,9 @@ _KINDS = {
     "stop at once": 3,
     "reloads": 1,
     "dpkg locked": 1,
+    "apt interrupted": 2,
     "disk full": 2,
     "journal full": 1,
     "leaves balancer": 1,
-    "second roller": 3,
+    "second roller": 4,
 }

@@ -34,6 +34,9 @@ class SimHost(FakeHost):
     restarted: Callable[["SimHost"], None] = lambda _host: None
     unpacks: Callable[["SimHost"], None] = lambda _host: None
     boots: int = 0
+    interrupt: bool = (
+        False  # somebody interrupts the next apt: it ends with 0 and did nothing whole
+    )
     interrupted: bool = False  # dpkg was; apt refuses until it is finished
 
     @property
@@ -99,6 +102,10 @@ class SimHost(FakeHost):
             self.scheduler.sleep(0.3 * self.pace)
             self.interrupted = False
             self.abbrev, self.version = before
+        if self.interrupt and not there:
+            self.interrupt, self.abbrev, self.version = False, "iU ", version
+            self.tell(self.address, "apt is interrupted, and says 0")
+            return Answer(0, b"", b"W: Operation was interrupted before it could finish")
         answer = super()._apt(argv)
         self.tell(self.address, f"dpkg has {self.abbrev}{self.version}")
         return answer

@@ -1,6 +1,8 @@
 """One seed from its scenario to its end: what is drawn, what happens, and what must be so then."""
 
+import json
 import random
+from dataclasses import replace
 
 from debship.config.fleet import Share
 from debship.deploy.report import Outcome
@@ -11,6 +13,7 @@ from simulation.world import FILE, IS, NEW, OLD, OUT, WAS, Broken, Roller, World
 
 from fakes_fleet import FakeHost, File
 
+BAD = frozenset({Outcome.FAILED, Outcome.RETURNED, Outcome.UNKNOWN})
 GOOD = frozenset({Outcome.CHANGED, Outcome.UNCHANGED})
 
 
@@ -58,7 +61,7 @@ def make_world(seed: int, *, size: int | None = None, faults: bool = True) -> Wo
         batch=batch,
         canary=chance.choice((1, 1, 2)),
         budget=chance.choice((0, 0, 0, 1, 2)),
-        soak=chance.choice((0.0, 0.0, 3.0, 10.0)),
+        soak=chance.choice((0.0, 0.0, 3.0, 10.0, 50.0)),
         min_healthy=chance.choice((None, None, None, Share(count=max(0, count - 2)))),
         undo=chance.random() < 0.8,
     )
@@ -88,7 +91,7 @@ def make_host(world: World, name: str) -> SimHost:
     host.tell, host.restarted, host.unpacks = world.tell, world.restarted, world.unpacks
     host.files[FILE] = File(rendered(WAS), mode=0o600, changed=500)
     host.behaviours = {OLD: Nature(), NEW: Nature()}
-    host.pace = world.random.choice((1.0, 1.0, 1.0, 5.0))
+    host.pace = world.random.choice((1.0, 1.0, 1.0, 5.0, 60.0))
     return host
 
 
@@ -107,16 +110,29 @@ def _hurt(world: World) -> None:
             host.behaviours[NEW] = slow
     if chance.random() < 0.15:
         host = chance.choice(hosts)
-        what = chance.choice(("iF ", "iHR", "hi ", "down", "disabled"))
+        what = chance.choice(("iF ", "iHR", "hi ", "down", "disabled", "new"))
         world.tell("--", f"{host.address} is {what} before")
         if what == "down":
             host.active = "failed"
+        elif what == "new":
+            for fresh in hosts if chance.random() < 0.3 else [host]:
+                _empty(fresh)
         elif what == "disabled":
             host.enabled, host.active, host.running = "disabled", "inactive", None
         else:
             host.abbrev = what
+        if what == "hi ":
+            world.holds.add(host.address)
     names = tuple(balancer.name for balancer in world.balancers)
     world.faults += draw(chance, tuple(world.hosts), names)
+    well = not any(_is_bad(host.behaviours[NEW]) for host in hosts)
+    world.gentle = well and not world.story and all(f.gentle for f in world.faults)
+
+
+def _empty(host: SimHost) -> None:
+    """Make it a host that never had the package."""
+    host.abbrev, host.version, host.running, host.active = "un ", None, None, "inactive"
+    host.files.clear()
 
 
 def _bad(chance: random.Random) -> Nature:
@@ -142,7 +158,12 @@ def judge_report(world: World, roller: Roller) -> None:
             "I3",
             f"it ended with an error and left a host out: {roller.error.message}",
         )
-    if report is None or world.crossed:
+    if report is None:
+        return
+    paused = any(fault.kind == "paused" for fault in world.faults)
+    lost = "no longer holds the lock" in report.stopped
+    world.must(paused or not lost, "lease", f"a living roll lost its lock: {report.stopped}")
+    if world.crossed:
         return
     outcomes = {host.outcome for host in report.hosts}
     well = outcomes <= GOOD and not report.stopped
@@ -150,6 +171,13 @@ def judge_report(world: World, roller: Roller) -> None:
     world.must(report.exit_code == code, "I8", f"exit code {report.exit_code}, and {outcomes}")
     for entry in report.hosts:
         _judge(world, roller, entry)
+    if world.gentle:
+        told = "; ".join(f"{h.host} {h.outcome.value} {h.reason}" for h in report.hosts)
+        world.must(report.exit_code == 0, "row 6", f"it ended for little: {report.stopped}: {told}")
+    failed = (h for h in report.hosts if h.outcome in BAD)
+    bad = [h.host for h in failed if not h.reason.startswith("taken back")]
+    batch = max(1, world.app.batch.of(len(world.hosts)))
+    world.must(len(bad) <= world.app.budget + batch, "budget", f"{len(bad)} failed: {bad}")
     for host in world.hosts.values():
         if host.address not in world.disturbed:
             world.must(host.lock[0] == "-", "I6", f"a lock is left on {host.address}")
@@ -187,8 +215,10 @@ def converge(world: World) -> None:
     """I7: with nothing going wrong any more, whatever was left is finished, and then stays."""
     calm(world)
     chance = world.random
+    if chance.random() < 0.15:
+        change_fleet(world)
     if chance.random() < 0.5:
-        left = {name for name, host in world.hosts.items() if OUT in host.files}
+        left = {name for name, host in world.hosts.items() if _had_something(host)}
         healer = Roller("r7", Process("r7"), "restore", OLD, WAS, machine="m7")
         world.start(healer)
         world.finish(healer)
@@ -210,6 +240,33 @@ def converge(world: World) -> None:
         world.must(roller.report.exit_code == 0, "I7", f"{name}: {roller.report.stopped}: {told}")
         _all_well(world, version, value)
     world.must(not world.mutations, "I7", f"a further deploy changed {world.mutations} things")
+
+
+def _had_something(host: SimHost) -> bool:
+    """Whether a roll left it out, and it had something before."""
+    return OUT in host.files and json.loads(host.files[OUT].content)["before"] is not None
+
+
+def change_fleet(world: World) -> None:
+    """A host of before is gone for ever, and another has come, with nothing or with the old."""
+    chance, hosts = world.random, list(world.app.hosts)
+    if chance.random() < 0.5 and len(hosts) > 1:
+        gone = chance.choice(hosts)
+        world.tell("--", f"{gone} is no more")
+        hosts.remove(gone)
+        del world.hosts[gone]
+        world.holds.discard(gone)
+        for balancer in world.balancers:
+            balancer.held.pop(gone, None)
+    if chance.random() < 0.7:
+        world.tell("--", "new has come")
+        world.hosts["new"] = make_host(world, "new")
+        model = world.hosts[hosts[0]]
+        world.hosts["new"].behaviours = model.behaviours
+        if chance.random() < 0.5:
+            _empty(world.hosts["new"])
+        hosts.insert(chance.randrange(len(hosts) + 1), "new")
+    world.app = replace(world.app, hosts=tuple(hosts))
 
 
 def calm(world: World) -> None:
@@ -240,6 +297,8 @@ def _is_bad(nature) -> bool:
 def _all_well(world: World, version: str, value: str) -> None:
     for name, host in world.hosts.items():
         world.must(host.version == version, "I7", f"{name} has {host.version}")
+        held = host.abbrev[0] == "h"
+        world.must(held == (name in world.holds), "I6", f"{name}: on hold: {held}")
         world.must(world.whole(host), "I4", f"{name}: {host.abbrev}{host.version}")
         world.must(world.agrees(host), "I5", f"{name}: {world.tuple_of(host)}")
         world.must(not world.out(host), "I3", f"{name} is out")

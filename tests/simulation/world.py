@@ -110,6 +110,8 @@ class World:
     reloaded_at: float = -1.0
     disturbed: set[str] = field(default_factory=set)  # hosts that some fault hit
     crossed: bool = False  # whether two rollers met
+    gentle: bool = False  # whether all that goes wrong must not stop a roll
+    holds: set[str] = field(default_factory=set)  # hosts that have the package on hold
 
     # -- telling ---------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from debship.build.conffiles import Conffiles, compare
 from debship.build.dists import Dist
 from debship.build.layers import Layer
 from debship.build.origins import Origin
@@ -31,6 +32,7 @@ class Package:
         date: seconds since 1970; the mtime of what is the application's.
         depends: relations.
         compiled: whether machine code is in it.
+        conffiles: its configuration files, and what becomes of those of the version before.
         origins: by a distribution's name, what it was installed from.
     """
 
@@ -42,6 +44,7 @@ class Package:
     date: int
     depends: tuple[str, ...]
     compiled: bool
+    conffiles: Conffiles = field(default_factory=Conffiles)
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
 
@@ -74,6 +77,7 @@ def describe(plan: BuildPlan, layers: Sequence[Layer], own: Layer | None, date: 
         depends=_depends(plan, libraries),
         compiled=code,
         origins={layer.dist.name: layer.origin for layer in everything},
+        conffiles=compare(plan.app, plan.previous),
     )
 
 

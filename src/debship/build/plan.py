@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from debship.build.backends import find_backends
+from debship.build.conffiles import Previous
 from debship.build.lock import Lock, find_lock
 from debship.build.units import Unit, plan_units
 from debship.config.app import App
@@ -34,6 +35,8 @@ class Surroundings:
         committed: when git last saw the folder change, in seconds.
         described: what ``git describe`` says, where the version is git's.
         uv: the settings of uv in the environment, some of which choose what is installed.
+        previous: the package that hosts have.
+        allow_downgrade: whether the version may sort below that of ``previous``.
     """
 
     architecture: Architecture
@@ -42,6 +45,8 @@ class Surroundings:
     committed: int | None = None
     described: str | None = None
     uv: tuple[str, ...] = ()
+    previous: Previous | None = None
+    allow_downgrade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class BuildPlan:
     version: DebVersion | None
     date: int | None
     uv: tuple[str, ...] = ()
+    previous: Previous | None = None
+    allow_downgrade: bool = False
 
     @property
     def prefix(self) -> PurePosixPath:
@@ -129,6 +136,8 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
         version=_version(app, release, seen.described),
         date=epoch if epoch is not None else seen.committed,
         uv=seen.uv,
+        previous=seen.previous,
+        allow_downgrade=seen.allow_downgrade,
     )
 
 
@@ -184,6 +193,13 @@ def _check(app: App) -> None:
             raise Refused(
                 f"config: {config.path} is not a plain path below /etc",
                 "configuration lies below /etc (Policy 10.7.2)",
+            )
+    for file in app.files:
+        if file.path.is_relative_to(f"/usr/lib/{app.name}"):
+            raise Refused(
+                f"file: {file.path} lies in the virtualenv",
+                "ship it in the wheel, or elsewhere, such as "
+                f"/usr/share/{app.name}/{file.path.name}",
             )
 
 

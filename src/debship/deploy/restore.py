@@ -92,7 +92,7 @@ class Restore:
         notes = Notes(name, start, str(has) if state.package.installed else None, state.edited)
         steps = self._steps(has or was.version, name, places[name])
         try:
-            stays = has is not None and self._may_stay(steps, state, was, has)
+            stays = has is not None and self._stays(steps, state, was, has)
             target = has if stays else was.version
             if target is None:
                 raise Failed("there was no version before, so there is none to go back to")
@@ -103,8 +103,8 @@ class Restore:
                 fetch = apt.fetch(self.app.package, target)
                 steps.take(lambda: steps.host.run(fetch, timeout=600))
                 reinstate(steps, was, target)
-            notes.mark("well", self.world.clock.monotonic())
-            steps.take(steps.come_back)
+                steps.take(steps.come_back)
+            notes.mark("back", self.world.clock.monotonic())
             outcome = Outcome.RETURNED if target == was.version else Outcome.CHANGED
             steps.take(lambda: steps.settle(outcome.value, was))
         except ADRIFT as error:
@@ -113,16 +113,15 @@ class Restore:
             return left_out(steps, error, notes, self.secrets)
         return notes.report(outcome, after=str(target), standing="in")
 
-    def _may_stay(self, steps: Steps, state: HostState, was: Before, has: DebVersion) -> bool:
-        """Whether what runs is all of what it was, or all of what was to be, and is well."""
+    def _stays(self, steps: Steps, state: HostState, was: Before, has: DebVersion) -> bool:
+        """Put a host back as it is, if that is all of what it was or was to be, and is well."""
         if not state.package.installed or not state.runs(has) or state.stale():
             return False
-        whole = configured(state) or (has == was.version and not steps.take(steps.return_files))
-        return whole and self._proven(steps, has)
-
-    def _proven(self, steps: Steps, version: DebVersion) -> bool:
+        if not configured(state) and (has != was.version or steps.take(steps.return_files)):
+            return False
         try:
-            steps.take(lambda: steps.prove(version))
+            steps.take(lambda: steps.prove(has))
+            steps.take(steps.come_back)
         except StepFailed:
             return False
         return True

@@ -126,15 +126,26 @@ class Steps:
         return bool(different)
 
     def restart(self) -> None:
-        """Restart what is to run; a unit that an administrator disabled stays as it is."""
+        """Restart what is to run; a unit that an administrator disabled stays as it is.
+
+        A socket goes on listening, so that clients wait and none is refused. One that does not
+        listen yet can only begin once its service has let go of the port.
+        """
         self._say("restarting")
         self._write("restart")
         self.host.run(("systemctl", "daemon-reload"))
-        units = [unit.name for unit in self.observe().wanted_units]
-        if not units:
+        wanted = self.observe().wanted_units
+        sockets = [unit for unit in wanted if unit.name.endswith(".socket")]
+        units = [unit.name for unit in wanted if unit not in sockets]
+        if not wanted:
             return
-        self.host.run(("systemctl", "reset-failed", *units))
+        self.host.run(("systemctl", "reset-failed", *(unit.name for unit in wanted)))
         self.traffic.stay_out(self.stop.safe_point)
+        for socket in sockets:
+            if not socket.up:
+                name = socket.name.removesuffix("socket")
+                self.host.run(("systemctl", "stop", f"{name}service"), timeout=150)
+                self.host.run(("systemctl", "start", socket.name))
         answer = self.host.run(("systemctl", "restart", *units), timeout=150)
         if answer.returncode != 0:
             down = [unit for unit in self.observe().wanted_units if not unit.up]

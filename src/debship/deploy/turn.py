@@ -96,14 +96,13 @@ def undo_turn(
 ) -> HostReport:
     """Take back what this roll did to a host that it had finished."""
     error = Failed(reason)
+    if steps.stop.now:
+        return notes.report(Outcome.CHANGED, after=str(steps.plan.version), standing="in")
     try:
-        steps.stop.safe_point()
         steps.take(lambda: steps.write_down(was, keep=False))
         notes.mark("out again", steps.clock.monotonic())
         steps.take(steps.leave)
         notes.mark("drained", steps.clock.monotonic())
-    except Interrupted:
-        return notes.report(Outcome.CHANGED, after=str(steps.plan.version), standing="in")
     except ADRIFT as lost:
         return adrift(steps, lost, notes, secrets)
     except DebshipError as worse:
