@@ -142,13 +142,17 @@ def _attempt(
     publisher: Publisher, before: Snapshot | None, draft: Draft, signers: tuple[str, ...]
 ) -> Publication:
     store, suite = publisher.store, draft.settings.suite
-    packed = {part: index.packed() for part, index in draft.indices.items()}
+    packed = {it: index.files(xz=draft.settings.xz) for it, index in draft.indices.items()}
     files = dict(draft.files)
     for part, index in draft.indices.items():
         files |= checksums(part, index, packed[part])
+    written = {f"{it.folder}/{name}": data for it in packed for name, data in packed[it].items()}
     writes: list[Callable[[], object]] = [
         *draft.first,
-        *(partial(_put_by_hash, store, suite, files, part, data) for part, data in packed.items()),
+        *(
+            partial(store.write, by_hash_path(suite, path, files[path].sha256), data)
+            for path, data in written.items()
+        ),
         *([partial(_keep, store, suite, before)] if before else []),
     ]
     together(writes)
@@ -159,7 +163,7 @@ def _attempt(
     publisher.say(f"committing to {suite}")
     etag = _put(store, suite, inrelease, IfMatch(before.etag) if before else IfAbsent())
     now = Snapshot(release, inrelease, etag, date, frozenset(signers))
-    follow(publisher, before, now, packed, draft.added)
+    follow(publisher, before, now, written, draft.added)
     return Publication.of(now, changed=True)
 
 
@@ -173,13 +177,6 @@ def _put(store: Store, suite: str, inrelease: bytes, condition: Condition) -> st
         if there is None or there.data != inrelease:
             raise
         return there.etag
-
-
-def _put_by_hash(
-    store: Store, suite: str, files: Mapping[str, Checksum], part: Part, packed: bytes
-) -> None:
-    path = f"{part.folder}/Packages.gz"
-    store.write(by_hash_path(suite, path, files[path].sha256), packed)
 
 
 def _keep(store: Store, suite: str, before: Snapshot) -> None:

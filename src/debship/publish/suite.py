@@ -1,5 +1,7 @@
 """A suite's beginning, and what others need to read it."""
 
+from dataclasses import replace
+
 from debship import templates
 from debship.errors import Misused, Refused
 from debship.publish.commit import Draft, Publication, commit, create
@@ -23,7 +25,7 @@ _FIXED = {
 
 
 def init(publisher: Publisher, settings: Settings) -> Publication:
-    """Make an empty signed suite; for one that is there, add components and architectures.
+    """Make an empty signed suite; for one that is there, add components, architectures, xz.
 
     Raises:
         Refused: the suite is there and something that apt holds fast would change.
@@ -45,14 +47,13 @@ def _extension(store: Store, before: Snapshot, wanted: Settings) -> Draft | None
                 "apt on every host that has read the suite would refuse it; "
                 "make another suite instead",
             )
-    extended = now.extended(frozenset(wanted.parts))
+    extended = replace(now.extended(frozenset(wanted.parts)), xz=now.xz or wanted.xz)
     if extended == now:
         return None
     indices = read_indices(store, before.release, now.parts)
-    new = {
-        part: Index().changed(shared(indices, part.component))
-        for part in set(extended.parts) - set(now.parts)
-    }
+    new = dict(indices) if extended.xz > now.xz else {}
+    for part in set(extended.parts) - set(now.parts):
+        new[part] = Index().changed(shared(indices, part.component))
     return Draft(extended, before.release.files, new)
 
 
