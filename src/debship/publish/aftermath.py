@@ -97,9 +97,10 @@ def _unchanged(found: Found | None) -> Condition:
 def _in_step(before: Snapshot, path: str) -> bool:
     """Whether an index was read under its canonical name, and was the published one.
 
-    A Packages.xz goes with its Packages.gz.
+    What else there is of a part goes with its Packages.gz.
     """
-    path = path.removesuffix(".xz") + ".gz" if path.endswith(".xz") else path
+    if not path.endswith("/Packages.gz"):
+        return True
     name = f"dists/{before.release.settings.suite}/{path}"
     if name not in before.beside:
         return False

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Self
 
 from debship.errors import Failed, Refused
+from debship.publish import contents
 from debship.publish.aftermath import follow, settle
 from debship.publish.clock import Last
 from debship.publish.index import Index
@@ -41,6 +42,7 @@ class Draft:
     Attributes:
         files: what Release names, changed indices apart.
         indices: those that change.
+        contents: the Contents that change, by their paths.
         first: writes that must be made before the commit; they do not wait for one another.
         added: the stanzas that are new, where nothing else changes; None where more does.
     """
@@ -48,6 +50,7 @@ class Draft:
     settings: Settings
     files: Mapping[str, Checksum]
     indices: Mapping[Part, Index] = field(default_factory=dict)
+    contents: Mapping[str, bytes] = field(default_factory=dict)
     first: Sequence[Callable[[], object]] = ()
     added: tuple[bytes, ...] | None = None
 
@@ -146,7 +149,9 @@ def _attempt(
     files = dict(draft.files)
     for part, index in draft.indices.items():
         files |= checksums(part, index, packed[part])
-    written = {f"{it.folder}/{name}": data for it in packed for name, data in packed[it].items()}
+    written, sums = contents.packed(draft.contents)
+    written |= {f"{it.folder}/{name}": data for it in packed for name, data in packed[it].items()}
+    files |= sums
     writes: list[Callable[[], object]] = [
         *draft.first,
         *(

@@ -52,6 +52,7 @@ class Settings:
     architectures: tuple[str, ...] = ("amd64",)
     not_automatic: bool = False  # apt installs from it only where it is told to
     but_automatic_upgrades: bool = False
+    contents: bool = False  # which package installs which path, for apt-file
     xz: bool = False  # beside gzip: a quarter less for hosts to fetch, and slower to publish
 
     def __post_init__(self) -> None:
@@ -121,6 +122,7 @@ class Release:
                 architectures=tuple(fields["architectures"].split()),
                 not_automatic=fields.get("notautomatic") == "yes",
                 but_automatic_upgrades=fields.get("butautomaticupgrades") == "yes",
+                contents="/Contents-" in fields.get("sha256", ""),
                 xz="/Packages.xz" in fields.get("sha256", ""),
             )
         except (KeyError, ValueError, Misused) as error:

@@ -48,6 +48,11 @@ def verify_suite(
         for _, stanza in index.stanzas():
             place = place_of(stanza)
             files[place.filename] = (place.size, place.sha256)
+    for path in (it for it in release.packed if "/Contents-" in it):
+        sha256 = release.files[path].sha256
+        found = store.read(by_hash_path(release.settings.suite, path, sha256))
+        if found is None or hashlib.sha256(found.data).hexdigest() != sha256:
+            problems.append(f"dists/{release.settings.suite}/{path}: it is missing or damaged")
     say(f"checking {len(files)} packages")
     problems += _pool_problems(store, files, deep=deep)
     return Verdict(len(files), sum(size for size, _ in files.values()), tuple(problems))
