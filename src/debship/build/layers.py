@@ -32,6 +32,7 @@ from debship.build.parts import Packed, pack, wheel_part
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
 from debship.debian.compression import Segment, memory_of
+from debship.debian.xz_blocks import Record
 from debship.run import Run
 
 Say = Callable[[str], None]
@@ -302,7 +303,7 @@ def _thawed(entry: Entry) -> Layer:
     return Layer(
         dist=_value(Dist, facts["dist"]),
         packed=Packed(
-            segment=Segment(entry.blocks, tuple((a, b) for a, b in facts["records"])),
+            segment=Segment(entry.blocks, tuple(Record(*it) for it in facts["records"])),
             paths=tuple(path for path, _ in md5s),  # a distribution is files alone
             md5s=md5s,
             kib=facts["kib"],
