@@ -43,7 +43,7 @@ class Package:
     date: int
     depends: tuple[str, ...]
     compiled: bool
-    conffiles: Conffiles = Conffiles()
+    conffiles: Conffiles = field(default_factory=Conffiles)
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
     def mtime(self, dist: Dist) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from debship.build.backends import find_backends
-from debship.build.conffiles import Previous
+from debship.build.conffiles import Previous, check_version
 from debship.build.lock import Lock, find_lock
 from debship.build.units import Unit, plan_units
 from debship.config.app import App
@@ -35,7 +35,7 @@ class Surroundings:
         committed: when git last saw the folder change, in seconds.
         described: what ``git describe`` says, where the version is git's.
         previous: the package that hosts have.
-        allow_downgrade: whether the version may sort below that of ``previous``.
+        allow_older: whether the version may sort below that of ``previous``.
     """
 
     architecture: Architecture
@@ -44,7 +44,7 @@ class Surroundings:
     committed: int | None = None
     described: str | None = None
     previous: Previous | None = None
-    allow_downgrade: bool = False
+    allow_older: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class BuildPlan:
     version: DebVersion | None
     date: int | None
     previous: Previous | None = None
-    allow_downgrade: bool = False
+    allow_older: bool = False
 
     @property
     def prefix(self) -> PurePosixPath:
@@ -121,6 +121,9 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
     """
     _check(app)
     _check_buildable(app, seen.files)
+    version = _version(app, release, seen.described)
+    if version is not None and not seen.allow_older:
+        check_version(version, seen.previous)
     epoch = seen.source_date_epoch
     return BuildPlan(
         app=app,
@@ -129,10 +132,10 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
         lock=find_lock(app, seen.files),
         backends=find_backends(app, seen.files),
         units=plan_units(app),
-        version=_version(app, release, seen.described),
+        version=version,
         date=epoch if epoch is not None else seen.committed,
         previous=seen.previous,
-        allow_downgrade=seen.allow_downgrade,
+        allow_older=seen.allow_older,
     )
 
 
