@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from debship.cli import build_checks
 from debship.cli.output import progress, show_json
 
 if TYPE_CHECKING:
@@ -24,9 +25,26 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
     help="The folder that the .deb goes to [default: DIRECTORY/dist].",
 )
+@click.option(
+    "--verify",
+    "twice",
+    is_flag=True,
+    help="Build twice, elsewhere and under other circumstances, and compare every byte.",
+)
+@click.option(
+    "--lint", "linted", is_flag=True, help="Fail where lintian finds an error or a warning."
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
-def command(directory: Path, output: Path | None, only_plan: bool, as_json: bool) -> None:
+def command(
+    *,
+    directory: Path,
+    output: Path | None,
+    twice: bool,
+    linted: bool,
+    only_plan: bool,
+    as_json: bool,
+) -> None:
     """Turn an application and its lock into a .deb for this machine's release.
 
     Prints the path of the .deb. Its papers lie beside it under its name: a bill of materials
@@ -47,6 +65,9 @@ def command(directory: Path, output: Path | None, only_plan: bool, as_json: bool
         return
     with progress() as say:
         deb = build(plan, output or directory / "dist", run=run, say=say)
+        verdict = build_checks.verify(plan, [deb], (), say) if twice else None
+        if linted:
+            build_checks.lint([deb], say)
     if as_json:
         facts = {
             "path": str(deb.path),
@@ -57,7 +78,10 @@ def command(directory: Path, output: Path | None, only_plan: bool, as_json: bool
             "sha256": deb.sha256,
             "papers": [str(path) for path in papers_beside(deb)],
         }
-        show_json("build", {"packages": [facts]})
+        result = {"packages": [facts]} | ({"verified": verdict} if verdict else {})
+        show_json("build", result)
+    elif verdict:
+        build_checks.show_verdict(verdict)
     else:
         print(deb.path)
 
