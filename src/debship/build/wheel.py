@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from debship.build.complaints import explained
 from debship.build.plan import BuildPlan
 from debship.build.uv import Uv
 from debship.config.app import App
@@ -41,6 +42,12 @@ class Wheel:
             return max((calendar.timegm(i.date_time) for i in archive.infolist()), default=0)
 
 
+def makes_wheel(plan: BuildPlan) -> bool:
+    """Tell whether debship itself makes the application's wheel, by its build backend."""
+    settings = plan.app.build
+    return not (settings.requirement or settings.command or settings.wheel)
+
+
 def application_wheel(plan: BuildPlan, folder: Path, uv: Uv) -> Wheel | None:
     """Get the application's wheel; None where the lock names the application itself.
 
@@ -56,18 +63,12 @@ def application_wheel(plan: BuildPlan, folder: Path, uv: Uv) -> Wheel | None:
     settings = plan.app.build
     if settings.requirement:
         return None
-    if settings.command or settings.wheel:
+    if not makes_wheel(plan):
         path = _by_command(plan.app, uv)
     else:
-        uv(
-            "build",
-            "--wheel",
-            "--python",
-            plan.interpreter,
-            "--out-dir",
-            folder,
-            plan.app.directory,
-        )
+        words = ("build", "--wheel", "--python", plan.interpreter, "--out-dir", folder)
+        with explained(plan):
+            uv(*words, *uv.constraints, plan.app.directory, cwd=plan.app.directory)
         path = _only(folder.glob("*.whl"), f"building {plan.app.directory}")
     wheel = read_wheel(path)
     check_tags(wheel, plan.release.python)

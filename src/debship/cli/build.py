@@ -1,16 +1,20 @@
 """`debship build`."""
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from debship.cli import build_checks
+from debship.cli.cache import cache_folder
 from debship.cli.output import progress, show_json
 
 if TYPE_CHECKING:
     from debship.build.plan import BuildPlan
+    from debship.model import Deb
 
 
 @click.command("build")
@@ -24,6 +28,21 @@ if TYPE_CHECKING:
     metavar="OUT",
     type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
     help="The folder that the .deb goes to [default: DIRECTORY/dist].",
+)
+@click.option(
+    "--release",
+    "codenames",
+    metavar="R",
+    multiple=True,
+    help="Build for this release, in a clean root of it; may be given several times "
+    "[default: what releases of [build] says, else this machine's, without a root].",
+)
+@click.option(
+    "--level",
+    type=click.IntRange(1, 19),
+    default=19,
+    show_default=True,
+    help="How hard to compress what the lock names: once, for it is kept (debship cache).",
 )
 @click.option(
     "--verify",
@@ -40,60 +59,96 @@ def command(
     *,
     directory: Path,
     output: Path | None,
+    codenames: tuple[str, ...],
+    level: int,
     twice: bool,
     linted: bool,
     only_plan: bool,
     as_json: bool,
 ) -> None:
-    """Turn an application and its lock into a .deb for this machine's release.
+    """Turn an application and its lock into a .deb for each release.
 
-    Prints the path of the .deb. Its papers lie beside it under its name: a bill of materials
+    Prints the path of each .deb. Its papers lie beside it under its name: a bill of materials
     (.cdx.json), .buildinfo, .changes, and where it came from (.provenance.json).
     """
-    from debship.build.papers import papers_beside
+    from debship.build.cache import LAYERS, Cache
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
+    from debship.build.releases import Workshop, build_in_roots
     from debship.config.app_file import read_app
-    from debship.debian.releases import this_machine
+    from debship.debian.releases import release, this_machine
     from debship.run import run
 
     app = read_app(directory)
-    release = this_machine(Path("/etc/os-release").read_text())
-    plan = plan_build(app, release, look_around(app, environment=os.environ, run=run))
+    if codenames:
+        app = replace(app, build=replace(app.build, releases=tuple(dict.fromkeys(codenames))))
+    releases = [release(name) for name in app.build.releases]
+    wanted = releases or [this_machine(Path("/etc/os-release").read_text())]
+    seen = look_around(app, environment=os.environ, run=run)
+    plans = [plan_build(app, one, seen) for one in wanted]
     if only_plan:
-        _show_plan(plan, as_json)
+        _show_plans(plans, as_json)
         return
+    output = output or directory / "dist"
     with progress() as say:
-        deb = build(plan, output or directory / "dist", run=run, say=say)
-        verdict = build_checks.verify(plan, [deb], (), say) if twice else None
+        if releases:
+            shop = Workshop(cache_folder(), os.environ, run, say, level)
+            debs = build_in_roots(plans, output, shop)
+        else:
+            layers = Cache(cache_folder() / LAYERS)
+            debs = (build(plans[0], output, run=run, say=say, cache=layers, level=level),)
         if linted:
-            build_checks.lint([deb], say)
+            build_checks.lint(debs, say)
+        options = ("--level", str(level), *(w for name in codenames for w in ("--release", name)))
+        verdict = build_checks.verify(plans[0], debs, options, say) if twice else None
     if as_json:
-        facts = {
-            "path": str(deb.path),
-            "package": deb.package,
-            "version": str(deb.version),
-            "architecture": deb.architecture,
-            "size": deb.size,
-            "sha256": deb.sha256,
-            "papers": [str(path) for path in papers_beside(deb)],
-        }
-        result = {"packages": [facts]} | ({"verified": verdict} if verdict else {})
-        show_json("build", result)
+        packages = [_facts(deb) for deb in debs]
+        show_json("build", {"packages": packages} | ({"verified": verdict} if verdict else {}))
     elif verdict:
         build_checks.show_verdict(verdict)
     else:
-        print(deb.path)
+        print(*(deb.path for deb in debs), sep="\n")
 
 
-def _show_plan(plan: "BuildPlan", as_json: bool) -> None:
+def _facts(deb: "Deb") -> dict[str, Any]:
+    from debship.build.papers import papers_beside
+
+    return {
+        "path": str(deb.path),
+        "package": deb.package,
+        "version": str(deb.version),
+        "architecture": deb.architecture,
+        "size": deb.size,
+        "sha256": deb.sha256,
+        "papers": [str(path) for path in papers_beside(deb)],
+    }
+
+
+def _show_plans(plans: Sequence["BuildPlan"], as_json: bool) -> None:
+    if as_json:
+        show_json("build --plan", {"packages": [_rows(plan) for plan in plans]})
+        return
+    for number, plan in enumerate(plans):
+        if number:
+            print()
+        for name, value in _rows(plan).items():
+            if isinstance(value, dict):
+                value = [f"{unit}: {line}" for unit, line in value.items()]  # noqa: PLW2901
+            for line in value if isinstance(value, list) else [value]:
+                if line is not None:
+                    print(f"{name:<22} {line}")
+
+
+def _rows(plan: "BuildPlan") -> dict[str, Any]:
+    from debship.build.releases import build_packages
     from debship.build.units import command_line
 
     settings = plan.app.build
-    rows: dict[str, Any] = {
+    return {
         "package": plan.app.name,
         "version": str(plan.version) if plan.version else "the wheel's",
         "release": plan.release.codename,
+        "root": " ".join(build_packages(plan)) if settings.releases else None,
         "interpreter": str(plan.interpreter),
         "prefix": str(plan.prefix),
         "lock": str(plan.lock.path),
@@ -105,12 +160,3 @@ def _show_plan(plan: "BuildPlan", as_json: bool) -> None:
         "conffiles": [str(config.path) for config in plan.app.configs if not config.managed],
         "written by the deploy": [str(c.path) for c in plan.app.configs if c.managed],
     }
-    if as_json:
-        show_json("build --plan", rows)
-        return
-    for name, value in rows.items():
-        if isinstance(value, dict):
-            value = [f"{unit}: {line}" for unit, line in value.items()]  # noqa: PLW2901
-        for line in value if isinstance(value, list) else [value]:
-            if line is not None:
-                print(f"{name:<22} {line}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from debship.cli.cache import cache_folder
 from debship.cli.output import Say, printable
 from debship.errors import Failed
 
@@ -40,6 +41,9 @@ def verify(
     output = debs[0].path.parent
     with tempfile.TemporaryDirectory(prefix="debship-verify-") as name:
         folder = Path(name).resolve()
+        (folder / "cache").mkdir()
+        # A clean root is what it is: making it again, of another day's archive, would prove less.
+        (folder / "cache" / "roots").symlink_to(cache_folder() / "roots")
         other = other_circumstances(
             folder,
             os.environ,

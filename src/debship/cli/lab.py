@@ -1,11 +1,11 @@
 """`debship lab`: real Debian hosts on this machine, to rehearse on."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from debship.cli.cache import cache_folder
 from debship.cli.output import progress, show_json
 
 _NAME = click.option("--name", default="default", show_default=True, help="Which lab.")
@@ -75,7 +75,7 @@ def up(
         name,
         state=state.resolve() / name,
         run=run,
-        cache=_cache(),
+        cache=cache_folder() / "roots",
         hosts=hosts,
         releases=releases or ("bookworm",),
         packages=packages,
@@ -117,10 +117,6 @@ def status(state: Path, as_json: bool) -> None:
         return
     for described in found:
         _show(described, "lab status", False)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("DEBSHIP_CACHE", "/var/cache/debship")).resolve() / "roots"
 
 
 def _show(lab: dict[str, Any], command_name: str, as_json: bool) -> None:

@@ -1,0 +1,151 @@
+"""Packages for several releases on one machine, each built in a clean root of its own."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from debship.build.cache import LAYERS, Cache
+from debship.build.papers import papers_beside
+from debship.build.plan import BuildPlan
+from debship.build.recipe import LEVEL, build
+from debship.cell import PATH, Cell, Show, open_cell
+from debship.errors import DebshipError
+from debship.model import Deb
+from debship.roots import clean_root
+from debship.run import Run
+
+# What debship itself calls in a root: dpkg-shlibdeps, and the Python that commands say python3 to.
+# Compilers and headers are the application's to name.
+_TOOLS = ("binutils", "dpkg-dev", "python3")
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where clean roots are made and entered.
+
+    Attributes:
+        cache: the folder that keeps roots, what uv downloaded and compiled for each, and layers.
+        environment: of this process.
+        run: the door to the machine's programs.
+        say: hears what is being done.
+        level: of the compressor, for what the lock names.
+    """
+
+    cache: Path
+    environment: Mapping[str, str]
+    run: Run
+    say: Callable[[str], None]
+    level: int = LEVEL
+
+
+def build_in_roots(plans: Sequence[BuildPlan], output: Path, shop: Workshop) -> tuple[Deb, ...]:
+    """Build one package after the other, each in a clean root of its release.
+
+    The packages appear in ``output`` when all of them are whole: where one fails, none appears.
+
+    Args:
+        plans: one for each release.
+        output: the folder that the packages go to.
+        shop: where roots are.
+
+    Raises:
+        DebshipError: what the build of one raised; its message starts with the release.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name:
+        built = [_build(plan, Path(name), shop) for plan in plans]
+        for deb in built:
+            *papers, changes = papers_beside(deb)  # .changes names all others: it comes last
+            for path in (*papers, deb.path, changes):
+                path.replace(output / path.name)
+    return tuple(replace(deb, path=output / deb.path.name) for deb in built)
+
+
+def build_packages(plan: BuildPlan) -> tuple[str, ...]:
+    """Name what a root must have for a build: the interpreter, debship's tools, the needs."""
+    distutils = ("python3-distutils",) if _wants_distutils(plan.release.python) else ()
+    return (plan.python, *_TOOLS, *distutils, *plan.app.build.needs)
+
+
+def _wants_distutils(python: str) -> bool:
+    """Before Python 3.10, uv asks distutils where things go; Debian has it in a package of its own."""
+    return int(python.partition(".")[2]) < 10
+
+
+def _build(plan: BuildPlan, output: Path, shop: Workshop) -> Deb:
+    codename = plan.release.codename
+
+    def say(step: str) -> None:
+        shop.say(f"{codename}: {step}")
+
+    try:
+        with _cell(plan, shop) as (cell, scratch):
+            return build(
+                plan,
+                output,
+                run=cell,
+                say=say,
+                cache=Cache(shop.cache / LAYERS),
+                level=shop.level,
+                root=cell.root,
+                scratch=scratch,
+            )
+    except DebshipError as error:
+        if codename in error.message.partition("\n")[0]:
+            raise
+        raise type(error)(f"{codename}: {error.message}", error.hint) from error
+
+
+@contextlib.contextmanager
+def _cell(plan: BuildPlan, shop: Workshop) -> Iterator[tuple[Cell, Path]]:
+    """Open a cell for a build; give it, and a folder for temporary files that it sees."""
+    from uv import find_uv_bin
+
+    uv = Path(find_uv_bin())
+    root = clean_root(
+        plan.release,
+        build_packages(plan),
+        run=shop.run,
+        cache=shop.cache / "roots",
+        say=shop.say,
+    )
+    # uv keeps what it compiled from an sdist by name and tag, and some tags fit every release: so
+    # each root has a cache of its own.
+    cache = shop.cache / "uv" / root.name
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="debship-root-") as name:
+        folder = Path(name).resolve()
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        shows = (
+            *(Show(path, writable=True) for path in (*sources(plan, shop.run), cache, scratch)),
+            Show(uv),
+        )
+        variables = {
+            "PATH": f"{PATH}:{uv.parent}",
+            "UV_CACHE_DIR": str(cache),
+            "UV_PYTHON": str(plan.interpreter),
+            "UV_PYTHON_DOWNLOADS": "never",
+            # A command such as `uv run pytest` is not to replace the developer's own .venv.
+            "UV_PROJECT_ENVIRONMENT": str(scratch / "venv"),
+        }
+        with open_cell(
+            root,
+            name=plan.release.codename,
+            layer=folder / "layer",
+            show=shows,
+            environment=shop.environment,
+            variables=variables,
+            run=shop.run,
+        ) as cell:
+            yield cell, scratch
+
+
+def sources(plan: BuildPlan, run: Run) -> tuple[Path, ...]:
+    """Say which folders a build reads: the application's, the git checkout and the lock's."""
+    directory = plan.app.directory
+    asked = run(["git", "rev-parse", "--show-toplevel"], cwd=directory, check=False)
+    top = Path(asked.text) if asked.returncode == 0 and asked.text else directory
+    return tuple(dict.fromkeys((directory, top, plan.lock.path.parent)))

@@ -1,0 +1,247 @@
+"""A cell: a clean root with a throw-away layer on it, and the programs that run inside.
+
+The root itself is never written to. What runs in a cell sees the release's own files, the folders
+that it is shown (at the paths that they have outside), the machine's network and certificates,
+and nothing else of the machine. The cell has mount and process namespaces of its own: all that
+was mounted and all that still runs in it end with it, also where its maker is killed.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from debship.errors import Failed, Refused
+from debship.run import Completed, Run, Spawned, Word, failure, shown, spawn
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# What the programs of a cell find instead of the machine's own.
+_ENVIRONMENT: Mapping[str, str | None] = {
+    "DEBIAN_FRONTEND": "noninteractive",
+    "PATH": PATH,
+    "LC_ALL": "C.UTF-8",
+    **dict.fromkeys(("LANG", "LANGUAGE", "TMPDIR", "TMP", "TEMP", "LD_PRELOAD", "LD_LIBRARY_PATH")),
+    **dict.fromkeys(("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "XDG_RUNTIME_DIR")),
+    **dict.fromkeys(("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")),
+}
+
+# Where to ask, and whom to trust: names, certificates (the folder's links point to the second),
+# indexes of packages. Of a file that the environment names as certificates, the folder too.
+_MACHINE = (
+    *("/etc/ssl/certs", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"),
+    *("/etc/uv", "/etc/pip.conf"),
+)
+_HOME = (".netrc", ".config/uv", ".config/pip", ".pip")
+_CERTIFICATES = (
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"),
+    *("NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE"),
+)
+_COPIED = ("etc/resolv.conf", "etc/hosts")
+
+# Folders of a root that nothing may be shown over.
+_TAKEN = re.compile(
+    r"/|/(bin|boot|dev|etc|lib\w*|proc|run|sbin|sys|tmp|usr|var)(/(bin|sbin|lib\w*))?"
+)
+
+# The first process reaps what its children leave behind; it runs until it is killed.
+_HOLD = (
+    'set -e; mount -t overlay -o "$3" overlay "$2"; mount --all --fstab "$1" --target-prefix "$2"; '
+    'exec chroot "$2" /bin/sh -c "echo ready; sleep infinity; :"'
+)
+_SECONDS = 30.0  # until a cell is ready; it takes 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """A file or folder of the machine that a cell sees, at the same path."""
+
+    path: Path
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Programs that run inside a root; a ``Run``.
+
+    Attributes:
+        name: of the release, for messages.
+        root: the files of the release, as this process sees them; not to be written to.
+        first: the process that holds the cell.
+        run: the door to the machine's programs.
+        environment: what is set or taken away for each program.
+    """
+
+    name: str
+    root: Path
+    first: int
+    run: Run
+    environment: Mapping[str, str | None]
+
+    def __call__(
+        self,
+        argv: Sequence[Word],
+        *,
+        cwd: Path | None = None,
+        env: Mapping[str, str | None] | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        check: bool = True,
+    ) -> Completed:
+        """Run a program of the release to its end; see ``Run``."""
+        words = tuple(str(word) for word in argv)
+        outer = (
+            *("nsenter", f"--target={self.first}", "--mount", "--pid", "--root"),
+            *("env", f"--chdir={cwd or '/'}", *words),
+        )
+        merged = {**self.environment, **(env or {})}
+        try:
+            done = self.run(outer, env=merged, stdin=stdin, timeout=timeout, check=False)
+        except Failed as error:
+            told = error.message.replace(shown(outer), shown(words)).replace("nsenter", words[0], 1)
+            raise Failed(f"{told} (in a root of {self.name})", error.hint) from error
+        completed = Completed(words, done.returncode, done.stdout, done.stderr)
+        if done.returncode == 127 and done.stderr.startswith(b"env: "):
+            raise Failed(
+                f"{words[0]} is not installed in a clean root of {self.name}",
+                "name the package that has it under [build] needs",
+            )
+        if check and completed.returncode != 0:
+            raise Failed(f"in a root of {self.name}: {failure(completed)}")
+        return completed
+
+
+@contextlib.contextmanager
+def open_cell(
+    root: Path,
+    *,
+    name: str,
+    layer: Path,
+    show: Iterable[Show],
+    environment: Mapping[str, str],
+    variables: Mapping[str, str],
+    run: Run,
+) -> Iterator[Cell]:
+    """Open a cell, and take it away again.
+
+    Args:
+        root: of a release, as ``clean_root`` makes it.
+        name: of the release.
+        layer: a new folder for what is written; of no use afterwards.
+        show: what else is seen inside.
+        environment: of this process.
+        variables: what is set inside besides.
+        run: the door to the machine's programs.
+
+    Raises:
+        Failed: this machine (or container) does not let us mount.
+        Refused: something is to be shown where the root has its own files.
+    """
+    home = Path(environment.get("HOME") or "/root")
+    shows = _seen(show, home, environment)
+    upper, merged = layer / "upper", layer / "root"
+    for folder in (upper, layer / "work", merged):
+        folder.mkdir(parents=True)
+    for one in shows:
+        _make_place(one.path, root, upper)
+    _make_place(home, root, upper)
+    for file in _COPIED:
+        if Path("/", file).is_file():
+            _make_place(Path("/", file), root, upper)
+            shutil.copyfile(Path("/", file), upper / file)
+    (layer / "fstab").write_text(mounts(shows))
+    options = f"lowerdir={root},upperdir={upper},workdir={layer / 'work'},volatile"
+    held = spawn(
+        (
+            *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork"),
+            *("--kill-child", "--", "sh", "-c", _HOLD, "sh", layer / "fstab", merged, options),
+        ),
+        log=layer / "log",
+    )
+    try:
+        first = _ready(held, layer / "log", name)
+        yield Cell(name, root, first, run, {**_ENVIRONMENT, "HOME": str(home), **variables})
+    finally:
+        _end(held)
+
+
+def mounts(shows: Iterable[Show]) -> str:
+    """Write the mounts of a cell in the format of fstab(5); what lies in another comes after it."""
+    rows = [
+        ("proc", "/proc", "proc", "nosuid,nodev,noexec"),
+        ("/sys", "/sys", "none", "rbind,ro"),
+        ("/dev", "/dev", "none", "rbind"),
+        ("tmpfs", "/run", "tmpfs", "mode=755,nosuid,nodev"),
+    ]
+    for one in sorted(set(shows), key=lambda one: (one.path, one.writable)):
+        path = _escaped(str(one.path))
+        rows.append((path, path, "none", "bind" if one.writable else "bind,ro"))
+    return "".join(f"{' '.join(row)} 0 0\n" for row in rows)
+
+
+def _seen(show: Iterable[Show], home: Path, environment: Mapping[str, str]) -> tuple[Show, ...]:
+    """What is shown: what was asked for, and of the machine what network and indexes need."""
+    asked = tuple(show)
+    for one in asked:
+        if _TAKEN.fullmatch(str(one.path)):
+            raise Refused(
+                f"{one.path} cannot be seen in a root of another release: it has its own",
+                "move the project to a folder of its own, such as /srv/NAME",
+            )
+    named = [Path(environment[name]) for name in _CERTIFICATES if environment.get(name)]
+    wanted = [*map(Path, _MACHINE), *(home / entry for entry in _HOME), *named]
+    own = [path for path in wanted if path.is_absolute() and path.exists()]
+    shows = {one.path: one for one in (*(Show(path) for path in own), *asked)}
+    covered = [one for one in shows.values() if not _lies_in(one, shows.values())]
+    return tuple(sorted(covered, key=lambda one: one.path))
+
+
+def _lies_in(one: Show, others: Iterable[Show]) -> bool:
+    return any(
+        other.path != one.path
+        and one.path.is_relative_to(other.path)
+        and other.writable >= one.writable
+        for other in others
+    )
+
+
+def _make_place(path: Path, root: Path, upper: Path) -> None:
+    """Make a place to mount on in the upper layer; a folder there hides the mode below it."""
+    inner = path.relative_to("/")
+    for parent in (*reversed(inner.parents[:-1]), *([inner] if path.is_dir() else ())):
+        if not (upper / parent).is_dir():
+            (upper / parent).mkdir()
+            like = root / parent
+            (upper / parent).chmod(like.stat().st_mode & 0o7777 if like.is_dir() else 0o755)
+    if not path.is_dir():
+        (upper / inner).touch()
+
+
+def _escaped(path: str) -> str:
+    return re.sub(r"[\s\\#]", lambda match: f"\\{ord(match[0]):03o}", path)
+
+
+def _ready(held: Spawned, log: Path, name: str) -> int:
+    deadline = time.monotonic() + _SECONDS
+    while held.process.poll() is None and time.monotonic() < deadline:
+        if log.read_bytes().endswith(b"ready\n"):
+            return int(Path(f"/proc/{held.pid}/task/{held.pid}/children").read_text())
+        time.sleep(0.002)
+    told = log.read_text(errors="replace").strip().replace("\n", "\n  ")
+    raise Failed(
+        f"a root of {name} cannot be entered on this machine\n  {told}",
+        "in a container, this takes --privileged (it mounts)",
+    )
+
+
+def _end(held: Spawned) -> None:
+    """Kill the first process inside, and all else there with it; then the one that waits for it."""
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int(Path(f"/proc/{held.pid}/task/{held.pid}/children").read_text()), 9)
+        held.process.wait()
+    held.process.kill()
+    held.process.wait()
