@@ -1,11 +1,16 @@
 """Files that appear in a folder together, or not at all."""
 
 import contextlib
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
+
+from debship.build.scratch import sweep
+
+_HIDDEN = ".debship-"
 
 
 class Together:
@@ -14,12 +19,15 @@ class Together:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._hidden: dict[str, Path] = {}
+        self._held: list[int] = []
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[tuple[Path, BinaryIO]]:
         """Write the file that will bear a name; give where it is until then, and what writes it."""
-        descriptor, hidden = tempfile.mkstemp(prefix=f".{name}.", dir=self._folder)
+        descriptor, hidden = tempfile.mkstemp(prefix=f"{_HIDDEN}{name}.", dir=self._folder)
         self._hidden[name] = Path(hidden)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._held.append(os.dup(descriptor))  # until the end: others sweep what nobody holds
         with open(descriptor, "wb") as sink:  # noqa: PTH123 - a descriptor has no Path
             yield Path(hidden), sink
             sink.flush()
@@ -43,12 +51,18 @@ class Together:
         """Take away what has not appeared."""
         for path in self._hidden.values():
             path.unlink(missing_ok=True)
+        for descriptor in self._held:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
 def together(folder: Path) -> Iterator[Together]:
-    """Give a place for files; those that were not let appear are gone at the end."""
+    """Give a place for files; those that were not let appear are gone at the end.
+
+    What a build that was killed left hidden there goes at the start.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, f"{_HIDDEN}*")
     files = Together(folder)
     try:
         yield files
