@@ -169,12 +169,15 @@ class FakeHost:
         self.files[out] = File(stdin)
         self.log.append(f"put {out}")
 
-    def _return(self, argv: tuple[str, ...]) -> None:
+    def _return(self, argv: tuple[str, ...]) -> str:
+        changed = []
         for path in argv[5:]:
-            kept = self.files.get(f"{self.folder}/kept{path}")
-            if kept is not None:
+            kept, has = self.files.get(f"{self.folder}/kept{path}"), self.files.get(path)
+            if kept is not None and (has is None or has.content != kept.content):
                 self.files[path] = replace(kept, changed=int(self.clock.at))
                 self.log.append(f"put {path}")
+                changed.append(path)
+        return "\n".join(changed)
 
     def _settle(self, argv: tuple[str, ...], stdin: bytes) -> None:
         line, _, record = stdin.partition(b"\n")

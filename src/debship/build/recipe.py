@@ -2,31 +2,33 @@
 
 import hashlib
 import importlib.metadata
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from debship.build.backends import trusted_backends
-from debship.build.control import config_folders, control_tar
-from debship.build.dists import Dist
-from debship.build.files import changelog, template_part
-from debship.build.libraries import machine_code, shared_libraries
-from debship.build.origins import find_origins
-from debship.build.package import Package, describe
+from debship.build.cache import Cache
+from debship.build.changelog import changelog
+from debship.build.control import control_tar
+from debship.build.files import template_part
+from debship.build.layers import Layer, Layers, Say, scripts
+from debship.build.lock import identity
+from debship.build.maintainer_scripts import config_folders
+from debship.build.origins import Origin
+from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
 from debship.build.papers.installed import installed_packages
-from debship.build.parts import Packed, Part, pack, skeleton, wheel_part
+from debship.build.parts import Packed, Part, pack, skeleton
 from debship.build.plan import BuildPlan
+from debship.build.review import review
 from debship.build.scratch import scratch_folder
 from debship.build.space import told_if_full
 from debship.build.together import together
 from debship.build.units import check_scripts
 from debship.build.uv import Uv
-from debship.build.virtualenv import Virtualenv, install
-from debship.build.wheel import application_wheel, run_command
+from debship.build.virtualenv import install, install_alone
+from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.archive_writer import END_OF_TAR, write_ar
 from debship.debian.checksums import checksums_of_file
 from debship.debian.compression import Segment, compress, joined
@@ -34,10 +36,11 @@ from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run
 
-Say = Callable[[str], None]
 Check = Callable[[Package, Path], None]
 
-LEVEL = 9  # zstd: 3 s and 38.5 MB for 122 MB; 12 takes twice the time and gains one percent
+# zstd: dependencies are packed once, the application each time.
+LEVEL = 19
+LEVEL_OF_APPLICATION = 9
 
 
 @told_if_full
@@ -47,6 +50,8 @@ def build(
     *,
     run: Run,
     say: Say,
+    cache: Cache,
+    level: int = LEVEL,
     root: Path = Path("/"),
     scratch: Path | None = None,
     check: Check | None = None,
@@ -58,6 +63,8 @@ def build(
         output: the folder that the .deb appears in, by a rename, once it is whole.
         run: the door to programs: of this machine, or of a clean root of the release.
         say: told what is being done.
+        cache: what earlier builds kept; it saves time and changes no byte.
+        level: of the compressor, for what the lock names; the application gets at most 9.
         root: where the release's own files lie, for this process.
         scratch: where temporary files go, for this process and for what ``run`` runs; None: where
             they always go.
@@ -72,7 +79,7 @@ def build(
     """
     check_needs(plan, run)
     with scratch_folder(scratch) as folder:
-        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
@@ -80,21 +87,16 @@ def build(
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv)
-        say(f"installing {plan.lock.path.name}")
-        installed = install(plan, wheel, folder, Uv(run, plan.release.date, trusted))
-        check_scripts(plan.units, installed.scripts)
-        say("looking for shared libraries")
-        code = machine_code(installed.files, root / plan.interpreter.relative_to("/"))
-        ignored = plan.app.build.ignore_libraries
-        if ignored:
-            say(f"depending on no package for {', '.join(ignored)}: ignore_libraries")
-        libraries = shared_libraries(code, installed.root, folder / "shlibs", run, ignored=ignored)
-        origins = find_origins(plan.lock, installed.dists, wheel)
-        package = describe(
-            plan, wheel, installed.dists, code=code, libraries=libraries, origins=origins
-        )
-        say(f"packing {plan.app.name} {package.version}: {len(package.dists)} wheels")
-        parts = _pack_wheels(package, installed, folder, run)
+        making = Layers(plan, level, cache, folder / "layers", run, say, root)
+        layers, own = _layers(plan, wheel, making, folder, run)
+        startable = scripts((*layers, own) if own else layers)
+        check_scripts(plan.units, startable)
+        package = describe(plan, layers, own, date_of(plan, wheel))
+        for note in review(package, startable, run, folder=folder, root=root):
+            say(f"note: {note}")
+        say(f"writing {plan.app.name} {package.version}: {len(package.dists)} wheels")
+        parts = [layer.packed for layer in layers]
+        parts += [own.packed] if own else []
         parts.append(_pack(template_part(package), plan, folder))
         parts.insert(0, _pack(skeleton(plan, parts, config_folders(plan)), plan, folder))
         data = [*(part.segment for part in parts), _end_of_tar(plan, folder)]
@@ -120,29 +122,36 @@ def check_needs(plan: BuildPlan, run: Run) -> None:
         )
 
 
-def _pack_wheels(package: Package, installed: Virtualenv, folder: Path, run: Run) -> list[Packed]:
-    """Compile and compress each wheel's part, the biggest first; give them by name, ours last."""
-
-    def packed(dist: Dist) -> Packed:
-        part = wheel_part(dist, installed, package.plan, package.mtime(dist), run)
-        return _pack(part, package.plan, folder)
-
-    by_name = sorted(package.dists, key=lambda dist: (dist is package.own, dist.name))
-    by_size = sorted(by_name, key=lambda dist: -len(dist.files))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = dict(zip((dist.name for dist in by_size), pool.map(packed, by_size), strict=True))
-    return [done[dist.name] for dist in by_name]
+def _layers(
+    plan: BuildPlan, wheel: Wheel | None, making: Layers, folder: Path, run: Run
+) -> tuple[tuple[Layer, ...], Layer | None]:
+    """Give the layers of the lock, and that of the application's wheel."""
+    uv = Uv(run, plan.release.date)
+    lock = identity(plan.lock, plan.app)
+    layers, installed = making.of_lock(lock), None
+    if layers is not None and wheel is not None:
+        installed = install_alone(plan, wheel, [layer.dist for layer in layers], folder, uv)
+    if layers is None or (wheel is not None and installed is None):
+        making.say(f"installing {plan.lock.path.name}")
+        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        installed = install(plan, wheel, folder, replace(uv, backends=trusted))
+        layers = making.of_installed(installed, lock)
+    if wheel is None or installed is None or installed.own is None:
+        return layers, None
+    level = min(making.level, LEVEL_OF_APPLICATION)
+    made = making.make([installed.own], installed, date_of(plan, wheel), level)
+    return layers, replace(made[0], origin=Origin(wheel.path.name, (wheel.sha256,)))
 
 
 def _pack(part: Part, plan: BuildPlan, folder: Path) -> Packed:
-    return pack(part, folder / f"{part.name}.part", plan.release.compression, LEVEL)
+    return pack(part, folder / f"{part.name}.part", plan.release.compression, LEVEL_OF_APPLICATION)
 
 
 def _end_of_tar(plan: BuildPlan, folder: Path) -> Segment:
     def write(tar: IO[bytes]) -> None:
         tar.write(END_OF_TAR)
 
-    return compress(write, folder / "_end.part", plan.release.compression, LEVEL)
+    return compress(write, folder / "_end.part", plan.release.compression, LEVEL_OF_APPLICATION)
 
 
 def _write(

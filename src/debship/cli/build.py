@@ -36,12 +36,21 @@ if TYPE_CHECKING:
     help="Build for this release, in a clean root of it; may be given several times "
     "[default: what releases of [build] says, else this machine's, without a root].",
 )
+@click.option(
+    "--level",
+    type=click.IntRange(1, 19),
+    default=19,
+    show_default=True,
+    help="How hard to compress what the lock names: once, for it is kept (debship cache).",
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def command(
+    *,
     directory: Path,
     output: Path | None,
     codenames: tuple[str, ...],
+    level: int,
     only_plan: bool,
     as_json: bool,
 ) -> None:
@@ -50,6 +59,7 @@ def command(
     Prints the path of each .deb. Its papers lie beside it under its name: a bill of materials
     (.cdx.json), .buildinfo, .changes, and where it came from (.provenance.json).
     """
+    from debship.build.cache import LAYERS, Cache
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
     from debship.build.releases import Workshop, build_in_roots
@@ -70,9 +80,11 @@ def command(
     output = output or directory / "dist"
     with progress() as say:
         if releases:
-            debs = build_in_roots(plans, output, Workshop(cache_folder(), os.environ, run, say))
+            shop = Workshop(cache_folder(), os.environ, run, say, level)
+            debs = build_in_roots(plans, output, shop)
         else:
-            debs = (build(plans[0], output, run=run, say=say),)
+            layers = Cache(cache_folder() / LAYERS)
+            debs = (build(plans[0], output, run=run, say=say, cache=layers, level=level),)
     if as_json:
         show_json("build", {"packages": [_facts(deb) for deb in debs]})
     else:

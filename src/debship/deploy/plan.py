@@ -76,10 +76,11 @@ def plan_roll(
     """
     total = len(hosts) if fleet is None else fleet
     size = max(1, app.batch.of(total))
+    minimum = app.min_healthy.of(total) if app.min_healthy is not None else total - size
+    size = max(1, min(size, total - minimum))  # a larger batch could never begin
     canary = min(max(1, app.canary), size)
     batches = [hosts[:canary]] if hosts else []
     batches += [hosts[start : start + size] for start in range(canary, len(hosts), size)]
-    minimum = app.min_healthy.of(total) if app.min_healthy is not None else total - size
     return RollPlan(roll, by, app, version, tuple(batches), max(0, minimum), undo)
 
 

@@ -9,7 +9,7 @@ from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile
 from debship.deploy.journal import Journal, JournalLost
 from debship.deploy.lock import GuardedHost
-from debship.deploy.places import Place, shortfall
+from debship.deploy.places import Place, idle, shortfall
 from debship.deploy.plan import RollPlan
 from debship.deploy.records import undone
 from debship.deploy.report import HostReport, Notes, Outcome, RollReport
@@ -87,11 +87,16 @@ class Roll:
 
     def _forward(self, start: float) -> str:
         """Walk the batches; why it ended before its end, or ""."""
-        for batch in self.plan.batches:
-            if batch != self.plan.batches[0] and not self.carry_on(batch):
+        left = list(self.plan.hosts)
+        canary, size = len(self.plan.batches[0]), max(map(len, self.plan.batches))
+        while left:
+            first = len(left) == len(self.plan.hosts)
+            batch = self._next(left, canary if first else size)
+            if not first and not self.carry_on(batch):
                 return "a person asked to stop"
             if why := self._forbidden(batch):
                 return why
+            left = [host for host in left if host not in batch]
             try:
                 self.journal.write("batch", hosts=list(batch))
             except JournalLost as error:
@@ -104,6 +109,19 @@ class Roll:
             if why := self._spent():
                 return why
         return ""
+
+    def _next(self, left: Sequence[str], size: int) -> tuple[str, ...]:
+        """The next batch: as planned, but hosts that died by themselves first where it is short."""
+        try:
+            if self._short(left[:size]) and self.doors.places:
+                down = idle(self.doors.balancers, self.doors.places, left)
+                return down[:size] or tuple(left[:size])
+        except DebshipError:
+            pass  # it is asked again, with patience, before the batch begins
+        return tuple(left[:size])
+
+    def _short(self, batch: Sequence[str]) -> str | None:
+        return shortfall(self.doors.balancers, self.doors.places, batch, self.plan.minimum)
 
     def _take_back(self, start: float) -> str:
         """Bring back the hosts that this roll changed, the newest first; what to add to why."""
@@ -153,7 +171,7 @@ class Roll:
             if self.stop.after_batch:
                 return "a person asked to stop"
             try:
-                short = shortfall(self.doors.balancers, self.doors.places, batch, self.plan.minimum)
+                short = self._short(batch)
             except DebshipError as error:
                 short = error.message
             if not short:

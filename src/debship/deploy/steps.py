@@ -82,7 +82,7 @@ class Steps:
             self.plan,
             was,
             places=places,
-            files=self.paths,
+            files={file.path: file.sha256 for file in self.files},
             clock=self.clock,
             keep=keep,
         )
@@ -98,6 +98,7 @@ class Steps:
 
     def install(self, version: DebVersion, *, held: bool) -> None:
         """Install in a unit that outlives the connection, and believe dpkg's state alone."""
+        self.traffic.stay_out(self.stop.safe_point)
         self._say(f"installing {version}")
         self._write("install", version=str(version))
         install(
@@ -125,16 +126,26 @@ class Steps:
         return bool(different)
 
     def restart(self) -> None:
-        """Restart what is to run; a unit that an administrator disabled stays as it is."""
-        # A reload of HAProxy forgets what was set at its socket.
-        self.traffic.must_be_out()
+        """Restart what is to run; a unit that an administrator disabled stays as it is.
+
+        A socket goes on listening, so that clients wait and none is refused. One that does not
+        listen yet can only begin once its service has let go of the port.
+        """
         self._say("restarting")
         self._write("restart")
         self.host.run(("systemctl", "daemon-reload"))
-        units = [unit.name for unit in self.observe().wanted_units]
-        if not units:
+        wanted = self.observe().wanted_units
+        sockets = [unit for unit in wanted if unit.name.endswith(".socket")]
+        units = [unit.name for unit in wanted if unit not in sockets]
+        if not wanted:
             return
-        self.host.run(("systemctl", "reset-failed", *units))
+        self.host.run(("systemctl", "reset-failed", *(unit.name for unit in wanted)))
+        self.traffic.stay_out(self.stop.safe_point)
+        for socket in sockets:
+            if not socket.up:
+                name = socket.name.removesuffix("socket")
+                self.host.run(("systemctl", "stop", f"{name}service"), timeout=150)
+                self.host.run(("systemctl", "start", socket.name))
         answer = self.host.run(("systemctl", "restart", *units), timeout=150)
         if answer.returncode != 0:
             down = [unit for unit in self.observe().wanted_units if not unit.up]
@@ -147,18 +158,19 @@ class Steps:
         A unit that is active proves nothing yet, and neither does UP at the balancer.
         """
         self._say("waiting for its health")
-        if self.plan.app.health is not None:
+        if self.plan.app.health is not None and not self.observe().resting:
             self._ask_health(version)
         self._must_run(version)
 
     def come_back(self) -> None:
-        """Back into every balancer, and seen well there."""
+        """Back into every balancer, and seen well there, where it is to serve at all."""
         if not self.traffic.places:
             return
         self._say("returning to the balancer")
         self._write("put-back")
         self.traffic.put_back()
-        self.traffic.risen(lambda: None)
+        if not self.observe().resting:
+            self.traffic.risen(lambda: None)
 
     def soak(self, version: DebVersion) -> None:
         """See that the host stays well for the time that the fleet asks for.
@@ -174,15 +186,15 @@ class Steps:
         while self.clock.monotonic() < deadline and not self.stop.now:
             self.clock.sleep(min(WATCH, max(0.05, deadline - self.clock.monotonic())))
             sick = [m for m in self.traffic.now() if m.standing not in SERVED]
-            if sick:
+            if sick and not self.observe().resting:
                 notes = "; ".join(f"{m.balancer}: {m.note or m.standing.value}" for m in sick)
                 raise StepFailed(f"it did not stay well: {notes}", self._last_log())
         self._must_run(version)
 
-    def return_files(self) -> None:
+    def return_files(self) -> tuple[str, ...]:
         """Put the managed files back as they were before the host was taken out."""
         self._write("return-files")
-        records.return_files(self.host, self.plan.app.package, self.paths)
+        return records.return_files(self.host, self.plan.app.package, self.paths)
 
     def settle(self, outcome: str, was: Before) -> None:
         """Write down how the turn ended, and that the host is no longer out."""

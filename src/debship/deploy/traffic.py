@@ -15,6 +15,7 @@ POLL = 0.1  # seconds between looks at a balancer
 RISE = 60.0  # seconds that a balancer may take to see a host well
 SILENCE = 60.0  # seconds that a balancer may err before it is believed to be out of order
 SERVED = frozenset({Standing.IN, Standing.WAVERING})
+ASIDE = frozenset({Standing.OUT, Standing.DRAINING})
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class Traffic:
             safe_point()
             self.clock.sleep(POLL)
 
+    def stay_out(self, safe_point: Callable[[], None]) -> None:
+        """See that it is still out, and drain it again where not: a reload of HAProxy forgets."""
+        if any(member.standing in SERVED for member in self.now()):
+            self.take_out()
+            self.drained(safe_point)
+
     def risen(self, safe_point: Callable[[], None]) -> None:
         """Wait until every balancer sees it well.
 
@@ -94,7 +101,7 @@ class Traffic:
         except Failed:
             return "unknown"
         served = standings & SERVED
-        aside = standings & {Standing.OUT, Standing.DRAINING}
+        aside = standings & ASIDE
         if served and aside:
             return "in part"
         if aside:
