@@ -85,7 +85,7 @@ def command(
             debs = build_in_roots(plans, output, shop)
         else:
             layers = Cache(cache_folder() / LAYERS)
-            debs = (build(plans[0], output, run=run, say=say, cache=layers, level=level),)
+            debs = build(plans[0], output, run=run, say=say, cache=layers, level=level)
     if as_json:
         show_json("build", {"packages": [_facts(deb) for deb in debs]})
     else:
