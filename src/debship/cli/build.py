@@ -118,7 +118,7 @@ def command(
             debs = build_in_roots(plans, output, shop)
         else:
             layers = Cache(cache_folder() / LAYERS)
-            debs = (build(plans[0], output, run=run, say=say, cache=layers, level=level),)
+            debs = build(plans[0], output, run=run, say=say, cache=layers, level=level)
         if linted:
             build_checks.lint(debs, say)
         options = ["--level", str(level), *(w for name in codenames for w in ("--release", name))]
