@@ -24,8 +24,8 @@ class Package:
 
     Attributes:
         dists: all that is installed, by name.
-        own: the application's distribution where its wheel was built here; its part carries
-            ``date``. None where the application came from the lock like any other.
+        application: the application's distribution.
+        own: the same where its wheel was built here: its part carries ``date``. None where the application came from the lock like any other.
         date: seconds since 1970; the mtime of what is the application's.
         depends: relations.
         compiled: whether machine code is in it.
@@ -35,6 +35,7 @@ class Package:
     version: DebVersion
     architecture: Architecture
     dists: tuple[Dist, ...]
+    application: Dist
     own: Dist | None
     date: int
     depends: tuple[str, ...]
@@ -73,6 +74,7 @@ def describe(
         version=plan.version or with_revision(upstream, plan.app, plan.release),
         architecture=Architecture("all") if pure else plan.machine,
         dists=dists,
+        application=application,
         own=application if wheel else None,
         date=_date(plan, wheel),
         depends=_depends(plan, libraries),

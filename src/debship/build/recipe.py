@@ -49,7 +49,7 @@ def build(
         output: the folder that the .deb appears in, by a rename, once it is whole.
         run: the door to programs: of this machine, or of a clean root of the release.
         say: told what is being done.
-        root: where the release's own files lie, for this process.
+        root: what ``run`` calls ``/``, for this process.
         scratch: where temporary files go, for this process and for what ``run`` runs; None: where
             they always go.
         check: looks at the whole package before it appears; what it raises keeps it away.
@@ -69,7 +69,7 @@ def build(
             say(f"testing: {plan.app.build.test}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
-        wheel = application_wheel(plan, folder / "wheel", uv)
+        wheel = application_wheel(plan, folder / "wheel", uv, root)
         say(f"installing {plan.lock.path.name}")
         installed = install(plan, wheel, folder, Uv(run, plan.release.date))
         check_scripts(plan.units, installed.scripts)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from debship.build.package import Package
 from debship.build.plan import BuildPlan
 from debship.build.recipe import build
+from debship.build.smoke import smoke_packages, smoke_test
 from debship.cell import PATH, Cell, Show, open_cell
 from debship.errors import DebshipError
 from debship.model import Deb
@@ -28,16 +30,20 @@ class Workshop:
         environment: of this process.
         run: the door to the machine's programs.
         say: hears what is being done.
+        note: hears what the smoke test finds worth a look.
     """
 
     cache: Path
     environment: Mapping[str, str]
     run: Run
     say: Callable[[str], None]
+    note: Callable[[str], None]
 
 
-def build_in_roots(plans: Sequence[BuildPlan], output: Path, shop: Workshop) -> tuple[Deb, ...]:
-    """Build one package after the other, each in a clean root of its release.
+def build_in_roots(
+    plans: Sequence[BuildPlan], output: Path, shop: Workshop, *, smoke: bool = True
+) -> tuple[Deb, ...]:
+    """Build one package after the other, each in a clean root of its release, and try each.
 
     The packages appear in ``output`` when all of them are whole: where one fails, none appears.
 
@@ -45,16 +51,43 @@ def build_in_roots(plans: Sequence[BuildPlan], output: Path, shop: Workshop) -> 
         plans: one for each release.
         output: the folder that the packages go to.
         shop: where roots are.
+        smoke: whether each is installed in another clean root and tried.
 
     Raises:
-        DebshipError: what the build of one raised; its message starts with the release.
+        DebshipError: what the build of one raised; its message names the release.
     """
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name:
-        built = [_build(plan, Path(name), shop) for plan in plans]
+        built = [_build(plan, Path(name), shop, smoke=smoke) for plan in plans]
         for deb in built:
             deb.path.replace(output / deb.path.name)
     return tuple(replace(deb, path=output / deb.path.name) for deb in built)
+
+
+def try_package(package: Package, deb: Path, shop: Workshop) -> None:
+    """Install a package in a clean root of its release, and see that it works.
+
+    Raises:
+        Refused: something does not; see ``smoke_test``.
+        Failed: a package that it depends on is not in the release.
+    """
+    release = package.plan.release
+    packages = smoke_packages(package)
+    root = clean_root(release, packages, run=shop.run, cache=shop.cache / "roots", say=shop.say)
+    shop.say(f"{release.codename}: trying {package.plan.app.name} in a clean root")
+    with (
+        tempfile.TemporaryDirectory(prefix="debship-root-") as name,
+        open_cell(
+            root,
+            name=release.codename,
+            layer=Path(name).resolve() / "layer",
+            show=[Show(deb)],
+            environment={},
+            variables={},
+            run=shop.run,
+        ) as cell,
+    ):
+        smoke_test(package, deb, cell, lambda text: shop.note(f"{release.codename}: {text}"))
 
 
 def build_packages(plan: BuildPlan) -> tuple[str, ...]:
@@ -68,15 +101,21 @@ def _wants_distutils(python: str) -> bool:
     return int(python.partition(".")[2]) < 10
 
 
-def _build(plan: BuildPlan, output: Path, shop: Workshop) -> Deb:
+def _build(plan: BuildPlan, output: Path, shop: Workshop, *, smoke: bool) -> Deb:
     codename = plan.release.codename
+
+    def check(package: Package, deb: Path) -> None:
+        if smoke:
+            try_package(package, deb, shop)
 
     def say(step: str) -> None:
         shop.say(f"{codename}: {step}")
 
     try:
         with _cell(plan, shop) as (cell, scratch):
-            return build(plan, output, run=cell, say=say, root=cell.root, scratch=scratch)
+            return build(
+                plan, output, run=cell, say=say, root=cell.root, scratch=scratch, check=check
+            )
     except DebshipError as error:
         if codename in error.message.partition("\n")[0]:
             raise
@@ -105,7 +144,9 @@ def _cell(plan: BuildPlan, shop: Workshop) -> Iterator[tuple[Cell, Path]]:
         scratch = folder / "scratch"
         scratch.mkdir()
         shows = (
-            *(Show(path, writable=True) for path in (*sources(plan, shop.run), cache, scratch)),
+            # What one release's build writes into the project is not there for the next.
+            *(Show(path, "dropped") for path in sources(plan, shop.run)),
+            *(Show(path, "kept") for path in (cache, scratch)),
             Show(uv),
         )
         variables = {

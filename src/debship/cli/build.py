@@ -1,8 +1,10 @@
 """`debship build`."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,19 +38,27 @@ if TYPE_CHECKING:
     help="Build for this release, in a clean root of it; may be given several times "
     "[default: what releases of [build] says, else this machine's, without a root].",
 )
+@click.option(
+    "--smoke/--no-smoke",
+    default=None,
+    help="Install each package in another clean root of its release and see that it works "
+    "[default: where it is built in one].",
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def command(
+    *,
     directory: Path,
     output: Path | None,
     codenames: tuple[str, ...],
+    smoke: bool | None,
     only_plan: bool,
     as_json: bool,
 ) -> None:
     """Turn an application and its lock into a .deb for each release."""
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
-    from debship.build.releases import Workshop, build_in_roots
+    from debship.build.releases import Workshop, build_in_roots, try_package
     from debship.config.app_file import read_app
     from debship.debian.releases import release, this_machine
     from debship.run import run
@@ -64,11 +74,18 @@ def command(
         _show_plans(plans, as_json)
         return
     output = output or directory / "dist"
-    with progress() as say:
-        if releases:
-            debs = build_in_roots(plans, output, Workshop(cache_folder(), os.environ, run, say))
-        else:
-            debs = (build(plans[0], output, run=run, say=say),)
+    notes: list[str] = []
+    try:
+        with progress() as say:
+            shop = Workshop(cache_folder(), os.environ, run, say, notes.append)
+            if releases:
+                debs = build_in_roots(plans, output, shop, smoke=smoke is not False)
+            else:
+                check = partial(try_package, shop=shop) if smoke else None
+                debs = (build(plans[0], output, run=run, say=say, check=check),)
+    finally:
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
     if as_json:
         show_json("build", {"packages": [_facts(deb) for deb in debs]})
     else:
