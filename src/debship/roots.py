@@ -24,6 +24,10 @@ _FORMAT = 1  # raise it where the same packages must give another root
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
 
+_ABSENT = re.compile(
+    r"Unable to locate package (?P<name>\S+)|Package '(?P<other>\S+)' has no installation candidate"
+)
+
 # force-unsafe-io halves the writing; both files would be read again by every later apt and dpkg
 # of the root, which must behave as on any Debian machine.
 _FAST = (
@@ -160,14 +164,32 @@ def _make(
         room.chmod(0o755)  # without root, mmdebstrap works as a user of a namespace
         argv = [
             *(_DIES_WITH_US if os.geteuid() == 0 else ()),
-            *("mmdebstrap", "--quiet", "--variant=minbase", "--format=directory"),
+            *("mmdebstrap", "--variant=minbase", "--format=directory"),
             *([f"--include={','.join(sorted(set(packages)))}"] if packages else []),
             *(*_FAST, *_proxies(run), release.codename, room / "root", "-"),
         ]
-        run(argv, stdin="".join(f"{line}\n" for line in mirror).encode())
+        try:
+            run(argv, stdin="".join(f"{line}\n" for line in mirror).encode())
+        except Failed as error:
+            raise _explained(error, release) from error
         (room / "root").rename(root)
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+def _explained(error: Failed, release: Release) -> Failed:
+    if not shutil.which("mmdebstrap"):
+        return Failed(
+            f"a clean root of {release.codename} is made by mmdebstrap, which is not installed",
+            "apt-get install --no-install-recommends mmdebstrap",
+        )
+    absent = _ABSENT.search(error.message)
+    if absent:
+        return Failed(
+            f"{release.codename} has no package {absent['name'] or absent['other']} on this machine's mirror",
+            "a package may have another name in another release",
+        )
+    return error
 
 
 def _proxies(run: Run) -> tuple[str, ...]:
