@@ -1,6 +1,7 @@
 """Packages for several releases on one machine, each built in a clean root of its own."""
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,13 @@ from debship.run import Run
 # What debship itself calls in a root: dpkg-shlibdeps, and the Python that commands say python3 to.
 # Compilers and headers are the application's to name.
 _TOOLS = ("binutils", "dpkg-dev", "python3")
+
+# What compilers and build backends say where the root lacks something.
+_UNCOMPILED = re.compile(
+    r"\b(gcc|g\+\+|cc|cargo|rustc|pg_config|pkg-config)\b.*(No such file|not found|not installed)|"
+    r"fatal error: \S+\.h: No such file|is not able to compile|cannot find -l\w+",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +125,18 @@ def _build(plan: BuildPlan, output: Path, shop: Workshop, *, smoke: bool) -> Deb
                 plan, output, run=cell, say=say, root=cell.root, scratch=scratch, check=check
             )
     except DebshipError as error:
-        if codename in error.message.partition("\n")[0]:
-            raise
-        raise type(error)(f"{codename}: {error.message}", error.hint) from error
+        known = codename in error.message.partition("\n")[0]
+        message = error.message if known else f"{codename}: {error.message}"
+        raise type(error)(message, error.hint or _hint(message)) from error
+
+
+def _hint(message: str) -> str | None:
+    if _UNCOMPILED.search(message):
+        return (
+            "name what compiles it under [build] needs: gcc, libc6-dev, python3-dev, "
+            "and the -dev packages of its libraries"
+        )
+    return None
 
 
 @contextlib.contextmanager
