@@ -120,6 +120,28 @@ def test_certificates_and_settings_come_along(root: Path, tmp_path: Path) -> Non
 
 
 @ON_A_ROOT
+def test_a_cell_without_an_environment_knows_no_secret(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "secret")
+    with opened(root, tmp_path) as cell:
+        assert "DB_PASSWORD=secret" in cell(["env"]).text.splitlines()
+    with open_cell(
+        root,
+        name="trixie",
+        layer=tmp_path / "clean",
+        show=[],
+        environment=None,
+        variables={},
+        run=run,
+    ) as cell:
+        names = {line.partition("=")[0] for line in cell(["env"], env={"X": "1"}).text.splitlines()}
+        assert names == {"PATH", "HOME", "X", "LC_ALL", "DEBIAN_FRONTEND", "SYSTEMD_LOG_COLOR"}
+        assert cell(["sh", "-c", "echo $HOME; ls -A $HOME"]).text.split()[0] == "/root"
+        assert ".netrc" not in cell(["ls", "-A", "/root"]).text
+
+
+@ON_A_ROOT
 def test_a_failure_says_whose_it_is(root: Path, tmp_path: Path) -> None:
     with opened(root, tmp_path) as cell:
         with pytest.raises(Failed) as raised:

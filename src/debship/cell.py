@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from debship.errors import Failed, Refused
+from debship.roots import isolated, not_allowed, remove
 from debship.run import Completed, Run, Spawned, Word, failure, shown, spawn
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -88,7 +89,8 @@ class Layer:
     def options(self) -> str:
         """Options for mount(8). volatile: nobody waits for the disk, for what is thrown away."""
         work = self.folder / "work"
-        return f"lowerdir={self.lower},upperdir={self.upper},workdir={work},volatile"
+        user = "" if os.geteuid() == 0 else ",userxattr"
+        return f"lowerdir={self.lower},upperdir={self.upper},workdir={work},volatile{user}"
 
     def make(self) -> None:
         """Make its folders.
@@ -113,12 +115,14 @@ class Cell:
         first: the process that holds the cell.
         run: the door to the machine's programs.
         environment: what is set or taken away for each program.
+        inherits: whether programs see the environment of this process besides.
     """
 
     name: str
     first: int
     run: Run
     environment: Mapping[str, str | None]
+    inherits: bool
 
     @property
     def root(self) -> Path:
@@ -137,11 +141,14 @@ class Cell:
     ) -> Completed:
         """Run a program of the release to its end; see ``Run``."""
         words = tuple(str(word) for word in argv)
-        outer = (
-            *("nsenter", f"--target={self.first}", "--mount", "--pid", "--root"),
-            *("env", f"--chdir={cwd or '/'}", *words),
-        )
+        user = () if os.geteuid() == 0 else ("--user",)
         merged = {**self.environment, **(env or {})}
+        kept = [f"{name}={value}" for name, value in merged.items() if value is not None]
+        own = () if self.inherits else ("--ignore-environment", *kept)
+        outer = (
+            *("nsenter", f"--target={self.first}", *user, "--mount", "--pid", "--root"),
+            *("env", f"--chdir={cwd or '/'}", *own, *words),
+        )
         try:
             done = self.run(outer, env=merged, stdin=stdin, timeout=timeout, check=False)
         except Failed as error:
@@ -165,7 +172,7 @@ def open_cell(
     name: str,
     layer: Path,
     show: Iterable[Show],
-    environment: Mapping[str, str],
+    environment: Mapping[str, str] | None,
     variables: Mapping[str, str],
     run: Run,
 ) -> Iterator[Cell]:
@@ -174,9 +181,10 @@ def open_cell(
     Args:
         root: of a release, as ``clean_root`` makes it.
         name: of the release.
-        layer: a new folder for what is written; of no use afterwards.
+        layer: a new folder for what is written; removed afterwards.
         show: what else is seen inside.
-        environment: of this process.
+        environment: of this process; None: its programs see nothing of that, and nothing of the
+            machine's user.
         variables: what is set inside besides.
         run: the door to the machine's programs.
 
@@ -184,7 +192,7 @@ def open_cell(
         Failed: this machine (or container) does not let us mount.
         Refused: something is to be shown where the root has its own files.
     """
-    home = Path(environment.get("HOME") or "/root")
+    home = Path((environment or {}).get("HOME") or "/root")
     shows = _seen(show, home, environment)
     below = Layer(root, layer / "root")
     below.make()
@@ -201,27 +209,16 @@ def open_cell(
     merged = layer / "merged"
     merged.mkdir()
     held = spawn(
-        (
-            *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork"),
-            *(
-                "--kill-child",
-                "--",
-                "sh",
-                "-c",
-                _HOLD,
-                "sh",
-                layer / "fstab",
-                merged,
-                below.options,
-            ),
-        ),
+        (*isolated(), "sh", "-c", _HOLD, "sh", layer / "fstab", merged, below.options),
         log=layer / "log",
     )
     try:
         first = _ready(held, layer / "log", name)
-        yield Cell(name, first, run, {**_ENVIRONMENT, "HOME": str(home), **variables})
+        own = {**_ENVIRONMENT, "HOME": str(home), **variables}
+        yield Cell(name, first, run, own, inherits=environment is not None)
     finally:
         _end(held)
+        remove(layer, run)
 
 
 def mounts(shows: Iterable[Show], layer: Path) -> str:
@@ -247,7 +244,9 @@ def _layer_of(show: Show, layer: Path) -> Layer:
     return Layer(show.path, layer / hashlib.sha256(bytes(show.path)).hexdigest()[:16])
 
 
-def _seen(show: Iterable[Show], home: Path, environment: Mapping[str, str]) -> tuple[Show, ...]:
+def _seen(
+    show: Iterable[Show], home: Path, environment: Mapping[str, str] | None
+) -> tuple[Show, ...]:
     """What is shown: what was asked for, and of the machine what network and indexes need."""
     asked = tuple(show)
     for one in asked:
@@ -256,9 +255,11 @@ def _seen(show: Iterable[Show], home: Path, environment: Mapping[str, str]) -> t
                 f"{one.path} cannot be seen in a root of another release: it has its own",
                 "move the project to a folder of its own, such as /srv/NAME",
             )
-    named = [Path(environment[name]) for name in _CERTIFICATES if environment.get(name)]
-    wanted = [*map(Path, _MACHINE), *(home / entry for entry in _HOME), *named]
-    own = [path for path in wanted if path.is_absolute() and path.exists()]
+    wanted = [Path(path) for path in _MACHINE]
+    if environment is not None:
+        wanted += [home / entry for entry in _HOME]
+        wanted += [Path(environment[name]) for name in _CERTIFICATES if environment.get(name)]
+    own = [path for path in wanted if path.is_absolute() and os.access(path, os.R_OK)]
     shows = {one.path: one for one in (*(Show(path) for path in own), *asked)}
     covered = [one for one in shows.values() if not _lies_in(one, shows.values())]
     return tuple(sorted(covered, key=lambda one: one.path))
@@ -298,7 +299,7 @@ def _ready(held: Spawned, log: Path, name: str) -> int:
     told = log.read_text(errors="replace").strip().replace("\n", "\n  ")
     raise Failed(
         f"a root of {name} cannot be entered on this machine\n  {told}",
-        "in a container, this takes --privileged (it mounts)",
+        not_allowed(told) or "in a container, this takes --privileged (it mounts)",
     )
 
 

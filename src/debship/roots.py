@@ -18,7 +18,7 @@ from debian.deb822 import Deb822
 
 from debship.debian.releases import Release, this_machine
 from debship.errors import Failed
-from debship.run import Run
+from debship.run import Run, Word
 
 _FORMAT = 1  # raise it where the same packages must give another root
 
@@ -37,9 +37,6 @@ _FAST = (
     '"$1/etc/apt/apt.conf.d/99mmdebstrap"',
 )
 
-# Of a maker that is killed, nothing goes on: its children die with it, its mounts with them.
-_DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--kill-child")
-
 
 @dataclass(frozen=True, slots=True)
 class AptEntry:
@@ -48,6 +45,35 @@ class AptEntry:
     uri: str
     suite: str
     components: tuple[str, ...]
+
+
+def isolated() -> tuple[str, ...]:
+    """Give the words that put a program into mount and process namespaces of its own.
+
+    Of a process that is killed, nothing goes on: its children die with it, its mounts with them.
+    Who is not root is root of a user namespace there, with the ids that subuid(5) grants.
+    """
+    user = () if os.geteuid() == 0 else ("--user", "--map-root-user", "--map-auto")
+    dies = ("setpriv", "--pdeathsig", "KILL")
+    return (*dies, "unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--")
+
+
+def not_allowed(told: str) -> str | None:
+    """Say the way out where ``isolated`` is not allowed; None where something else is wrong."""
+    if re.search(r"newuidmap|newgidmap|uid range|uid_map|unshare failed|subordinate", told):
+        return (
+            "as root: apt-get install uidmap; "
+            "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER "
+            "(in a container, it takes --privileged)"
+        )
+    return None
+
+
+def remove(folder: Path, run: Run) -> None:
+    """Remove a folder in which a namespace wrote, its other users too."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        run([*isolated(), "rm", "--recursive", "--force", folder], check=False)
 
 
 def clean_root(
@@ -84,7 +110,7 @@ def clean_root(
         if root.is_dir():
             return root
         for dead in cache.glob(f"{root.name}.making-*"):
-            shutil.rmtree(dead, ignore_errors=True)
+            remove(dead, run)
         mirror = mirror_lines(release, this_machine(os_release.read_text()), entries(apt))
         say(f"making a root of {release.codename}, once")
         _make(root, release, packages, mirror, run)
@@ -161,12 +187,15 @@ def _make(
 ) -> None:
     room = Path(tempfile.mkdtemp(prefix=f"{root.name}.making-", dir=root.parent))
     try:
-        room.chmod(0o755)  # without root, mmdebstrap works as a user of a namespace
-        argv = [
-            *(_DIES_WITH_US if os.geteuid() == 0 else ()),
-            *("mmdebstrap", "--variant=minbase", "--format=directory"),
+        room.chmod(0o755)
+        argv: list[Word] = [
+            *(*isolated(), "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
             *([f"--include={','.join(sorted(set(packages)))}"] if packages else []),
-            *(*_FAST, *_proxies(run), release.codename, room / "root", "-"),
+            *_FAST,
+            *_proxies(run),
+            release.codename,
+            room / "root",
+            "-",
         ]
         try:
             run(argv, stdin="".join(f"{line}\n" for line in mirror).encode())
@@ -174,7 +203,7 @@ def _make(
             raise _explained(error, release) from error
         (room / "root").rename(root)
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        remove(room, run)
 
 
 def _explained(error: Failed, release: Release) -> Failed:
@@ -189,7 +218,7 @@ def _explained(error: Failed, release: Release) -> Failed:
             f"{release.codename} has no package {absent['name'] or absent['other']} on this machine's mirror",
             "a package may have another name in another release",
         )
-    return error
+    return Failed(error.message, error.hint or not_allowed(error.message))
 
 
 def _proxies(run: Run) -> tuple[str, ...]:

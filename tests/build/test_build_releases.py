@@ -122,7 +122,7 @@ def test_it_installs_runs_and_goes(built: list[Deb], index: int, tmp_path: Path)
         name=one.codename,
         layer=tmp_path / "layer",
         show=[Show(deb.path)],
-        environment={},
+        environment=None,
         variables={},
         run=run,
     ) as cell:

@@ -22,8 +22,9 @@ from debship.run import Run
 _TOOLS = ("binutils", "dpkg-dev", "python3")
 
 # What compilers and build backends say where the root lacks something.
+_COMPILERS = r"(gcc|g\+\+|\bcc|\bcargo|\brustc|pg_config|pkg-config)\b"
 _UNCOMPILED = re.compile(
-    r"\b(gcc|g\+\+|cc|cargo|rustc|pg_config|pkg-config)\b.*(No such file|not found|not installed)|"
+    rf"{_COMPILERS}.*(No such file|not found|not installed)|No such file.*{_COMPILERS}|"
     r"fatal error: \S+\.h: No such file|is not able to compile|cannot find -l\w+",
     re.IGNORECASE,
 )
@@ -90,7 +91,7 @@ def try_package(package: Package, deb: Path, shop: Workshop) -> None:
             name=release.codename,
             layer=Path(name).resolve() / "layer",
             show=[Show(deb)],
-            environment={},
+            environment=None,
             variables={},
             run=shop.run,
         ) as cell,

@@ -26,8 +26,8 @@ class Uv:
     date: int  # seconds since 1970: SOURCE_DATE_EPOCH of what it builds
 
     def __call__(self, *words: Word, cwd: Path | None = None) -> Completed:
-        """Run ``uv WORDS``; what it would show a person stays quiet."""
+        """Run ``uv WORDS``; what it would show a person is in the error, where it fails."""
         from uv import find_uv_bin
 
         env = {**_CLEAN, "SOURCE_DATE_EPOCH": str(self.date)}
-        return self.run([find_uv_bin(), *words, "--quiet"], cwd=cwd, env=env)
+        return self.run([find_uv_bin(), *words], cwd=cwd, env=env)
