@@ -1,13 +1,16 @@
 """Hosts, a balancer and a clock that are not real: they obey the words that a roll speaks."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from debship.deploy.balancer.door import Member, Standing
-from debship.deploy.host import Answer, LinkLost, Unreachable
+from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
 from debship.errors import Failed
+
+_READS_STDIN = frozenset({"put", "keep", "settle"})
 
 
 @dataclass
@@ -68,6 +71,15 @@ class FakeHost:
     fault: Callable[[str], None] | None = None  # called before and after each word of a roll
     serving: bool = True
     also: str = ""  # more lines of a simulation
+    lock: list[str] = field(default_factory=lambda: ["-", "0"])  # as the file has it
+    heard: float = 0.0  # when the lock's file was last touched
+    working: int = 0  # guarded commands that run now
+    invocation: int = 1
+    restarts: int = 0
+    unit: str | None = None  # the state of the unit that carries apt
+    room: bool = True  # for one more version on the disk
+    dpkg_locked_until: float = 0.0
+    conffile: str = ""  # a conffile that an administrator edited
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Answer:
         if self.dead:
@@ -75,17 +87,29 @@ class FakeHost:
         self.calls += 1
         name = verb(argv)
         self._fault(f"before {name}")
-        answer = self._do(tuple(argv), name)
+        answer = self.obey(argv, stdin)
         self._fault(f"after {name}")
         return answer
+
+    def obey(self, argv: Sequence[str], stdin: bytes = b"") -> Answer:
+        """Do what a command says, at once; the guard of a lock holds."""
+        words = tuple(argv)
+        if words[3:4] == ("debship-guard",):
+            if self.lock[0] != words[5]:
+                return Answer(75, b"", f"debship: fenced by {' '.join(self.lock)}".encode())
+            self.heard = self.clock.at
+            words = words[6:]
+        name = verb(words).partition(" ")[0]
+        if words[3:4] == ("debship-keep",):
+            name = "keep"
+        return self._do(words, name, stdin)
 
     def put(self, path: str, data: bytes, *, owner: str, group: str, mode: int) -> None:
         if self.dead:
             raise Unreachable(f"{self.address}: no connection")
         self.calls += 1
         self._fault(f"before put {path}")
-        self.files[path] = File(data, owner, group, mode, int(self.clock.at))
-        self.log.append(f"put {path}")
+        self._put(put_words(path, owner, group, mode), data)
         self._fault(f"after put {path}")
 
     def close(self) -> None:
@@ -100,12 +124,79 @@ class FakeHost:
         if self.fault is not None:
             self.fault(moment)
 
-    def _do(self, argv: tuple[str, ...], name: str) -> Answer:
+    def _do(self, argv: tuple[str, ...], name: str, stdin: bytes) -> Answer:
         handler = getattr(self, f"_{name.replace('-', '_')}", None)
         if handler is None:
             raise AssertionError(f"the fake host knows no {argv}")
-        result = handler(argv)
+        result = handler(argv, stdin) if name in _READS_STDIN else handler(argv)
         return result if isinstance(result, Answer) else Answer(0, (result or "").encode(), b"")
+
+    @property
+    def folder(self) -> str:
+        return f"/var/lib/debship/{self.package}"
+
+    def _lock(self, argv: tuple[str, ...]) -> str:
+        what, _path, *words = argv[3:]
+        roll, number = self.lock[0], int(self.lock[1])
+        age = int(self.clock.at) - int(self.heard)
+        held = f"held {' '.join(self.lock)} {age}"
+        if self.working or what == "show":
+            return held if roll != "-" else f"free {number}"
+        if what == "take":
+            if roll not in {"-", words[0], words[4]}:
+                return held
+            self.lock = [words[0], str(number + 1), *words[1:4]]
+            self.heard = self.clock.at
+            return f"taken {number + 1}"
+        if roll != "-" and roll != words[0]:
+            return held
+        self.lock = ["-", str(number)]
+        return f"free {number}"
+
+    def _put(self, argv: tuple[str, ...], stdin: bytes) -> None:
+        path, owner, group, mode = argv[4:]
+        self.files[path] = File(stdin, owner, group, int(mode, 8), int(self.clock.at))
+        self.log.append(f"put {path}")
+
+    def _keep(self, argv: tuple[str, ...], stdin: bytes) -> None:
+        out = f"{self.folder}/out.json"
+        if argv[5] == "keep" and out not in self.files:
+            for path in [path for path in self.files if path.startswith(f"{self.folder}/kept/")]:
+                del self.files[path]
+            for path in argv[6:]:
+                if path in self.files:
+                    self.files[f"{self.folder}/kept{path}"] = replace(self.files[path])
+        self.files[out] = File(stdin)
+        self.log.append(f"put {out}")
+
+    def _return(self, argv: tuple[str, ...]) -> str:
+        changed = []
+        for path in argv[5:]:
+            kept, has = self.files.get(f"{self.folder}/kept{path}"), self.files.get(path)
+            if kept is not None and (has is None or has.content != kept.content):
+                self.files[path] = replace(kept, changed=int(self.clock.at))
+                self.log.append(f"put {path}")
+                changed.append(path)
+        return "\n".join(changed)
+
+    def _settle(self, argv: tuple[str, ...], stdin: bytes) -> None:
+        line, _, record = stdin.partition(b"\n")
+        history = self.files.setdefault(f"{self.folder}/history.jsonl", File(b""))
+        history.content += line + b"\n"
+        if record:
+            self.files[f"{self.folder}/version.json"] = File(record)
+        self.files.pop(f"{self.folder}/out.json", None)
+        self.log.append("settle")
+
+    def _room(self, argv: tuple[str, ...]) -> str:
+        return "" if self.room else "short /usr has 10 KiB free, and 99999 are needed"
+
+    def _apt_mark(self, argv: tuple[str, ...]) -> None:
+        self.abbrev = "h" + self.abbrev[1:]
+        self.log.append("hold")
+
+    def _true(self, argv: tuple[str, ...]) -> None:
+        pass
 
     def _observe(self, argv: tuple[str, ...]) -> str:
         lines = []
@@ -115,12 +206,16 @@ class FakeHost:
                 f"unit {self.package}.service",
                 f"ActiveState={self.active}",
                 "SubState=running",
-                "NRestarts=0",
-                "InvocationID=0f3a",
+                f"NRestarts={self.restarts}",
+                f"InvocationID={self.invocation:x}",
                 f"UnitFileState={self.enabled}",
             ]
             if self.active == "active":
                 lines += [f"running {self.running}", f"started {self.started}"]
+        if self.unit is not None:
+            lines.append(f"install {self.unit}")
+        if self.conffile:
+            lines.append(f"edited {self.conffile}")
         for path in argv[4:]:
             if path in self.files:
                 file = self.files[path]
@@ -136,8 +231,18 @@ class FakeHost:
     def _update(self, argv: tuple[str, ...]) -> None:
         pass
 
-    def _check(self, argv: tuple[str, ...]) -> None:
-        pass
+    def _check(self, argv: tuple[str, ...]) -> Answer:
+        return self._waited_for_dpkg() or Answer(0, b"", b"")
+
+    def _waited_for_dpkg(self) -> Answer | None:
+        """Wait for dpkg's lock as apt does; its complaint where that was in vain."""
+        left = self.dpkg_locked_until - self.clock.at
+        if left <= 0:
+            return None
+        self.clock.sleep(min(left, 120.0))
+        if left > 120:
+            return Answer(100, b"", b"E: Could not get lock /var/lib/dpkg/lock-frontend")
+        return None
 
     def _madison(self, argv: tuple[str, ...]) -> str:
         return "\n".join(f" {self.package} | {v} | repo Packages" for v in self.offered)
@@ -154,10 +259,29 @@ class FakeHost:
         return f"Inst {self.package} [{self.version}] ({version} repo [all])\n{self.also}"
 
     def _install(self, argv: tuple[str, ...]) -> Answer:
+        """Run apt or dpkg in a unit: only there do maintainer scripts leave services alone."""
+        quiet = any(word.startswith("--setenv=DEBSHIP_ROLL=") for word in argv)
+        if "--configure" in argv:
+            answer = self._configure(argv)
+        else:
+            answer = self._waited_for_dpkg() or self._apt(argv)
+        if not quiet:
+            self.restart()
+        self.unit = "failed" if answer.returncode else "active"
+        return answer
+
+    def _apt(self, argv: tuple[str, ...]) -> Answer:
         version = argv[-1].partition("=")[2]
-        assert version in self.cached, f"{version} was not fetched before"
-        if not any(word.startswith("--setenv=DEBSHIP_ROLL=") for word in argv):
-            self.running = version  # the maintainer scripts restart by themselves
+        if "--no-download" not in argv and version in self.offered:
+            self.cached.add(version)
+        if version not in self.cached:
+            return Answer(100, b"", b"E: it was not fetched before")
+        if "--reinstall" not in argv and (self.abbrev[1:], self.version) == ("i ", version):
+            return Answer(0, b"", b"")
+        if self.abbrev == "iHR" and self.version == version and "--reinstall" not in argv:
+            return Answer(0, b"1 not fully installed or removed.", b"")
+        if not self.room:
+            return Answer(100, b"", b"dpkg: error: No space left on device")
         self.log.append(f"install {version}")
         self.version = version
         if not self.behaviours.get(version, Behaviour()).installs:
@@ -167,18 +291,28 @@ class FakeHost:
         return Answer(0, b"", b"")
 
     def _configure(self, argv: tuple[str, ...]) -> Answer:
-        if self.abbrev == "iF ":
+        if self.abbrev in {"iF ", "iU "}:
+            if not self.behaviours.get(self.version or "", Behaviour()).installs:
+                return Answer(1, b"", b"dpkg: error processing package")
             self.abbrev = "ii "
         return Answer(0, b"", b"")
 
+    def restart(self) -> Behaviour:
+        """Start what is installed, whoever asks."""
+        behaviour = self.behaviours.get(self.version or "", Behaviour())
+        self.running, self.started = self.version, int(self.clock.at)
+        self.invocation += 1
+        self.restarts = 0
+        self.active = "active" if behaviour.starts else "failed"
+        return behaviour
+
     def _systemctl(self, argv: tuple[str, ...]) -> Answer:
+        if argv[1] == "stop" and argv[2].startswith("debship-install-"):
+            self.unit = None
         if argv[1] != "restart":
             return Answer(0, b"", b"")
         self.log.append("restart")
-        behaviour = self.behaviours.get(self.version or "", Behaviour())
-        self.running, self.started = self.version, int(self.clock.at)
-        self.active = "active" if behaviour.starts else "failed"
-        return Answer(0 if behaviour.starts else 1, b"", b"")
+        return Answer(0 if self.restart().starts else 1, b"", b"")
 
     def _probe(self, argv: tuple[str, ...]) -> str:
         behaviour = self.behaviours.get(self.running or "", Behaviour())
@@ -203,8 +337,13 @@ class FakeHost:
 def verb(argv: Sequence[str]) -> str:
     """What a command is for, in one word."""
     words = list(argv)
+    if words[3:4] == ["debship-guard"]:
+        words = words[6:]
     if words[:2] == ["sh", "-s"]:
-        return "observe"
+        return f"lock {words[3]}" if words[3] in {"take", "show", "drop"} else "observe"
+    if words[:2] == ["sh", "-c"]:
+        name = words[3].removeprefix("debship-")
+        return {"put": f"put {words[4]}", "keep": f"put {words[4]}/out.json"}.get(name, name)
     if words[0] == "systemd-run":
         return "install"
     if "apt-get" in words:
@@ -217,6 +356,27 @@ def verb(argv: Sequence[str]) -> str:
     if words[0].endswith("/bin/python"):
         return "probe"
     return words[0]
+
+
+class OneByOne:
+    """Workers that do one thing after the other, and nothing beside."""
+
+    def together(self, calls):
+        return [call() for call in calls]
+
+    @contextlib.contextmanager
+    def beside(self, action, every):
+        yield
+
+
+@dataclass
+class FakeJournal:
+    """A journal in memory."""
+
+    lines: list[dict] = field(default_factory=list)
+
+    def write(self, event: str, host: str = "", **facts: object) -> None:
+        self.lines.append({"event": event, "host": host, **facts})
 
 
 @dataclass

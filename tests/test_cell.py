@@ -18,6 +18,7 @@ from debship.roots import clean_root
 from debship.run import run, spawn
 
 ON_A_ROOT = pytest.mark.acceptance
+ROOTS = cache_folder() / "roots"
 PACKAGES = ("python3.13", "binutils", "dpkg-dev", "python3")  # of a build: a root that is there
 
 
@@ -52,9 +53,7 @@ def test_the_releases_own_folders_are_not_hidden(path: str, tmp_path: Path) -> N
 
 @pytest.fixture(scope="module")
 def root() -> Path:
-    return clean_root(
-        release("trixie"), PACKAGES, run=run, cache=cache_folder() / "roots", say=lambda _: None
-    )
+    return clean_root(release("trixie"), PACKAGES, run=run, cache=ROOTS, say=lambda _: None)
 
 
 @contextlib.contextmanager
@@ -166,7 +165,8 @@ def test_what_still_runs_ends_with_the_cell(root: Path, tmp_path: Path) -> None:
     mark = f"9{os.getpid()}"
     with opened(root, tmp_path) as cell:
         cell(["sh", "-c", f"setsid sleep {mark} >/dev/null 2>&1 &"])
-        assert _running(mark)
+        while not _running(mark):
+            time.sleep(0.01)
     assert not _running(mark)
 
 

@@ -41,7 +41,14 @@ def _keys(node: object, name: str = "") -> set[str]:
 
 
 # Tables whose keys the user chooses.
-_FREE = (".apps", ".apps.secrets", ".apps.variables", ".apps.hosts.ec2")
+_FREE = (
+    ".service.relax",
+    ".service.unit",
+    ".apps",
+    ".apps.secrets",
+    ".apps.variables",
+    ".apps.hosts.ec2",
+)
 
 
 def _used(value: object, name: str = "", *, free: bool = False) -> set[str]:

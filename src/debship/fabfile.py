@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,18 +17,22 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from debship.cli.output import progress, show_error, show_json
+from debship.cli.person import ask_before, stopping
 from debship.errors import DebshipError, Misused
 
-__all__ = ["bootstrap", "deploy", "rollback", "status"]
+__all__ = ["bootstrap", "deploy", "history", "restore", "rollback", "status", "unlock"]
 
 _FLEET = {
     "app": "the application, as fleet.toml names it",
     "fleet": "the fleet file (default: the nearest fleet.toml)",
 }
+_REPORT = {**_FLEET, "json": "print the report for machines"}
 _ROLL = {
-    **_FLEET,
+    **_REPORT,
     "plan": "print the plan and stop",
-    "json": "print the report for machines",
+    "only": "this host alone (may be given again)",
+    "pause": "ask before each batch but the first",
+    "undo": "take back what was changed where the version fails (default: as the fleet says)",
 }
 
 
@@ -51,40 +55,87 @@ def _shown(body: Callable[..., int | None]) -> Callable[..., None]:
     return wrapper
 
 
-@task(help={**_ROLL, "version": "the version (default: the newest in the repository)"})
+@task(
+    help={**_ROLL, "version": "the version (default: the newest in the repository)"},
+    iterable=["only"],
+)
 @_shown
-def deploy(
+def deploy(  # noqa: PLR0917 - the options that a user types
     _: Context,
     app: str,
     version: str = "",
     plan: bool = False,
+    only: Sequence[str] = (),
+    pause: bool = False,
+    undo: bool = True,
     fleet: str = "",
     json: bool = False,
 ) -> int:
     """Roll a version across the hosts: out of the balancer, changed, well, back, next."""
-    order = _Order("deploy", app, fleet, plan=plan, json=json)
-    return _roll(order, lambda _app, _hosts: version or None)
+    typed = _Typed("deploy", app, fleet, plan=plan, json=json, pause=pause)
+    return _roll(typed, version=version or None, only=tuple(only or ()), undo=undo)
 
 
 @task(
-    help={**_ROLL, "version": "the version to go back to (default: the one before the last roll)"}
+    help={**_ROLL, "version": "the version to go back to (default: the one before the last roll)"},
+    iterable=["only"],
 )
 @_shown
-def rollback(
+def rollback(  # noqa: PLR0917 - the options that a user types
     _: Context,
     app: str,
     version: str = "",
     plan: bool = False,
+    only: Sequence[str] = (),
+    pause: bool = False,
+    undo: bool = True,
     fleet: str = "",
     json: bool = False,
 ) -> int:
     """Roll back to the version that the last roll replaced."""
-    from debship.deploy.campaign import last_change, observe_all
+    typed = _Typed("rollback", app, fleet, plan=plan, json=json, pause=pause)
+    return _roll(typed, version=version or None, back=True, only=tuple(only or ()), undo=undo)
 
-    def find(settings: Any, hosts: Any) -> str:
-        return version or str(last_change(observe_all(settings, hosts)))
 
-    return _roll(_Order("rollback", app, fleet, plan=plan, json=json), find)
+@task(help=_REPORT)
+@_shown
+def restore(_: Context, app: str, fleet: str = "", json: bool = False) -> int:
+    """Put back what a dead run left out; any machine can do it."""
+    from debship.deploy import recipe
+
+    file, settings, world = _open(fleet, app)
+    with progress() as say, stopping(say) as stop:
+        report = recipe.restore(file, settings, world, _order(), say=say, stop=stop)
+    return _show(_Typed("restore", app, fleet, json=json), settings, world, report)
+
+
+@task(help={**_FLEET, "force": "also where its holder seems alive"})
+@_shown
+def unlock(_: Context, app: str, force: bool = False, fleet: str = "") -> None:
+    """Show who holds the lock and since when, and break it."""
+    from debship.deploy import recipe
+
+    _file, settings, world = _open(fleet, app)
+    found = recipe.unlock(settings, world, force=force)
+    for host, holder in found.items():
+        print(f"{host}: was locked by {holder}")
+    if not found:
+        print("nobody holds the lock")
+
+
+@task(help={**_FLEET, "json": "print it for machines"})
+@_shown
+def history(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
+    """Show the rolls that the hosts remember, the newest first."""
+    from debship.deploy import recipe
+
+    _file, settings, world = _open(fleet, app)
+    found = recipe.history(settings, world)
+    if json:
+        show_json("history", {"app": app, "rolls": [entry.as_dict() for entry in found]})
+        return
+    for entry in found:
+        print(entry.line())
 
 
 @task(help={**_FLEET, "json": "print it for machines"})
@@ -97,7 +148,7 @@ def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
 
     file, settings, world = _open(fleet, app)
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
-        states = campaign.observe_all(settings, hosts)
+        states = campaign.observe_all(settings, hosts, world.workers)
         files, _secrets = campaign.render_all(file, settings, tuple(hosts), world)
         places = find_places(tuple(hosts), world.balancers, world.resolve)
     found = [judge(name, states[name], files[name], places[name]) for name in hosts]
@@ -128,62 +179,64 @@ def bootstrap(_: Context, app: str, fleet: str = "") -> None:
     text = sources(snapshot, keys, repository.url)
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
         changed = campaign.everywhere(
-            hosts, lambda host: prepare_host(host, text), "the other hosts are ready"
+            hosts,
+            lambda host: prepare_host(host, text),
+            "the other hosts are ready",
+            world.workers,
         )
     for name, lines in changed.items():
         print(f"{name}: {', '.join(lines) or 'was ready'}")
 
 
 @dataclass(frozen=True)
-class _Order:
+class _Typed:
     """What was typed."""
 
     command: str
     app: str
     fleet: str
-    plan: bool
     json: bool
+    plan: bool = False
+    pause: bool = False
 
 
-def _roll(order: _Order, find: Callable[[Any, Any], str | None]) -> int:
-    """The recipe of a roll, from the command line to the report."""
-    from debship.deploy import campaign
-    from debship.deploy.journal import Journal
-    from debship.deploy.roll import roll
+def _roll(typed: _Typed, **wishes: Any) -> int:
+    """A roll, from the command line to the report."""
+    from debship.deploy import recipe
 
-    file, settings, world = _open(order.fleet, order.app)
-    number = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    by = f"{getpass.getuser()}@{socket.gethostname()}"
-    with (
-        progress() as say,
-        campaign.connected(campaign.host_names(settings), world.connect) as hosts,
-    ):
-        say(f"asking {len(hosts)} hosts which versions they can get")
-        version = campaign.find_version(settings, hosts, find(settings, hosts))
-        say(f"making {len(hosts)} hosts ready for {settings.package} {version}")
-        ready = campaign.make_ready(
-            file, settings, version, hosts, world, roll=number, by=by, dry=order.plan
-        )
-        if order.plan:
-            if order.json:
-                show_json(order.command, ready.plan.as_dict())
-            else:
-                print("\n".join(ready.plan.lines()))
-            return 0
-        journal = Journal(campaign.where_journals_lie(world.env, settings, number), world.clock)
-        report = roll(
-            ready.plan,
-            ready.doors,
-            clock=world.clock,
-            journal=journal,
-            say=say,
-            together=campaign.together,
-        )
-    if order.json:
-        show_json(order.command, {**report.as_dict(), "journal": str(journal.path)})
+    if typed.pause and not sys.stdin.isatty():
+        raise Misused("--pause asks a person, and there is no terminal here")
+    file, settings, world = _open(typed.fleet, typed.app)
+    order = _order(**{**wishes, "undo": wishes["undo"] and settings.undo})
+    if typed.plan:
+        plan = recipe.plan(file, settings, world, order)
+        if typed.json:
+            show_json(typed.command, plan.as_dict())
+        else:
+            print("\n".join(plan.lines()))
+        return 0
+    carry_on = ask_before if typed.pause else lambda _hosts: True
+    with progress() as say, stopping(say) as stop:
+        report = recipe.deploy(file, settings, world, order, say=say, stop=stop, carry_on=carry_on)
+    return _show(typed, settings, world, report)
+
+
+def _show(typed: _Typed, settings: Any, world: Any, report: Any) -> int:
+    from debship.deploy.campaign import where_journals_lie
+
+    journal = where_journals_lie(world.env, settings, report.roll)
+    if typed.json:
+        show_json(typed.command, {**report.as_dict(), "journal": str(journal)})
     else:
-        print("\n".join((*report.lines(), f"journal: {journal.path}")))
-    return report.exit_code
+        print("\n".join((*report.lines(), f"journal: {journal}")))
+    return int(report.exit_code)
+
+
+def _order(**wishes: Any) -> Any:
+    from debship.deploy.recipe import Order
+
+    number = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    return Order(number, f"{getpass.getuser()}@{socket.gethostname()}", **wishes)
 
 
 def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
@@ -192,6 +245,9 @@ def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
     from debship.deploy import campaign
     from debship.deploy.clock import SystemClock
     from debship.deploy.host import FabricHost
+    from debship.deploy.journal import DiskJournal
+    from debship.deploy.process import is_dead, this_process
+    from debship.deploy.workers import Threads
     from debship.run import run
 
     path = Path(fleet) if fleet else find_fleet(Path.cwd())
@@ -199,13 +255,18 @@ def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
         raise Misused("there is no fleet.toml here or above", "name it: --fleet FILE")
     file = read_fleet(path.absolute())
     settings = campaign.pick_app(file, app)
+    clock = SystemClock()
     world = campaign.World(
         connect=lambda name: FabricHost(name, file.ssh),
         balancers=campaign.open_balancers(settings),
         resolve=_resolve,
         run=run,
         env=os.environ,
-        clock=SystemClock(),
+        clock=clock,
+        workers=Threads(),
+        journal=lambda path: DiskJournal(path, clock),
+        process=this_process(),
+        dead=is_dead,
     )
     return file, settings, world
 

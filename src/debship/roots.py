@@ -20,6 +20,8 @@ from debship.debian.releases import Release, this_machine
 from debship.errors import Failed
 from debship.run import Run, Word
 
+MIRRORS = Path("/etc/debship/mirrors")
+
 _FORMAT = 1  # raise it where the same packages must give another root
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
@@ -45,6 +47,7 @@ class AptEntry:
     uri: str
     suite: str
     components: tuple[str, ...]
+    signed_by: str = ""  # a keyring's path
 
 
 def isolated() -> tuple[str, ...]:
@@ -84,6 +87,7 @@ def clean_root(
     cache: Path,
     say: Callable[[str], None],
     apt: Path = Path("/etc/apt"),
+    mirrors: Path = MIRRORS,
     os_release: Path = Path("/etc/os-release"),
 ) -> Path:
     """Give a root of a release: essential packages, apt, and these packages.
@@ -97,6 +101,8 @@ def clean_root(
         cache: the folder that keeps roots; made where it is missing.
         say: hears what is being done.
         apt: this machine's configuration of apt, which names the mirror.
+        mirrors: files in the format of sources.list(5), which name other mirrors: those of a
+            release that has one there come before apt's.
         os_release: says which release this machine runs (os-release(5)).
 
     Raises:
@@ -111,7 +117,8 @@ def clean_root(
             return root
         for dead in cache.glob(f"{root.name}.making-*"):
             remove(dead, run)
-        mirror = mirror_lines(release, this_machine(os_release.read_text()), entries(apt))
+        machine = this_machine(os_release.read_text())
+        mirror = mirror_lines(release, machine, entries(apt), named(mirrors))
         say(f"making a root of {release.codename}, once")
         _make(root, release, packages, mirror, run)
     return root
@@ -124,27 +131,38 @@ def content_key(release: Release, packages: Iterable[str]) -> str:
 
 
 def mirror_lines(
-    release: Release, machine: Release, archives: Iterable[AptEntry]
+    release: Release,
+    machine: Release,
+    archives: Iterable[AptEntry],
+    mirrors: Iterable[AptEntry] = (),
 ) -> tuple[str, ...]:
     """Say where a release comes from, as lines of sources.list(5).
 
-    The machine's own mirror of its own release, and its security archive, with the suites of the
-    wanted release.
+    Those that were named for it; else the machine's own mirror of its own release, and its
+    security archive, with the suites of the wanted release.
 
     Raises:
         Failed: the machine is of another distribution, or its apt names no mirror.
     """
+    keyring = f"/usr/share/keyrings/{release.distribution}-archive-keyring.gpg"
+    own = [entry for entry in mirrors if entry.suite.partition("-")[0] == release.codename]
+    if own:
+        return tuple(
+            f"deb [signed-by={entry.signed_by or keyring}] {entry.uri} {entry.suite} "
+            + " ".join(entry.components)
+            for entry in own
+        )
     if release.distribution != machine.distribution:
         raise Failed(
             f"{machine.codename} has no mirror of {release.codename}",
-            f"make roots of {release.distribution} on a machine that runs {release.distribution}",
+            f"name one in {MIRRORS}/{release.codename}.sources, in the format of sources.list(5): "
+            "Types, URIs, Suites, Components, Signed-By",
         )
     known = [entry for entry in archives if "main" in entry.components]
     lines = []
     for ending in ("", "-security"):
         uris = [entry.uri for entry in known if entry.suite == machine.codename + ending]
         if uris:
-            keyring = f"/usr/share/keyrings/{release.distribution}-archive-keyring.gpg"
             suite = release.codename + ending
             lines.append(f"deb [signed-by={keyring}] {uris[0]} {suite} main")
         elif not ending:
@@ -164,6 +182,12 @@ def entries(apt: Path) -> tuple[AptEntry, ...]:
     return tuple(entry for entry in found if not entry.uri.startswith("cdrom:"))
 
 
+def named(mirrors: Path) -> tuple[AptEntry, ...]:
+    """Read a folder of *.sources."""
+    files = sorted(mirrors.glob("*.sources"))
+    return tuple(entry for path in files for entry in _of_stanzas(path.read_text()))
+
+
 def _of_lines(text: str) -> Iterator[AptEntry]:
     for line in text.splitlines():
         match = _ONE_LINE.fullmatch(line.partition("#")[0].strip())
@@ -179,7 +203,7 @@ def _of_stanzas(text: str) -> Iterator[AptEntry]:
         components = tuple(stanza.get("Components", "").split())
         for uri in stanza.get("URIs", "").split():
             for suite in stanza.get("Suites", "").split():
-                yield AptEntry(uri, suite, components)
+                yield AptEntry(uri, suite, components, stanza.get("Signed-By", "").strip())
 
 
 def _make(

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -13,6 +14,9 @@ from typing import Protocol
 from debship.errors import Failed
 
 Word = str | Path
+
+# The user and the password of a URL, up to the last @ before its path: uv and pip show some.
+_USERINFO = re.compile(r"(?<=://)[^\s/?#'\"]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +129,19 @@ def spawn(
 
 
 def shown(argv: Sequence[Word]) -> str:
-    """A command as a line that a person can paste into a shell."""
-    return shlex.join(str(word) for word in argv)
+    """A command as a line that a person can paste into a shell, once the secrets are filled in."""
+    return without_passwords(shlex.join(str(word) for word in argv))
+
+
+def without_passwords(text: str) -> str:
+    """Hide who logs in where a text names URLs: a log is read by more people than an index."""
+    return _USERINFO.sub("[hidden]@", text)
 
 
 def failure(completed: Completed, lines: int = 15) -> str:
     """One message for a program that failed: its command, its code, the end of what it wrote."""
     wrote = (completed.stderr.strip() or completed.stdout.strip()).decode(errors="replace")
-    tail = "\n".join(f"  {line}" for line in wrote.splitlines()[-lines:])
+    tail = "\n".join(f"  {line}" for line in without_passwords(wrote).splitlines()[-lines:])
     code = completed.returncode
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
     return f"{completed.argv[0]} {how}: {shown(completed.argv)}" + (f"\n{tail}" if tail else "")

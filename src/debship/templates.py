@@ -33,7 +33,7 @@ def _environment(*folders: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - what we render is never HTML for strangers; pages ask for |e
+        autoescape=jinja2.select_autoescape(("html.j2",), default=False),
     )
 
 

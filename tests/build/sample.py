@@ -2,14 +2,16 @@
 
 import base64
 import hashlib
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from debship.build.cache import Cache
 from debship.build.plan import Surroundings, plan_build
 from debship.build.recipe import build
-from debship.config.app import App, BuildSettings, ConfigFile, Service
+from debship.config.app import App, BuildSettings, ConfigFile, ExtraFile, RunSettings, Service
 from debship.debian.releases import Release
 from debship.model import Architecture, Deb, PackageName
 from debship.run import run
@@ -61,7 +63,10 @@ def make_wheel(
 
 def lock_wheels(folder: Path, *wheels: Path) -> Path:
     """Write a requirements.txt that names these wheels, each with its hash."""
-    lines = ["--no-index", *sorted({f"--find-links {wheel.parent}" for wheel in wheels})]
+    lines = [
+        "--no-index",
+        *sorted({f"--find-links {os.path.relpath(wheel.parent, folder)}" for wheel in wheels}),
+    ]
     for wheel in wheels:
         name, version = wheel.name.split("-")[:2]
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -79,13 +84,17 @@ class Sample:
     release: Release
     machine: Architecture
     output: Path
+    cache: Path | None = None
 
     def build(self, app: App | None = None, *, output: Path | None = None, **seen: int) -> Deb:
         app = app or self.app
         files = frozenset(path.name for path in app.directory.iterdir())
         around = Surroundings(self.machine, files, **{"source_date_epoch": DATE, **seen})
         plan = plan_build(app, self.release, around)
-        return build(plan, output or self.output, run=run, say=lambda step: None)
+        cache = Cache(self.cache or self.output.parent / "cache")
+        return build(
+            plan, output or self.output, run=run, say=lambda step: None, cache=cache, level=3
+        )
 
     def with_build(self, **settings: object) -> App:
         return replace(self.app, build=replace(self.app.build, **settings))  # type: ignore[arg-type]
@@ -136,3 +145,37 @@ def make_sample(
         ),
     )
     return Sample(app, release, machine, folder / "out")
+
+
+def rich(sample: Sample) -> App:
+    """The sample with everything that a package can have."""
+    folder = sample.app.directory
+    (folder / "first.sh").write_text('#!/bin/sh\n# The database is there from now on.\n: "$1"\n')
+    (folder / "tool").write_text("#!/bin/sh\necho tool\n")
+    (folder / "schema.sql").write_text("select 1;\n")
+    moved = ConfigFile(
+        PurePosixPath("/etc/mycompany/tiny/log.conf"),
+        folder / "tiny.conf",
+        managed=False,
+        moved_from=PurePosixPath("/etc/tiny-log.conf"),
+    )
+    return replace(
+        sample.app,
+        description="It is small.\n\nAnd it is a service.",
+        homepage="https://tiny.example.com/",
+        run=RunSettings(depends=("adduser",), commands=("tiny-job",)),
+        configs=(*sample.app.configs, moved),
+        files=(
+            ExtraFile(PurePosixPath("/usr/share/tiny/schema.sql"), folder / "schema.sql"),
+            ExtraFile(PurePosixPath("/usr/libexec/tiny/tool"), folder / "tool", 0o755),
+        ),
+        scripts=tuple(
+            (name, folder / "first.sh") for name in ("preinst", "postinst", "prerm", "postrm")
+        ),
+        services=(
+            Service("tiny", "tiny-web", port=80, socket=True),
+            Service("tiny-work", "tiny-job --work", kind="worker", instances=2),
+            Service("tiny-job", "tiny-job", kind="timer", schedule="daily"),
+            Service("tiny-once", "tiny-job --once", kind="oneshot"),
+        ),
+    )

@@ -27,6 +27,7 @@ requires-python = ">=3.9"
 dependencies = ["flask", "gunicorn"]
 [dependency-groups]
 dev = ["pytest"]
+build = ["setuptools"]
 """
 COMPILED = "numpy pydantic uvloop lxml cryptography httptools watchfiles orjson Pillow psutil"
 

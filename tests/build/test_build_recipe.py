@@ -288,7 +288,7 @@ REFUSED = {
         lambda s: s.with_build(needs=("no-such-package",)),
         "lacks what the build needs: no-such-package",
     ),
-    "a hash that is another's": (lambda s: _other_hash(s).app, "(?s)uv exited with .*[Hh]ash"),
+    "a hash that is another's": (lambda s: _other_hash(s).app, "is not what was locked"),
     "a wheel that climbs out": (lambda s: _climbing(s).app, "exited with|outside the virtualenv"),
     "a conffile that is not there": (
         lambda s: replace(

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from sample import DATE, Sample, make_sample, make_wheel
 
+from debship.build.papers import papers_beside
 from debship.build.plan import Surroundings, plan_build
 from debship.build.releases import Workshop, build_in_roots, build_packages, sources
+from debship.build.uv import Uv
 from debship.cell import Show, open_cell
 from debship.cli.cache import cache_folder
 from debship.config.app import App, Service
@@ -23,19 +25,20 @@ from debship.model import Architecture, Deb
 from debship.roots import clean_root
 from debship.run import run
 
+ROOTS = cache_folder() / "roots"  # of this machine, whatever the tests of builds have else
 RELEASES = tuple(release(name) for name in ("bullseye", "bookworm", "trixie"))
 
 on_roots = pytest.mark.acceptance
 
 
-def shop(notes: list[str] | None = None) -> Workshop:
-    return Workshop(
-        cache=cache_folder(),
-        environment=os.environ,
-        run=run,
-        say=lambda step: None,
-        note=(notes if notes is not None else []).append,
-    )
+def shop(sample: Sample) -> Workshop:
+    """Roots are those of this machine; all else that is kept is this sample's alone."""
+    cache = sample.output.parent / "cache"
+    if not cache.exists():
+        cache.mkdir()
+        ROOTS.mkdir(parents=True, exist_ok=True)
+        (cache / "roots").symlink_to(ROOTS)
+    return Workshop(cache, os.environ, run, say=lambda step: None, level=3)
 
 
 def build(sample: Sample, *releases: Release, app: App | None = None, **how: bool) -> list[Deb]:
@@ -44,7 +47,7 @@ def build(sample: Sample, *releases: Release, app: App | None = None, **how: boo
     files = frozenset(path.name for path in app.directory.iterdir())
     seen = Surroundings(sample.machine, files, source_date_epoch=DATE)
     plans = [plan_build(app, one, seen) for one in releases]
-    return list(build_in_roots(plans, sample.output, shop(), **how))
+    return list(build_in_roots(plans, sample.output, shop(sample), **how))
 
 
 def field(deb: Deb, name: str) -> str:
@@ -94,7 +97,8 @@ def test_versions_sort_by_release(built: list[Deb]) -> None:
     for older, newer in itertools.pairwise((*versions, "1.0-1")):
         run(["dpkg", "--compare-versions", older, "lt", newer])
     assert [deb.path.name for deb in built] == [f"tiny_{v}_all.deb" for v in versions]
-    assert sorted(built[0].path.parent.iterdir()) == sorted(deb.path for deb in built)
+    beside = sorted(built[0].path.parent.iterdir())
+    assert beside == sorted(path for deb in built for path in (deb.path, *papers_beside(deb)))
 
 
 @on_roots
@@ -116,7 +120,7 @@ def test_each_is_of_its_release(built: list[Deb]) -> None:
 def test_it_installs_runs_and_goes(built: list[Deb], index: int, tmp_path: Path) -> None:
     deb, one = built[index], RELEASES[index]
     packages = (f"python{one.python}", "systemd")  # as the smoke test has them
-    root = clean_root(one, packages, run=run, cache=cache_folder() / "roots", say=lambda step: None)
+    root = clean_root(one, packages, run=run, cache=ROOTS, say=lambda step: None)
     with open_cell(
         root,
         name=one.codename,
@@ -214,9 +218,17 @@ def compiled(sample: Sample) -> Sample:
     (folder / "auth.c").write_text(EXTENSION)
     (folder / "auth.py").write_text("import _auth\ndef main():\n    print(_auth.version())\n")
     (folder / "requirements.txt").write_text("")
+    (folder / "build.in").write_text("setuptools\n")
+    words = ("pip", "compile", "--generate-hashes", "build.in", "-o", "build-requirements.txt")
+    Uv(run, DATE)(*words, "--python-version", "3.11", cwd=folder)
     sample.app = replace(
         sample.app,
-        build=replace(sample.app.build, wheel=None, needs=NEEDS),
+        build=replace(
+            sample.app.build,
+            wheel=None,
+            needs=NEEDS,
+            backends=folder / "build-requirements.txt",
+        ),
         services=(Service("auth", "auth"),),
         configs=(),
     )
@@ -248,7 +260,7 @@ UNFIT = {
     "a unit that systemd does not take": (
         {},
         {"services": (Service("tiny", "tiny-job", kind="timer", schedule="never ever"),)},
-        "systemd does not take the units",
+        "systemd would not take a unit as it is",
     ),
     "a package that the release has not": (
         {},
@@ -282,6 +294,7 @@ def test_the_command_builds_for_a_release(
 
     (sample.app.directory / "debship.toml").write_text(FILE)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", str(DATE))
+    monkeypatch.setenv("DEBSHIP_CACHE", str(shop(sample).cache))
     words = ("-m", "debship", "build", sample.app.directory, "--release", "trixie")
     done = run([sys.executable, *words, "--output", tmp_path / "out"])
     assert done.text == f"{tmp_path}/out/tiny_1.0-1~deb13u1_all.deb"

@@ -9,6 +9,12 @@ from debship.run import run
 
 # Policy 6.5; and what debhelper's scripts do in each. {host} is where systemd runs.
 FORMS = {
+    "preinst": [
+        "install",
+        "install 0.9-1 1.0-1",
+        "upgrade 0.9-1 1.0-1",
+        "abort-upgrade 1.1-1",
+    ],
     "postinst": [
         "configure",
         "configure 0.9-1",
@@ -50,6 +56,8 @@ def host(root: Path, tmp_path: Path):
     stubs.mkdir()
     booted.mkdir(parents=True)
     log = tmp_path / "log"
+    (stubs / "dpkg-query").write_text('#!/bin/sh\nprintf "%s" "$INSTALLED"\n')
+    (stubs / "dpkg-query").chmod(0o755)
     for name in ("systemctl", "deb-systemd-helper", "deb-systemd-invoke", "systemd-sysusers"):
         code = '[ -z "$DISABLED" ] || [ "$2" != was-enabled ]' if "helper" in name else "true"
         (stubs / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{log}\n{code}\n')
@@ -94,6 +102,24 @@ def test_who_installs_by_hand_gets_a_running_service(host) -> None:
         "deb-systemd-invoke stop tiny-job.timer tiny-job.service tiny.service"
     ]
     assert host("prerm upgrade 1.1-1") == []
+
+
+OLD = "/.\n/lib/systemd/system/tiny.service\n/usr/lib/systemd/system/tiny-old.timer\n"
+
+
+def test_a_unit_that_is_no_more_is_stopped_and_forgotten(host) -> None:
+    for roll in ({}, {"DEBSHIP_ROLL": "r1"}):
+        assert host("preinst upgrade 0.9-1 1.0-1", INSTALLED=OLD, **roll) == [
+            "deb-systemd-helper --quiet was-enabled tiny-old.timer",
+            "deb-systemd-helper purge tiny-old.timer",
+            "deb-systemd-invoke stop tiny-old.timer",
+        ]
+    assert host("preinst install 0.9-1 1.0-1", INSTALLED=OLD) == []
+
+
+def test_what_is_known_of_a_disabled_unit_that_is_no_more_stays(host) -> None:
+    calls = host("preinst upgrade 0.9-1 1.0-1", INSTALLED=OLD, DISABLED="1")
+    assert calls[1:] == ["deb-systemd-invoke stop tiny-old.timer"]
 
 
 def test_what_an_administrator_disabled_stays_disabled(host) -> None:

@@ -15,15 +15,16 @@ from debship.config.fleet import (
     SecretSource,
     Share,
 )
-from debship.deploy import campaign
-from debship.deploy.journal import Journal
+from debship.deploy import campaign, recipe
+from debship.deploy.journal import DiskJournal
+from debship.deploy.recipe import Order
 from debship.deploy.report import Outcome, RollReport
-from debship.deploy.roll import roll
+from debship.deploy.stop import Stop
 from debship.errors import Failed, Misused, Refused
 from debship.model import DebVersion, PackageName
 
 from fakes import FakeRun
-from fakes_fleet import Behaviour, FakeBalancer, FakeClock, FakeHost, File, lose_link
+from fakes_fleet import Behaviour, FakeBalancer, FakeClock, FakeHost, File, OneByOne, lose_link
 
 SECRETS = "/etc/mycompany/auth/secrets.env"
 OUT = "/var/lib/debship/auth/out.json"
@@ -66,21 +67,13 @@ class Rig:
             run=FakeRun(),
             env=changes.get("env", {"PASSWORD": "hunter2"}),
             clock=self.clock,
+            workers=OneByOne(),
+            journal=lambda _path: DiskJournal(self.folder / "journal.jsonl", self.clock),
+            process="here/1/1",
+            dead=lambda process: process == "here/1/1",
         )
-        names = tuple(host.address for host in self.hosts)
-        with campaign.connected(names, world.connect) as hosts:
-            found = campaign.find_version(self.app, hosts, version)
-            ready = campaign.make_ready(
-                fleet, self.app, found, hosts, world, roll="20260101-aa", by="me@here"
-            )
-            return roll(
-                ready.plan,
-                ready.doors,
-                clock=self.clock,
-                journal=Journal(self.folder / "journal.jsonl", self.clock),
-                say=self.steps.append,
-                together=lambda calls: [call() for call in calls],
-            )
+        order = Order(changes.get("roll", "20260101-aa"), "me@here", version=version)
+        return recipe.deploy(fleet, self.app, world, order, say=self.steps.append, stop=Stop())
 
     @property
     def journal(self) -> list[dict]:
@@ -117,11 +110,11 @@ def test_a_further_run_changes_nothing(rig: Rig) -> None:
 
 
 def test_the_newest_version_is_taken_where_none_is_named(rig: Rig) -> None:
-    assert str(rig.deploy(None).plan.version) == "1.1-1"
+    assert str(rig.deploy(None).version) == "1.1-1"
 
 
 def test_the_upstream_part_is_enough_to_name_a_version(rig: Rig) -> None:
-    assert str(rig.deploy("1.0").plan.version) == "1.0-1"
+    assert str(rig.deploy("1.0").version) == "1.0-1"
 
 
 @pytest.mark.parametrize(
@@ -315,13 +308,13 @@ def test_the_journal_says_what_will_be_done_before_it_is_done(rig: Rig) -> None:
     rig.deploy()
     events = [(line["event"], line["host"]) for line in rig.journal]
     mine = [event for event, host in events if host == "a"]
-    assert mine == ["take-out", "install", "restart", "put-back", "done"]
+    assert mine == ["take-out", "install", "restart", "put-back", "changed"]
 
 
 def test_rollback_finds_what_the_newest_roll_replaced(rig: Rig) -> None:
     rig.deploy()
     hosts = {host.address: host for host in rig.hosts}
-    states = campaign.observe_all(rig.app, hosts)
+    states = campaign.observe_all(rig.app, hosts, OneByOne())
     assert campaign.last_change(states) == DebVersion("1.0-1")
     with pytest.raises(Refused, match="no host remembers"):
         campaign.last_change({})

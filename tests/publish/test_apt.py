@@ -1,17 +1,10 @@
 """Real apt reads what was published: that of this machine, and that of Debian 13."""
 
-import contextlib
-import functools
-import http.server
 import shutil
-import socketserver
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
 from zlib import crc32
 
 import pytest
@@ -19,6 +12,7 @@ import pytest
 from debship.debian.releases import release
 from debship.errors import Failed
 from debship.publish.check import Wanted, apt_words, check, prepare
+from debship.publish.clock import Clock
 from debship.publish.history import rollback
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
@@ -26,7 +20,7 @@ from debship.publish.store.directory import DirectoryStore
 from debship.publish.suite import init, public_keys, sources
 from debship.roots import clean_root
 from debship.run import Completed, run
-from publishing import make_publisher, settings
+from publishing import make_publisher, served, settings
 
 pytestmark = pytest.mark.acceptance
 
@@ -71,32 +65,11 @@ def host(request: pytest.FixtureRequest, tmp_path: Path):
     return lambda text: Host(tmp_path / f"host-{next(count)}", text, root)
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    asked: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        super().do_GET()
-
-    def log_message(self, *words) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    handler = type("Handler", (Quiet,), {"asked": []})
-    make = functools.partial(handler, directory=str(folder))
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), make) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", handler.asked
-        server.shutdown()
-
-
 class Repository:
     def __init__(self, folder: Path, ring, url: str, **more) -> None:
         self.url, self.store = url, DirectoryStore(folder)
         made = make_publisher(self.store, ring)
-        self.publisher = replace(made, now=lambda: datetime.now(UTC), pause=time.sleep)
+        self.publisher = replace(made, clock=Clock(lambda: datetime.now(UTC), time.sleep))
         init(self.publisher, settings(**more))
 
     def publish(self, *archives, **more) -> None:

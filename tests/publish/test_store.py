@@ -196,6 +196,7 @@ class TestS3:
         assert len(puts) > 3
         puts.clear()
         store = S3Store(client, bucket, "")
+        store.read("a")  # it says that whoever wrote it had tried
         store.write("b", b"1", IfAbsent())
         assert len(puts) == 1
         assert [entry.path for entry in store.list()] == ["a", "b"]

@@ -1,76 +1,104 @@
 """The files that debship writes for an application: units, the user, papers, configuration."""
 
-import email.utils
 import gzip
 import io
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
 
+from debship.build.changelog import changelog
+from debship.build.conffiles import read_source
 from debship.build.package import Package
+from debship.build.papers.sbom import sbom
 from debship.build.parts import Part
-from debship.build.plan import BuildPlan
-from debship.build.units import render_unit
+from debship.build.unit_files import render_unit
 from debship.debian.archive_writer import Entry
-from debship.errors import Misused
+from debship.errors import Misused, Refused
 from debship.templates import render
+
+_UNITS = "usr/lib/systemd/system"
 
 
 def template_part(package: Package) -> Part:
     """Make the last part.
 
     Raises:
-        Misused: a configuration file of the application cannot be read.
+        Misused: a file of the application cannot be read.
+        Refused: two files would lie at one place.
     """
-    plan, name = package.plan, package.plan.app.name
-    values = {
-        "package": package,
-        "plan": plan,
-        "date": email.utils.formatdate(package.date),
-        "year": time.gmtime(package.date).tm_year,
-        "prefix": str(plan.prefix).removeprefix("/"),
-    }
-    files: dict[str, str | bytes] = {
-        f"usr/lib/systemd/system/{unit}": text for unit, text in _units(package)
-    }
-    if plan.units and plan.app.user != "root":
-        files[f"usr/lib/sysusers.d/{name}.conf"] = render("package/sysusers", {"app": plan.app})
-    changelog = _gzip(render("package/changelog", values))
-    files[f"usr/share/doc/{name}/changelog.Debian.gz"] = changelog
-    files[f"usr/share/doc/{name}/copyright"] = render("package/copyright", values)
-    files[f"usr/share/lintian/overrides/{name}"] = render("package/lintian-overrides", values)
-    files |= dict(_conffiles(plan))
-    entries = (
-        Entry(path, 0o644, text.encode() if isinstance(text, str) else text)
-        for path, text in sorted(files.items())
-    )
-    return Part("_templates", package.date, tuple(entries))
+    entries: dict[str, Entry] = {}
+    for entry in (*_written(package), *_links(package), *_shipped(package)):
+        if entry.path in entries:
+            raise Refused(f"/{entry.path} is in the package twice", "give one of them another path")
+        entries[entry.path] = entry
+    return Part("_templates", package.date, tuple(entries[path] for path in sorted(entries)))
 
 
-def _units(package: Package) -> Sequence[tuple[str, str]]:
-    plan, names = package.plan, frozenset(dist.name for dist in package.dists)
-    return [
+def unit_texts(package: Package) -> tuple[tuple[str, str], ...]:
+    """Render all unit files: pairs of a file's name and its text."""
+    plan = package.plan
+    return tuple(
         file
         for unit in plan.units
         for file in render_unit(
-            unit, plan.app, prefix=plan.prefix, version=package.version, dists=names
+            unit,
+            plan.app,
+            prefix=plan.prefix,
+            version=package.version,
+            release=plan.release,
+            dists=package.dists,
         )
-    ]
+    )
 
 
-def _conffiles(plan: BuildPlan) -> Sequence[tuple[str, bytes]]:
-    return [
-        (str(config.path).removeprefix("/"), _read(config.source))
-        for config in plan.app.configs
-        if config.source is not None and not config.managed
-    ]
+def _written(package: Package) -> Iterator[Entry]:
+    """What is rendered."""
+    plan, name = package.plan, package.plan.app.name
+    texts: dict[str, str] = {f"{_UNITS}/{file}": text for file, text in unit_texts(package)}
+    if plan.units and plan.app.user != "root":
+        texts[f"usr/lib/sysusers.d/{name}.conf"] = _render(package, "sysusers", {"app": plan.app})
+    values = {
+        "package": package,
+        "plan": plan,
+        "year": time.gmtime(package.date).tm_year,
+        "prefix": _inner(plan.prefix),
+    }
+    texts[f"usr/share/doc/{name}/copyright"] = _render(package, "copyright", values)
+    texts[f"usr/share/lintian/overrides/{name}"] = _render(package, "lintian-overrides", values)
+    for path, text in texts.items():
+        yield Entry(path, 0o644, text.encode())
+    yield Entry(f"usr/share/doc/{name}/changelog.Debian.gz", 0o644, _gzip(changelog(package)))
+    yield Entry(f"usr/share/doc/{name}/sbom.cdx.json", 0o644, sbom(package).encode())
 
 
-def _read(source: Path) -> bytes:
-    try:
-        return source.read_bytes()
-    except OSError as error:
-        raise Misused(f"config: {source}: {error.strerror}") from error
+def _links(package: Package) -> Iterator[Entry]:
+    """Links, relative as Policy 10.5 wants those within one top-level directory."""
+    for unit in package.plan.units:
+        for name, target in unit.links:
+            yield Entry(f"{_UNITS}/{name}", 0o777, target=target)
+    for command in package.plan.app.run.commands:
+        target = f"..{str(package.plan.prefix).removeprefix('/usr')}/bin/{command}"
+        yield Entry(f"usr/bin/{command}", 0o777, target=target)
+
+
+def _shipped(package: Package) -> Iterator[Entry]:
+    """What the application brings as it is."""
+    for config in package.plan.app.configs:
+        if config.source is not None and not config.managed:
+            yield Entry(_inner(config.path), 0o644, read_source(config.source))
+    for file in package.plan.app.files:
+        if not file.source.is_file():
+            raise Misused(f"file: {file.source}: there is no such file")
+        yield Entry(_inner(file.path), file.mode, file.source)
+
+
+def _render(package: Package, name: str, values: Mapping[str, Any]) -> str:
+    return render(f"package/{name}", values, overrides=package.plan.app.build.templates)
+
+
+def _inner(path: PurePosixPath) -> str:
+    return str(path).removeprefix("/")
 
 
 def _gzip(text: str) -> bytes:

@@ -1,25 +1,29 @@
 """The lock: every dependency, each with the hash of what may be downloaded."""
 
+import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from packaging.utils import canonicalize_name
+
 from debship.build.uv import Uv
 from debship.config.app import App
 from debship.errors import Misused, Refused
+from debship.run import Word, without_passwords
 
 Kind = Literal["uv", "pylock", "requirements"]
 
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")  # PEP 751
 _COMMENT = re.compile(r"(^|\s)#.*$")
-_INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=)(?P<path>.+)")
+INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=)(?P<path>.+)")
 _REHASH = {
     "uv": "uv lock (a dependency by path or by git has no hash: publish it as a wheel)",
-    "pylock": "uv pip compile --format pylock.toml --output-file {name} pyproject.toml",
-    "requirements": "uv pip compile --generate-hashes --output-file {name} pyproject.toml",
+    "pylock": "uv pip compile --format pylock.toml --output-file {name} {source}",
+    "requirements": "uv pip compile --generate-hashes --output-file {name} {source}",
 }
 
 
@@ -29,11 +33,12 @@ class Lock:
 
     path: Path  # absolute
     kind: Kind
+    source: str = "pyproject.toml"  # what it is made from
 
     @property
     def hint(self) -> str:
         """The command that writes it with hashes."""
-        return _REHASH[self.kind].format(name=self.path.name)
+        return _REHASH[self.kind].format(name=self.path.name, source=self.source)
 
 
 def find_lock(app: App, files: frozenset[str]) -> Lock:
@@ -41,7 +46,123 @@ def find_lock(app: App, files: frozenset[str]) -> Lock:
 
     Raises:
         Refused: there is none; nothing is installed that no lock names.
+        Misused: extras or groups are wanted, and a lock of its kind cannot tell them apart.
     """
+    lock = _lock(app, files)
+    wanted = "extras" if app.build.extras else "groups" if app.build.groups else None
+    if wanted and lock.kind == "requirements":
+        option = {"extras": "--extra", "groups": "--group"}[wanted]
+        raise Misused(
+            f"build.{wanted}: {lock.path.name} is one list: nothing in it tells {wanted} apart",
+            f"leave {wanted} out, and put them into the list: {lock.hint} {option} NAME",
+        )
+    if app.build.groups and lock.kind == "pylock" and lock.path.name != "pylock.toml":
+        raise Misused(
+            f"build.groups: uv reads groups from pylock.toml alone, not from {lock.path.name}",
+            "name the file pylock.toml, or lock what is wanted of it and leave groups out",
+        )
+    return lock
+
+
+def locked(lock: Lock, app: App, folder: Path, uv: Uv) -> Path:
+    """Give a file that ``uv pip sync --require-hashes`` reads.
+
+    Args:
+        lock: the application's lock.
+        app: whose extras and groups a uv.lock is asked for.
+        folder: where the export of a uv.lock goes: as pylock.toml, which keeps from which index
+            each file comes.
+        uv: how uv is run.
+
+    Raises:
+        Refused: something in the lock has no hash; the message names the first.
+        Misused: there is no such lock, or it has no such extra or group.
+    """
+    check_there(lock)
+    if lock.kind == "requirements":
+        check_requirements(lock, lock.path)
+        return lock.path
+    if lock.kind == "pylock":
+        _check_pylock(lock, lock.path, app)
+        return lock.path
+    exported = folder / "pylock.toml"
+    settings = app.build
+    uv(
+        *("export", "--frozen", "--format", "pylock.toml", "--output-file", exported),
+        *("--no-emit-project", "--no-default-groups", "--no-header"),
+        *(word for extra in settings.extras for word in ("--extra", extra)),
+        *(word for group in settings.groups for word in ("--group", group)),
+        cwd=app.directory,
+    )
+    _check_pylock(lock, exported)
+    _check_exported(lock, exported)
+    return exported
+
+
+def identity(lock: Lock, app: App) -> tuple[str, ...]:
+    """Give all that decides what ``locked`` names: two builds to which it is the same install the same.
+
+    A project's version is not among it, for it decides nothing.
+
+    Raises:
+        Misused: there is no such lock, or it includes what is not there.
+    """
+    check_there(lock)
+    settings = app.build
+    words: tuple[str, ...] = (lock.kind, json.dumps([settings.extras, settings.groups]))
+    if lock.kind == "requirements":
+        return (*words, *_all_lines(lock, lock.path))
+    project = app.directory / "pyproject.toml"
+    if lock.kind == "uv" and project.is_file():
+        # Of several projects that share a lock, one is meant; uv's settings may leave some out.
+        table = tomllib.loads(project.read_text())
+        settings = table.get("tool", {}).get("uv")
+        words += (json.dumps([table.get("project", {}).get("name"), settings], default=str),)
+    return (*words, lock.path.read_text())
+
+
+def check_there(lock: Lock) -> None:
+    """See that the lock exists.
+
+    Raises:
+        Misused: it does not.
+    """
+    if not lock.path.is_file():
+        raise Misused(f"{lock.path}: there is no such lock", lock.hint)
+
+
+def selection(lock: Lock, app: App) -> tuple[Word, ...]:
+    """Give the words by which ``uv pip sync`` takes the wanted part of a pylock.toml.
+
+    Without groups, those of its default-groups are taken (PEP 751).
+    """
+    if lock.kind != "pylock":
+        return ()
+    extras = (word for extra in app.build.extras for word in ("--extra", extra))
+    return (*extras, *(word for group in app.build.groups for word in ("--group", group)))
+
+
+def check_requirements(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> None:
+    """See that each line of a requirements.txt, and of those that it includes, has a hash.
+
+    Raises:
+        Refused: one has none; the message names it.
+        Misused: an included file is not there.
+    """
+    if not path.is_file():
+        raise Misused(f"{lock.path}: it includes {path}, which is not there")
+    for number, line in logical_lines(path.read_text()):
+        include = INCLUDE.fullmatch(line)
+        if include is not None:
+            inner = path.parent / include["path"]
+            if inner not in seen:
+                check_requirements(lock, inner, seen | {path, inner})
+        elif "--hash=" not in line and not _is_option(line):
+            shown = without_passwords(line)
+            raise Refused(f'{path}:{number}: "{shown}" has no hash', lock.hint)
+
+
+def _lock(app: App, files: frozenset[str]) -> Lock:
     if app.build.lock is not None:
         return Lock(app.build.lock, _kind(app.build.lock.name))
     for name in ("uv.lock", "pylock.toml", "requirements.txt"):
@@ -53,37 +174,16 @@ def find_lock(app: App, files: frozenset[str]) -> Lock:
     )
 
 
-def locked(lock: Lock, app: App, folder: Path, uv: Uv) -> Path:
-    """Give a file that ``uv pip sync --require-hashes`` reads.
-
-    Args:
-        lock: the application's lock.
-        app: whose extras and groups a uv.lock is asked for.
-        folder: where the export of a uv.lock goes.
-        uv: how uv is run.
-
-    Raises:
-        Refused: something in the lock has no hash; the message names the first.
-    """
-    if not lock.path.is_file():
-        raise Misused(f"{lock.path}: there is no such lock", lock.hint)
-    if lock.kind == "pylock":
-        _check_pylock(lock)
-        return lock.path
-    if lock.kind == "requirements":
-        _check_requirements(lock, lock.path)
-        return lock.path
-    exported = folder / "requirements.txt"
-    settings = app.build
-    uv(
-        *("export", "--frozen", "--format", "requirements-txt", "--output-file", exported),
-        *("--no-emit-project", "--no-default-groups", "--no-header", "--no-annotate"),
-        *(word for extra in settings.extras for word in ("--extra", extra)),
-        *(word for group in settings.groups for word in ("--group", group)),
-        cwd=app.directory,
-    )
-    _check_requirements(lock, exported)
-    return exported
+def _all_lines(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
+    """Give the lines of a requirements.txt, those of included files in their place."""
+    if not path.is_file():
+        raise Misused(f"{lock.path}: it includes {path}, which is not there")
+    for _, line in logical_lines(path.read_text()):
+        include = INCLUDE.fullmatch(line)
+        if include is None:
+            yield line
+        elif (inner := path.parent / include["path"]) not in seen:
+            yield from _all_lines(lock, inner, seen | {path, inner})
 
 
 def _kind(name: str) -> Kind:
@@ -92,25 +192,11 @@ def _kind(name: str) -> Kind:
     return "pylock" if _PYLOCK.fullmatch(name) else "requirements"
 
 
-def _check_requirements(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> None:
-    if not path.is_file():
-        raise Misused(f"{lock.path}: it includes {path}, which is not there")
-    for number, line in _logical_lines(path.read_text()):
-        include = _INCLUDE.fullmatch(line)
-        if include is not None:
-            inner = path.parent / include["path"]
-            if inner not in seen:
-                _check_requirements(lock, inner, seen | {path, inner})
-        elif "--hash=" not in line and not _is_option(line):
-            where = f"{path}:{number}" if path == lock.path or seen else str(lock.path)
-            raise Refused(f'{where}: "{line}" has no hash', lock.hint)
-
-
 def _is_option(line: str) -> bool:
     return line.startswith("-") and not line.startswith(("-e", "--editable"))
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Join continued lines, drop comments; give each with the number of its first line."""
     start, held = 0, ""
     for number, raw in enumerate(text.splitlines(), 1):
@@ -127,9 +213,10 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield start, held.strip()
 
 
-def _check_pylock(lock: Lock) -> None:
+def _check_pylock(lock: Lock, path: Path, app: App | None = None) -> None:
+    """See that every file in it has a hash, and that it knows the extras and groups wanted."""
     try:
-        table = tomllib.loads(lock.path.read_text())
+        table = tomllib.loads(path.read_text())
     except ValueError as error:
         raise Misused(f"{lock.path}: {error}") from error
     for package in table.get("packages", []):
@@ -138,3 +225,25 @@ def _check_pylock(lock: Lock) -> None:
         files += [package[key] for key in ("sdist", "archive") if key in package]
         if not files or not all(file.get("hashes") for file in files):
             raise Refused(f'{lock.path}: "{name}" has no hash', lock.hint)
+    if app is not None:
+        _check_known(lock, "extras", app.build.extras, table.get("extras", []))
+        _check_known(lock, "groups", app.build.groups, table.get("dependency-groups", []))
+
+
+def _check_exported(lock: Lock, exported: Path) -> None:
+    """See that the hashes are the lock's: of a local file, the export has what it hashes to now."""
+    unhashed = {
+        (package["name"], package.get("version"))
+        for package in tomllib.loads(lock.path.read_text()).get("package", [])
+        if not all("hash" in file for file in package.get("wheels", []))
+    }
+    for package in tomllib.loads(exported.read_text())["packages"]:
+        if (package["name"], package.get("version")) in unhashed:
+            raise Refused(f'{lock.path}: "{package["name"]}" has no hash', lock.hint)
+
+
+def _check_known(lock: Lock, kind: str, wanted: Sequence[str], known: Sequence[str]) -> None:
+    for name in wanted:
+        if canonicalize_name(name) not in {canonicalize_name(other) for other in known}:
+            there = f"it has {', '.join(known)}" if known else f"it has no {kind} at all"
+            raise Misused(f'build.{kind}: {lock.path.name} has no "{name}"; {there}')

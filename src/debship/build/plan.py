@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from debship.build.backends import find_backends
+from debship.build.conffiles import Previous
 from debship.build.lock import Lock, find_lock
 from debship.build.units import Unit, plan_units
 from debship.config.app import App
@@ -32,6 +34,9 @@ class Surroundings:
         source_date_epoch: of the environment, in seconds.
         committed: when git last saw the folder change, in seconds.
         described: what ``git describe`` says, where the version is git's.
+        uv: the settings of uv in the environment, some of which choose what is installed.
+        previous: the package that hosts have.
+        allow_downgrade: whether the version may sort below that of ``previous``.
     """
 
     architecture: Architecture
@@ -39,6 +44,9 @@ class Surroundings:
     source_date_epoch: int | None = None
     committed: int | None = None
     described: str | None = None
+    uv: tuple[str, ...] = ()
+    previous: Previous | None = None
+    allow_downgrade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,7 @@ class BuildPlan:
     Attributes:
         machine: the architecture that compiled wheels would be for; a package of pure ones is
             for ``all``.
+        backends: a requirements.txt with the hashes of what builds wheels; None: the lock.
         version: None where the wheel's own is to be translated.
         date: seconds since 1970; the mtime of what the application wrote. None: the newest entry
             of its wheel, or the release's date where there is no wheel of its own.
@@ -57,9 +66,13 @@ class BuildPlan:
     release: Release
     machine: Architecture
     lock: Lock
+    backends: Path | None
     units: tuple[Unit, ...]
     version: DebVersion | None
     date: int | None
+    uv: tuple[str, ...] = ()
+    previous: Previous | None = None
+    allow_downgrade: bool = False
 
     @property
     def prefix(self) -> PurePosixPath:
@@ -99,6 +112,7 @@ def look_around(app: App, *, environment: Mapping[str, str], run: Run) -> Surrou
         source_date_epoch=_epoch(environment.get("SOURCE_DATE_EPOCH", "")),
         committed=int(commit.text) if commit.returncode == 0 and commit.text else None,
         described=described,
+        uv=tuple(f"{n}={v}" for n, v in sorted(environment.items()) if n.startswith("UV_")),
     )
 
 
@@ -117,9 +131,13 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
         release=release,
         machine=seen.architecture,
         lock=find_lock(app, seen.files),
+        backends=find_backends(app, seen.files),
         units=plan_units(app),
         version=_version(app, release, seen.described),
         date=epoch if epoch is not None else seen.committed,
+        uv=seen.uv,
+        previous=seen.previous,
+        allow_downgrade=seen.allow_downgrade,
     )
 
 
@@ -175,6 +193,13 @@ def _check(app: App) -> None:
             raise Refused(
                 f"config: {config.path} is not a plain path below /etc",
                 "configuration lies below /etc (Policy 10.7.2)",
+            )
+    for file in app.files:
+        if file.path.is_relative_to(f"/usr/lib/{app.name}"):
+            raise Refused(
+                f"file: {file.path} lies in the virtualenv",
+                "ship it in the wheel, or elsewhere, such as "
+                f"/usr/share/{app.name}/{file.path.name}",
             )
 
 

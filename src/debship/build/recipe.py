@@ -1,43 +1,57 @@
 """An application becomes a .deb: the whole of it, in order."""
 
-import contextlib
 import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
-from debship.build.control import config_folders, control_tar
-from debship.build.dists import Dist
+from debship.build.backends import trusted_backends
+from debship.build.cache import Cache
+from debship.build.changelog import changelog
+from debship.build.control import control_tar
 from debship.build.files import template_part
-from debship.build.libraries import machine_code, shared_libraries
-from debship.build.package import Package, describe
-from debship.build.parts import Packed, Part, pack, skeleton, wheel_part
+from debship.build.layers import Layer, Layers, Say, scripts
+from debship.build.lock import identity
+from debship.build.maintainer_scripts import config_folders
+from debship.build.origins import Origin
+from debship.build.package import Package, date_of, describe
+from debship.build.papers import papers_of
+from debship.build.papers.installed import installed_packages
+from debship.build.parts import Packed, Part, pack, skeleton
 from debship.build.plan import BuildPlan
+from debship.build.review import review
+from debship.build.scratch import scratch_folder
+from debship.build.space import told_if_full
+from debship.build.together import together
 from debship.build.units import check_scripts
 from debship.build.uv import Uv
-from debship.build.virtualenv import Virtualenv, install
-from debship.build.wheel import application_wheel, run_command
+from debship.build.virtualenv import install, install_alone
+from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.archive_writer import END_OF_TAR, write_ar
+from debship.debian.checksums import checksums_of_file
 from debship.debian.compression import Segment, compress, joined
 from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run
 
-Say = Callable[[str], None]
 Check = Callable[[Package, Path], None]
 
-LEVEL = 9  # zstd: 3 s and 38.5 MB for 122 MB; 12 takes twice the time and gains one percent
+# zstd: dependencies are packed once, the application each time.
+LEVEL = 19
+LEVEL_OF_APPLICATION = 9
 
 
+@told_if_full
 def build(
     plan: BuildPlan,
     output: Path,
     *,
     run: Run,
     say: Say,
+    cache: Cache,
+    level: int = LEVEL,
     root: Path = Path("/"),
     scratch: Path | None = None,
     check: Check | None = None,
@@ -49,6 +63,8 @@ def build(
         output: the folder that the .deb appears in, by a rename, once it is whole.
         run: the door to programs: of this machine, or of a clean root of the release.
         say: told what is being done.
+        cache: what earlier builds kept; it saves time and changes no byte.
+        level: of the compressor, for what the lock names; the application gets at most 9.
         root: what ``run`` calls ``/``, for this process.
         scratch: where temporary files go, for this process and for what ``run`` runs; None: where
             they always go.
@@ -62,27 +78,29 @@ def build(
         Refused: the package would break a promise.
     """
     check_needs(plan, run)
-    with tempfile.TemporaryDirectory(prefix="debship-", dir=scratch) as name:
-        folder = Path(name).resolve()
-        uv = Uv(run, plan.release.date if plan.date is None else plan.date)
+    with scratch_folder(scratch) as folder:
+        trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
+        date = plan.release.date if plan.date is None else plan.date
+        uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
             say(f"testing: {plan.app.build.test}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv, root)
-        say(f"installing {plan.lock.path.name}")
-        installed = install(plan, wheel, folder, Uv(run, plan.release.date))
-        check_scripts(plan.units, installed.scripts)
-        say("looking for shared libraries")
-        code = machine_code(installed.files, root / plan.interpreter.relative_to("/"))
-        libraries = shared_libraries(code, installed.root, folder / "shlibs", run)
-        package = describe(plan, wheel, installed.dists, code=code, libraries=libraries)
-        say(f"packing {plan.app.name} {package.version}: {len(package.dists)} wheels")
-        parts = _pack_wheels(package, installed, folder, run)
+        making = Layers(plan, level, cache, folder / "layers", run, say, root)
+        layers, own = _layers(plan, wheel, making, folder, run)
+        startable = scripts((*layers, own) if own else layers)
+        check_scripts(plan.units, startable)
+        package = describe(plan, layers, own, date_of(plan, wheel))
+        for note in review(package, startable, run, folder=folder, root=root):
+            say(f"note: {note}")
+        say(f"writing {plan.app.name} {package.version}: {len(package.dists)} wheels")
+        parts = [layer.packed for layer in layers]
+        parts += [own.packed] if own else []
         parts.append(_pack(template_part(package), plan, folder))
         parts.insert(0, _pack(skeleton(plan, parts, config_folders(plan)), plan, folder))
         data = [*(part.segment for part in parts), _end_of_tar(plan, folder)]
-        return _write(package, control_tar(package, parts), data, output, check)
+        return _write(package, control_tar(package, parts), data, output, run=run, check=check)
 
 
 def check_needs(plan: BuildPlan, run: Run) -> None:
@@ -104,29 +122,36 @@ def check_needs(plan: BuildPlan, run: Run) -> None:
         )
 
 
-def _pack_wheels(package: Package, installed: Virtualenv, folder: Path, run: Run) -> list[Packed]:
-    """Compile and compress each wheel's part, the biggest first; give them by name, ours last."""
-
-    def packed(dist: Dist) -> Packed:
-        part = wheel_part(dist, installed, package.plan, package.mtime(dist), run)
-        return _pack(part, package.plan, folder)
-
-    by_name = sorted(package.dists, key=lambda dist: (dist is package.own, dist.name))
-    by_size = sorted(by_name, key=lambda dist: -len(dist.files))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = dict(zip((dist.name for dist in by_size), pool.map(packed, by_size), strict=True))
-    return [done[dist.name] for dist in by_name]
+def _layers(
+    plan: BuildPlan, wheel: Wheel | None, making: Layers, folder: Path, run: Run
+) -> tuple[tuple[Layer, ...], Layer | None]:
+    """Give the layers of the lock, and that of the application's wheel."""
+    uv = Uv(run, plan.release.date)
+    lock = identity(plan.lock, plan.app)
+    layers, installed = making.of_lock(lock), None
+    if layers is not None and wheel is not None:
+        installed = install_alone(plan, wheel, [layer.dist for layer in layers], folder, uv)
+    if layers is None or (wheel is not None and installed is None):
+        making.say(f"installing {plan.lock.path.name}")
+        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        installed = install(plan, wheel, folder, replace(uv, backends=trusted))
+        layers = making.of_installed(installed, lock)
+    if wheel is None or installed is None or installed.own is None:
+        return layers, None
+    level = min(making.level, LEVEL_OF_APPLICATION)
+    made = making.make([installed.own], installed, date_of(plan, wheel), level)
+    return layers, replace(made[0], origin=Origin(wheel.path.name, (wheel.sha256,)))
 
 
 def _pack(part: Part, plan: BuildPlan, folder: Path) -> Packed:
-    return pack(part, folder / f"{part.name}.part", plan.release.compression, LEVEL)
+    return pack(part, folder / f"{part.name}.part", plan.release.compression, LEVEL_OF_APPLICATION)
 
 
 def _end_of_tar(plan: BuildPlan, folder: Path) -> Segment:
     def write(tar: IO[bytes]) -> None:
         tar.write(END_OF_TAR)
 
-    return compress(write, folder / "_end.part", plan.release.compression, LEVEL)
+    return compress(write, folder / "_end.part", plan.release.compression, LEVEL_OF_APPLICATION)
 
 
 def _write(
@@ -134,37 +159,35 @@ def _write(
     control: bytes,
     data: Sequence[Segment],
     output: Path,
+    *,
+    run: Run,
     check: Check | None,
 ) -> Deb:
+    """Let the package and its papers appear, together or not at all."""
     plan = package.plan
     name, version, architecture = plan.app.name, package.version, package.architecture
-    path = output / Deb(output, name, version, architecture, size=0, sha256="").filename
-    output.mkdir(parents=True, exist_ok=True)
-    with _appearing(path) as (hidden, sink):
-        suffix = plan.release.compression
-        pieces = tuple(joined(data, suffix))
-        write_ar(sink, control=control, data=pieces, suffix=suffix, mtime=package.date)
-        sink.flush()
-        with hidden.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = hidden.stat().st_size
-        if check is not None:
-            check(package, hidden)
-    return Deb(path, name, version, architecture, size, digest)
-
-
-@contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """Write beside ``path``; it appears there once it is whole and on the disk, or not at all."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    hidden = Path(name)
-    try:
-        with open(descriptor, "wb") as sink:  # noqa: PTH123 - a descriptor has no Path
-            yield hidden, sink
+    deb = Deb(output, name, version, architecture, size=0, sha256="")
+    with together(output) as files:
+        with files.open(deb.filename) as (hidden, sink):
+            suffix = plan.release.compression
+            pieces = tuple(joined(data, suffix))
+            write_ar(sink, control=control, data=pieces, suffix=suffix, mtime=package.date)
             sink.flush()
-            os.fchmod(sink.fileno(), 0o644)
-            os.fsync(sink.fileno())
-        hidden.replace(path)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
+            sums = checksums_of_file(deb.filename, hidden)
+            if check is not None:
+                check(package, hidden)
+        papers = papers_of(
+            [package],
+            [sums],
+            changelog=changelog(package),
+            installed=installed_packages(run),
+            tools={name: importlib.metadata.version(name) for name in ("debship", "uv")},
+            lock_sha256=hashlib.sha256(plan.lock.path.read_bytes()).hexdigest(),
+        )
+        for paper in papers:
+            with files.open(paper.name) as (_, sink):
+                sink.write(paper.content)
+        # Who watches for .changes finds all that it names; who takes *.deb finds its papers.
+        *others, last = (paper.name for paper in papers)
+        files.appear([*others, deb.filename, last])
+    return replace(deb, path=output / deb.filename, size=sums.size, sha256=sums.sha256)

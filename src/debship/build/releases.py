@@ -1,15 +1,16 @@
 """Packages for several releases on one machine, each built in a clean root of its own."""
 
 import contextlib
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from debship.build.cache import LAYERS, Cache
 from debship.build.package import Package
+from debship.build.papers import papers_beside
 from debship.build.plan import BuildPlan
-from debship.build.recipe import build
+from debship.build.recipe import LEVEL, build
 from debship.build.smoke import smoke_packages, smoke_test
 from debship.cell import PATH, Cell, Show, open_cell
 from debship.errors import DebshipError
@@ -21,32 +22,33 @@ from debship.run import Run
 # Compilers and headers are the application's to name.
 _TOOLS = ("binutils", "dpkg-dev", "python3")
 
-# What compilers and build backends say where the root lacks something.
-_COMPILERS = r"(gcc|g\+\+|\bcc|\bcargo|\brustc|pg_config|pkg-config)\b"
-_UNCOMPILED = re.compile(
-    rf"{_COMPILERS}.*(No such file|not found|not installed)|No such file.*{_COMPILERS}|"
-    r"fatal error: \S+\.h: No such file|is not able to compile|cannot find -l\w+",
-    re.IGNORECASE,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """Where clean roots are made and entered.
 
     Attributes:
-        cache: the folder that keeps roots, and what uv downloaded and compiled for each.
+        cache: the folder that keeps roots, what uv downloaded and compiled for each, and layers.
         environment: of this process.
         run: the door to the machine's programs.
         say: hears what is being done.
-        note: hears what the smoke test finds worth a look.
+        level: of the compressor, for what the lock names.
     """
 
     cache: Path
     environment: Mapping[str, str]
     run: Run
     say: Callable[[str], None]
-    note: Callable[[str], None]
+    level: int = LEVEL
+
+    def of(self, codename: str) -> Callable[[str], None]:
+        """Give a ``say`` that names the release; a note stays a note."""
+
+        def say(step: str) -> None:
+            note, text = ("note: ", step[6:]) if step.startswith("note: ") else ("", step)
+            self.say(f"{note}{codename}: {text}")
+
+        return say
 
 
 def build_in_roots(
@@ -69,7 +71,9 @@ def build_in_roots(
     with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name:
         built = [_build(plan, Path(name), shop, smoke=smoke) for plan in plans]
         for deb in built:
-            deb.path.replace(output / deb.path.name)
+            *papers, changes = papers_beside(deb)  # .changes names all others: it comes last
+            for path in (*papers, deb.path, changes):
+                path.replace(output / path.name)
     return tuple(replace(deb, path=output / deb.path.name) for deb in built)
 
 
@@ -83,7 +87,8 @@ def try_package(package: Package, deb: Path, shop: Workshop) -> None:
     release = package.plan.release
     packages = smoke_packages(package)
     root = clean_root(release, packages, run=shop.run, cache=shop.cache / "roots", say=shop.say)
-    shop.say(f"{release.codename}: trying {package.plan.app.name} in a clean root")
+    say = shop.of(release.codename)
+    say(f"trying {package.plan.app.name} in a clean root")
     with (
         tempfile.TemporaryDirectory(prefix="debship-root-") as name,
         open_cell(
@@ -96,7 +101,7 @@ def try_package(package: Package, deb: Path, shop: Workshop) -> None:
             run=shop.run,
         ) as cell,
     ):
-        smoke_test(package, deb, cell, lambda text: shop.note(f"{release.codename}: {text}"))
+        smoke_test(package, deb, cell, say)
 
 
 def build_packages(plan: BuildPlan) -> tuple[str, ...]:
@@ -123,21 +128,20 @@ def _build(plan: BuildPlan, output: Path, shop: Workshop, *, smoke: bool) -> Deb
     try:
         with _cell(plan, shop) as (cell, scratch):
             return build(
-                plan, output, run=cell, say=say, root=cell.root, scratch=scratch, check=check
+                plan,
+                output,
+                run=cell,
+                say=shop.of(codename),
+                cache=Cache(shop.cache / LAYERS),
+                level=shop.level,
+                root=cell.root,
+                scratch=scratch,
+                check=check,
             )
     except DebshipError as error:
         known = codename in error.message.partition("\n")[0]
         message = error.message if known else f"{codename}: {error.message}"
-        raise type(error)(message, error.hint or _hint(message)) from error
-
-
-def _hint(message: str) -> str | None:
-    if _UNCOMPILED.search(message):
-        return (
-            "name what compiles it under [build] needs: gcc, libc6-dev, python3-dev, "
-            "and the -dev packages of its libraries"
-        )
-    return None
+        raise type(error)(message, error.hint) from error
 
 
 @contextlib.contextmanager

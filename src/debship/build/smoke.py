@@ -15,11 +15,12 @@ from pathlib import Path, PurePosixPath
 
 from debship.build.dists import Dist
 from debship.build.package import Package
+from debship.build.unit_files import check_complaints
 from debship.cell import Cell
 from debship.errors import Refused
 from debship.run import Completed, Word
 
-Note = Callable[[str], None]
+Say = Callable[[str], None]
 
 _SECONDS = 60  # for an import of everything, and for one script
 
@@ -117,14 +118,14 @@ def top_level(dist: Dist, site: str) -> tuple[str, ...]:
     )
 
 
-def smoke_test(package: Package, deb: Path, cell: Cell, note: Note) -> None:
+def smoke_test(package: Package, deb: Path, cell: Cell, say: Say) -> None:
     """Install a package in a root, and try it.
 
     Args:
         package: what it is.
         deb: the file; the cell sees it.
         cell: a clean one, of a root with ``smoke_packages``.
-        note: hears what is worth a look but no failure.
+        say: hears, as notes, what is worth a look but no failure.
 
     Raises:
         Refused: it does not install, or something of it does not work; the message has the words
@@ -135,10 +136,10 @@ def smoke_test(package: Package, deb: Path, cell: Cell, note: Note) -> None:
     policy.write_text("#!/bin/sh\nexit 101\n")  # nothing is started by maintainer scripts
     policy.chmod(0o755)
     _install(deb, cell)
-    _import(trial, prefix, cell, note)
+    _import(trial, prefix, cell, say)
     for script in trial.scripts:
-        _start(prefix / "bin" / script, trial, cell, note)
-    _verify(trial, cell, note)
+        _start(prefix / "bin" / script, trial, cell, say)
+    _verify(trial, cell, say)
 
 
 def _install(deb: Path, cell: Cell) -> None:
@@ -147,7 +148,7 @@ def _install(deb: Path, cell: Cell) -> None:
         raise Refused(f"the package does not install\n{_tail(done)}")
 
 
-def _import(trial: Trial, prefix: PurePosixPath, cell: Cell, note: Note) -> None:
+def _import(trial: Trial, prefix: PurePosixPath, cell: Cell, say: Say) -> None:
     names = (*trial.modules, *(name for name in trial.compiled if name not in trial.modules))
     if not names:
         return
@@ -157,13 +158,13 @@ def _import(trial: Trial, prefix: PurePosixPath, cell: Cell, note: Note) -> None
     for name, words in (line for line in said if len(line) == 2):
         if _UNLOADABLE.search(words) or (name in trial.modules and _INCOMPLETE.match(words)):
             raise Refused(f"import {name} fails where the package is installed: {words}")
-        note(f"import {name}: {words}")
+        say(f"note: import {name}: {words}")
     if done.returncode:
         name = said[-1][0] if said else "site"
         raise Refused(f"import {name} ends Python: {_how(done)}\n{_tail(done)}")
 
 
-def _start(script: PurePosixPath, trial: Trial, cell: Cell, note: Note) -> None:
+def _start(script: PurePosixPath, trial: Trial, cell: Cell, say: Say) -> None:
     done = cell((*_as(trial.user), str(script), "--help"), check=False)
     wrote = done.stderr.decode(errors="replace")
     broken = _INCOMPLETE.search(wrote) if "Traceback" in wrote or "File " in wrote else None
@@ -175,21 +176,22 @@ def _start(script: PurePosixPath, trial: Trial, cell: Cell, note: Note) -> None:
     ):
         raise Refused(f"{script} does not start: {_how(done)}\n{_tail(done)}")
     if done.returncode:
-        note(f"{script.name} --help: {_how(done)}")
+        say(f"note: {script.name} --help: {_how(done)}")
 
 
-def _verify(trial: Trial, cell: Cell, note: Note) -> None:
+def _verify(trial: Trial, cell: Cell, say: Say) -> None:
     if not trial.units:
         return
-    paths = [f"/usr/lib/systemd/system/{unit}" for unit in trial.units]
+    folder = "/usr/lib/systemd/system/"
+    paths = [f"{folder}{unit}" for unit in trial.units]
     done = cell(["systemd-analyze", "--man=no", "verify", *paths], check=False)
-    if b"Failed to initialize manager" in done.stderr:
-        note("systemd-analyze verify cannot run in a root of this release: units are not verified")
+    said = done.stderr.decode(errors="replace").replace(folder, "")
+    if "Failed to initialize manager" in said:
+        say("note: systemd-analyze of this release wants a running systemd: units are not verified")
         return
+    check_complaints(said, trial.units)
     if done.returncode:
         raise Refused(f"systemd does not take the units\n{_tail(done)}")
-    for line in dict.fromkeys(done.stderr.decode(errors="replace").splitlines()):
-        note(f"systemd-analyze verify: {line}")
 
 
 def _as(user: str | None) -> tuple[Word, ...]:

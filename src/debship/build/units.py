@@ -1,24 +1,37 @@
-"""Services become units of systemd: what runs, and what it may do."""
+"""Services become units of systemd: which, and by which names they are started."""
 
 import difflib
 import re
 import shlex
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
+from debship.build.hardening import check_relaxed
 from debship.config.app import App, Service
 from debship.errors import Misused, Refused
-from debship.model import DebVersion
-from debship.templates import render
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=,@+%~-]+")
 _VARIABLE = re.compile(r"\$(?!\{[A-Za-z_][A-Za-z0-9_]*\})")
 
+# How a server is told to take the port that systemd holds (sd_listen_fds(3): descriptor 3); a
+# server that is not known here is trusted to know.
+_TAKES_SOCKET = {
+    "gunicorn": None,  # by itself
+    "uvicorn": "--fd 3",
+    "hypercorn": "--bind fd://3",
+    "daphne": "--fd 3",
+}
+# What debship.toml says in another place.
+_ELSEWHERE = {
+    "ExecStart": "exec",
+    "User": "run.user",
+    "EnvironmentFile": "env_files",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one service becomes: its .service, and for a timer the .timer that starts it.
+    """What one service becomes: its .service, and a .timer or a .socket that starts it.
 
     Attributes:
         words: the command; the first is a script of the virtualenv.
@@ -28,10 +41,30 @@ class Unit:
     words: tuple[str, ...]
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The unit files, as systemd names them."""
-        service = f"{self.service.name}.service"
-        return (service, f"{self.service.name}.timer") if self.is_timer else (service,)
+    def service_file(self) -> str:
+        """The .service; with a number of instances it is a template (systemd.unit(5))."""
+        return f"{self.service.name}{'@' if self.service.instances else ''}.service"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The .service units that run, by name: the instances of a template."""
+        numbers = range(1, (self.service.instances or 0) + 1)
+        return tuple(f"{self.service.name}@{n}.service" for n in numbers) or (self.service_file,)
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """Links that make instances exist as files, each with its target.
+
+        deb-systemd-helper(1p) enables what it finds a file of, and knows nothing of templates;
+        systemd takes such a link for what it is.
+        """
+        names = self.services if self.service.instances else ()
+        return tuple((name, self.service_file) for name in names)
+
+    @property
+    def socket(self) -> str | None:
+        """The unit that holds the port."""
+        return f"{self.service.name}.socket" if self.service.socket else None
 
     @property
     def is_timer(self) -> bool:
@@ -39,22 +72,49 @@ class Unit:
         return self.service.kind == "timer"
 
     @property
-    def started(self) -> str | None:
-        """What is enabled, and started on installation; None for a oneshot: it is called for."""
-        return None if self.service.kind == "oneshot" else self.names[-1]
+    def files(self) -> tuple[str, ...]:
+        """The unit files, links aside; the .service comes first."""
+        timer = f"{self.service.name}.timer" if self.is_timer else None
+        return tuple(name for name in (self.service_file, timer, self.socket) if name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that may run, by the names that systemctl takes; services come first."""
+        return (*self.services, *self.files[1:])
+
+    @property
+    def started(self) -> tuple[str, ...]:
+        """What is enabled, and started on installation; nothing of a oneshot: it is called for."""
+        if self.service.kind == "oneshot":
+            return ()
+        return self.names[1:] if self.is_timer else self.names
 
 
 def plan_units(app: App) -> tuple[Unit, ...]:
     """Give each service its unit.
 
     Raises:
-        Misused: a command cannot be split into words, or two services have one name.
+        Misused: a command cannot be split into words, or two services have one name or port.
+        Refused: the command would not take the socket, or the sandbox is changed without a word.
     """
     units = tuple(Unit(service, _words(service)) for service in app.services)
     names = [service.name for service in app.services]
     for name in names:
         if names.count(name) > 1:
             raise Misused(f'service: two services are named "{name}"', "give one of them a name")
+    ports = [service.port for service in app.services if service.port is not None]
+    for port in ports:
+        if ports.count(port) > 1:
+            raise Misused(f"service: two services listen on port {port}", "give one another port")
+    for unit in units:
+        _check_socket(unit)
+        for name, _ in unit.service.unit:
+            if name in _ELSEWHERE:
+                raise Refused(
+                    f"service {unit.service.name}: unit.{name} is debship's to write",
+                    f"say it as {_ELSEWHERE[name]}",
+                )
+    check_relaxed(app.services)
     return units
 
 
@@ -65,15 +125,23 @@ def check_scripts(units: Collection[Unit], scripts: Collection[str]) -> None:
         Refused: one does not; the message lists the scripts there are.
     """
     for unit in units:
-        word = unit.words[0]
-        if word in scripts:
-            continue
-        near = difflib.get_close_matches(word, sorted(scripts), 1)
-        known = ", ".join(sorted(scripts))
-        raise Refused(
-            f'service {unit.service.name}: exec: the virtualenv has no script "{word}"',
-            (f'did you mean "{near[0]}"? ' if near else "") + f"it has: {known}",
-        )
+        check_script(unit.words[0], scripts, where=f"service {unit.service.name}: exec")
+
+
+def check_script(word: str, scripts: Collection[str], *, where: str) -> None:
+    """See that the virtualenv has a script.
+
+    Raises:
+        Refused: it has not; the message lists the scripts there are.
+    """
+    if word in scripts:
+        return
+    near = difflib.get_close_matches(word, sorted(scripts), 1)
+    known = ", ".join(sorted(scripts))
+    raise Refused(
+        f'{where}: the virtualenv has no script "{word}"',
+        (f'did you mean "{near[0]}"? ' if near else "") + f"it has: {known}",
+    )
 
 
 def command_line(words: Collection[str]) -> str:
@@ -85,46 +153,19 @@ def command_line(words: Collection[str]) -> str:
     return " ".join(_quoted(word) for word in words)
 
 
-def render_unit(
-    unit: Unit, app: App, *, prefix: PurePosixPath, version: DebVersion, dists: Collection[str]
-) -> tuple[tuple[str, str], ...]:
-    """Render the unit files of one service.
-
-    Args:
-        unit: the service and its words.
-        app: the application it belongs to.
-        prefix: where the virtualenv lives.
-        version: what the process shows in its environment as DEBSHIP_VERSION.
-        dists: normalised names of what is installed beside it; some need more than others.
-
-    Returns:
-        pairs of a file's name and its text.
-    """
-    service = unit.service
-    values = {
-        "app": app,
-        "service": service,
-        "summary": _escaped(" ".join(app.summary.split())),
-        "command": command_line((str(prefix / "bin" / unit.words[0]), *unit.words[1:])),
-        "type": _type(unit),
-        "version": version,
-        "env_files": [_escaped(str(path)) for path in service.env_files],
-        "schedule": _escaped(service.schedule or ""),
-        "low_port": service.port is not None and service.port < 1024,
-        "psutil": "psutil" in dists,
-    }
-    templates = ("package/service", "package/timer")
-    return tuple(
-        (name, render(template, values))
-        for name, template in zip(unit.names, templates, strict=False)
-    )
+def escaped(text: str) -> str:
+    """Keep systemd from taking a specifier for one (systemd.unit(5), "Specifiers")."""
+    return text.replace("%", "%%")
 
 
-def _type(unit: Unit) -> str:
-    if unit.service.kind in ("timer", "oneshot"):
-        return "oneshot"
-    # gunicorn tells systemd when its sockets are open; others are not known to.
-    return "notify" if unit.words[0] == "gunicorn" else "exec"
+def _check_socket(unit: Unit) -> None:
+    option = _TAKES_SOCKET.get(unit.words[0])
+    if unit.service.socket and option and not all(w in unit.words for w in option.split()):
+        raise Refused(
+            f"service {unit.service.name}: socket: {unit.words[0]} would open port "
+            f"{unit.service.port} itself, which systemd holds",
+            f"{unit.words[0]} {option}, and no other address",
+        )
 
 
 def _words(service: Service) -> tuple[str, ...]:
@@ -137,16 +178,12 @@ def _words(service: Service) -> tuple[str, ...]:
     return words
 
 
-def _escaped(text: str) -> str:
-    return text.replace("%", "%%")
-
-
 def _quoted(word: str) -> str:
-    word = _VARIABLE.sub("$$", _escaped(word))
+    word = _VARIABLE.sub("$$", escaped(word))
     if _PLAIN.fullmatch(word):
         return word
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else _hex(c) for c in escaped) + '"'
+    quotable = word.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else _hex(c) for c in quotable) + '"'
 
 
 def _hex(character: str) -> str:

@@ -1,14 +1,19 @@
 """The virtualenv: made by uv for the release's own Python, in the layout that hosts will see."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
+from debship.build.complaints import explained
 from debship.build.dists import Dist, read_dists, rivals
-from debship.build.lock import locked
+from debship.build.lock import locked, selection
 from debship.build.plan import BuildPlan
 from debship.build.uv import Uv
 from debship.build.wheel import Wheel
 from debship.errors import Failed, Refused
+from debship.run import Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +23,18 @@ class Virtualenv:
     Attributes:
         root: what will be ``/`` on the hosts; the virtualenv lies where it will lie there.
         prefix: the virtualenv, below ``root``.
+        dists: what the lock names, by name.
+        own: what came from the application's wheel; None where the lock names the application.
+        compiled: whether one of them was compiled here.
+        overlaid: the wheel brought a file, or a distribution, that the lock brings too.
     """
 
     root: Path
     prefix: Path
-    dists: tuple[Dist, ...]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file of every distribution, where it lies now."""
-        return tuple(self.prefix / file for dist in self.dists for file in dist.files)
-
-    @property
-    def scripts(self) -> frozenset[str]:
-        """What a service may start with."""
-        files = (file for dist in self.dists for file in dist.files)
-        installed = (file.removeprefix("bin/") for file in files if file.startswith("bin/"))
-        return frozenset({*installed, "python", "python3"})
+    dists: tuple[Dist, ...] = ()
+    own: Dist | None = None
+    compiled: bool = False
+    overlaid: bool = False
 
 
 def install(plan: BuildPlan, wheel: Wheel | None, folder: Path, uv: Uv) -> Virtualenv:
@@ -43,34 +43,144 @@ def install(plan: BuildPlan, wheel: Wheel | None, folder: Path, uv: Uv) -> Virtu
     Args:
         plan: what is built.
         wheel: the application's; None where the lock names it.
-        folder: an empty one, for what will be ``/`` on the hosts.
+        folder: where ``root`` is made, what will be ``/`` on the hosts.
         uv: how uv is run; its date is that of dependencies that are compiled here.
 
     Raises:
         Refused: a dependency has no hash, or the lock does not hold what the application needs.
         Failed: uv could not install it.
     """
-    root = folder / "root"
+    empty = _empty(plan, folder / "root", uv)
+    site = empty.root / plan.site.relative_to("/")
+    requirements = locked(plan.lock, plan.app, folder, uv)
+    sync = ("pip", "sync", *_options(empty), "--require-hashes", "--allow-empty-requirements")
+    words = (*sync, *uv.constraints, *selection(plan.lock, plan.app), requirements)
+    with explained(plan):
+        cwd = plan.lock.path.parent
+        compiled = _install_locked(words, site, uv, cwd=cwd, cache=folder / "sdists")
+    final = str(plan.prefix)
+    dists, own, overlaid = read_dists(empty.prefix, site, final), None, False
+    if wheel is not None:
+        own = _install_wheel(plan, wheel, empty, uv)
+        overlaid = overlays(own, dists)
+        if overlaid:
+            both = read_dists(empty.prefix, site, final)
+            own = next(dist for dist in both if dist.name == wheel.name)
+            dists = tuple(dist for dist in both if dist is not own)
+    _check_complete(plan, empty, uv)
+    return Virtualenv(empty.root, empty.prefix, dists, own, compiled, overlaid)
+
+
+def install_alone(
+    plan: BuildPlan, wheel: Wheel, others: Sequence[Dist], folder: Path, uv: Uv
+) -> Virtualenv | None:
+    """Install the application's wheel as it would be installed beside others.
+
+    Args:
+        plan: what is built.
+        wheel: the application's.
+        others: what the lock names; of them nothing is installed.
+        folder: where ``alone`` is made, what will be ``/`` on the hosts.
+        uv: how uv is run.
+
+    Returns:
+        None where it brings what one of them brings too: they must be installed together.
+
+    Raises:
+        Refused: the others are not what the application needs.
+    """
+    empty = _empty(plan, folder / "alone", uv)
+    own = _install_wheel(plan, wheel, empty, uv)
+    if overlays(own, others):
+        return None
+    site = empty.root / plan.site.relative_to("/")
+    for dist in others:
+        _stand_in(dist, site)
+    _check_complete(plan, empty, uv)
+    return Virtualenv(empty.root, empty.prefix, tuple(others), own)
+
+
+def overlays(own: Dist, others: Sequence[Dist]) -> bool:
+    """Tell whether a distribution brings what others bring too."""
+    files = frozenset(own.files)
+    return any(dist.name == own.name or not files.isdisjoint(dist.files) for dist in others)
+
+
+def _empty(plan: BuildPlan, root: Path, uv: Uv) -> Virtualenv:
     prefix = root / plan.prefix.relative_to("/")
-    python = prefix / "bin/python"
     prefix.parent.mkdir(parents=True)
     uv("venv", "--no-project", "--python", plan.interpreter, prefix)
-    options = ("--python", python, "--link-mode", "copy", "--no-compile-bytecode")
-    requirements = locked(plan.lock, plan.app, folder, uv)
-    sync = ("pip", "sync", *options, "--require-hashes", "--allow-empty-requirements", requirements)
-    uv(*sync, cwd=plan.lock.path.parent)
-    site = root / plan.site.relative_to("/")
-    for name in rivals(site):
-        uv(*sync, "--reinstall-package", name, cwd=plan.lock.path.parent)
-    if wheel is not None:
-        uv("pip", "install", *options, "--no-deps", "--no-index", wheel.path)
-    _check_complete(plan, python, uv)
-    return Virtualenv(root, prefix, read_dists(prefix, site, str(plan.prefix)))
+    return Virtualenv(root, prefix)
 
 
-def _check_complete(plan: BuildPlan, python: Path, uv: Uv) -> None:
+def _options(virtualenv: Virtualenv) -> tuple[str | Path, ...]:
+    # Links to uv's cache where it is on the same file system: nothing of them is written to.
+    python = virtualenv.prefix / "bin/python"
+    return ("--python", python, "--link-mode", "hardlink", "--no-compile-bytecode")
+
+
+def _install_wheel(plan: BuildPlan, wheel: Wheel, virtualenv: Virtualenv, uv: Uv) -> Dist:
+    uv("pip", "install", *_options(virtualenv), "--no-deps", "--no-index", wheel.path)
+    site = virtualenv.root / plan.site.relative_to("/")
+    return read_dists(virtualenv.prefix, site, str(plan.prefix), only=wheel.name)[0]
+
+
+def _stand_in(dist: Dist, site: Path) -> None:
+    """Write as much of a distribution as tells uv what it is and what it needs.
+
+    Whether its wheel fits the interpreter was seen when it was installed.
+    """
+    info = site / f"{dist.name.replace('-', '_')}-{dist.version}.dist-info"
+    info.mkdir()
+    lines = ["Metadata-Version: 2.1", f"Name: {dist.name}", f"Version: {dist.version}"]
+    lines += [f"Requires-Dist: {need}" for need in dist.needs]
+    lines += [f"Requires-Python: {dist.needs_python}"] if dist.needs_python else []
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    (info / "METADATA").write_text("".join(f"{line}\n" for line in lines))
+
+
+def _install_locked(words: Sequence[Word], site: Path, uv: Uv, *, cwd: Path, cache: Path) -> bool:
+    """Install wheels as they are, and compile what exists only as an sdist.
+
+    What somebody compiled before, for himself, with other flags, lies in his uv's cache: it is
+    compiled again here, by rules of ours.
+
+    Args:
+        words: of the command that installs all.
+        site: what it installs into.
+        uv: how uv is run.
+        cwd: where uv looks for its configuration.
+        cache: a folder for what is compiled here.
+
+    Returns:
+        whether anything was.
+    """
+    compiling = replace(uv, cache=cache, source=cache)
     try:
-        uv("pip", "check", "--python", python)
+        uv(*words, "--no-build", cwd=cwd)
+        built = _compiled_here(site)
+    except Failed as error:
+        if "--no-build" not in error.message.partition("\n")[2]:
+            raise
+        uv, built = compiling, ()
+        uv(*words, cwd=cwd)
+    if built:
+        again = (word for name in built for word in ("--reinstall-package", name))
+        compiling(*words, *again, cwd=cwd)
+    for name in rivals(site):
+        uv(*words, "--reinstall-package", name, cwd=cwd)
+    return bool(_compiled_here(site))
+
+
+def _compiled_here(site: Path) -> tuple[str, ...]:
+    """Name what uv built a wheel of: it leaves a mark in those."""
+    marks = sorted(site.glob("*.dist-info/uv_build.json"))
+    return tuple(canonicalize_name(mark.parent.name.partition("-")[0]) for mark in marks)
+
+
+def _check_complete(plan: BuildPlan, virtualenv: Virtualenv, uv: Uv) -> None:
+    try:
+        uv("pip", "check", "--python", virtualenv.prefix / "bin/python")
     except Failed as error:
         raise Refused(
             f"{plan.lock.path}: it does not hold what the application needs\n{error.message}",

@@ -1,6 +1,7 @@
 """The application's own wheel: built here, by its command, or lying there."""
 
 import calendar
+import hashlib
 import shlex
 import shutil
 import zipfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from debship.build.complaints import explained
 from debship.build.plan import BuildPlan
 from debship.build.uv import Uv
 from debship.config.app import App
@@ -29,10 +31,22 @@ class Wheel:
     tags: frozenset[Tag]
 
     @property
+    def sha256(self) -> str:
+        """Of the file, in lower-case hexadecimal."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @property
     def newest(self) -> int:
         """The date of its newest entry, in seconds since 1970, read as UTC."""
         with zipfile.ZipFile(self.path) as archive:
             return max((calendar.timegm(i.date_time) for i in archive.infolist()), default=0)
+
+
+def makes_wheel(plan: BuildPlan) -> bool:
+    """Tell whether debship itself makes the application's wheel, by its build backend."""
+    settings = plan.app.build
+    return not (settings.requirement or settings.command or settings.wheel)
 
 
 def application_wheel(
@@ -53,21 +67,15 @@ def application_wheel(
     settings = plan.app.build
     if settings.requirement:
         return None
-    if settings.command or settings.wheel:
+    if not makes_wheel(plan):
         path = _by_command(plan.app, uv, root)
         if root != Path("/"):
             folder.mkdir()
             path = Path(shutil.copy(path, folder))
     else:
-        uv(
-            "build",
-            "--wheel",
-            "--python",
-            plan.interpreter,
-            "--out-dir",
-            folder,
-            plan.app.directory,
-        )
+        words = ("build", "--wheel", "--python", plan.interpreter, "--out-dir", folder)
+        with explained(plan):
+            uv(*words, *uv.constraints, plan.app.directory, cwd=plan.app.directory)
         path = _only(folder.glob("*.whl"), f"building {plan.app.directory}")
     wheel = read_wheel(path)
     check_tags(wheel, plan.release.python)

@@ -1,7 +1,6 @@
 """`debship build`."""
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -44,6 +43,13 @@ if TYPE_CHECKING:
     help="Install each package in another clean root of its release and see that it works "
     "[default: where it is built in one].",
 )
+@click.option(
+    "--level",
+    type=click.IntRange(1, 19),
+    default=19,
+    show_default=True,
+    help="How hard to compress what the lock names: once, for it is kept (debship cache).",
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def command(
@@ -52,10 +58,16 @@ def command(
     output: Path | None,
     codenames: tuple[str, ...],
     smoke: bool | None,
+    level: int,
     only_plan: bool,
     as_json: bool,
 ) -> None:
-    """Turn an application and its lock into a .deb for each release."""
+    """Turn an application and its lock into a .deb for each release.
+
+    Prints the path of each .deb. Its papers lie beside it under its name: a bill of materials
+    (.cdx.json), .buildinfo, .changes, and where it came from (.provenance.json).
+    """
+    from debship.build.cache import LAYERS, Cache
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
     from debship.build.releases import Workshop, build_in_roots, try_package
@@ -74,18 +86,16 @@ def command(
         _show_plans(plans, as_json)
         return
     output = output or directory / "dist"
-    notes: list[str] = []
-    try:
-        with progress() as say:
-            shop = Workshop(cache_folder(), os.environ, run, say, notes.append)
-            if releases:
-                debs = build_in_roots(plans, output, shop, smoke=smoke is not False)
-            else:
-                check = partial(try_package, shop=shop) if smoke else None
-                debs = (build(plans[0], output, run=run, say=say, check=check),)
-    finally:
-        for note in notes:
-            print(f"note: {note}", file=sys.stderr)
+    with progress() as say:
+        shop = Workshop(cache_folder(), os.environ, run, say, level)
+        if releases:
+            debs = build_in_roots(plans, output, shop, smoke=smoke is not False)
+        else:
+            layers = Cache(cache_folder() / LAYERS)
+            check = partial(try_package, shop=shop) if smoke else None
+            debs = (
+                build(plans[0], output, run=run, say=say, cache=layers, level=level, check=check),
+            )
     if as_json:
         show_json("build", {"packages": [_facts(deb) for deb in debs]})
     else:
@@ -93,6 +103,8 @@ def command(
 
 
 def _facts(deb: "Deb") -> dict[str, Any]:
+    from debship.build.papers import papers_beside
+
     return {
         "path": str(deb.path),
         "package": deb.package,
@@ -100,6 +112,7 @@ def _facts(deb: "Deb") -> dict[str, Any]:
         "architecture": deb.architecture,
         "size": deb.size,
         "sha256": deb.sha256,
+        "papers": [str(path) for path in papers_beside(deb)],
     }
 
 

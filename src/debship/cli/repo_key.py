@@ -46,13 +46,14 @@ def retire_(*, where: Target, fingerprint: str) -> None:
 def list_(*, where: Target, as_json: bool) -> None:
     """Show the keys that sign, and why hosts would not believe one."""
     from debship.publish.keys import inspect, problem
-    from debship.publish.signing import public_ring
+    from debship.publish.signing import dearmored, public_ring
 
     snapshot, given = where.read()
+    packets = dearmored(given.armored)
     rows: list[dict[str, Any]] = []
     with public_ring(given, run) as ring:
         for fingerprint in sorted(snapshot.signers):
-            known = inspect(ring, fingerprint)
+            known = inspect(ring, fingerprint, packets)
             rows.append(
                 {
                     "fingerprint": fingerprint,

@@ -19,10 +19,13 @@ class BuildSettings:
     wheel: str | None = None  # a glob relative to the application's folder; None: what was built
     test: str | None = None
     lock: Path | None = None  # absolute; None: the first of uv.lock, pylock.toml, requirements.txt
+    backends: Path | None = None  # absolute; the hashes of what builds wheels
     releases: tuple[str, ...] = ()  # codenames; empty: this machine's
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     requirement: str | None = None  # "radicale==3.5.4": taken from the lock; there is no project
+    templates: Path | None = None  # absolute; its files go before those of debian-templates
+    ignore_libraries: tuple[str, ...] = ()  # sonames that no Debian package on this machine holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class RunSettings:
 
     depends: tuple[str, ...] = ()  # Debian relations, as in Depends:
     user: str | None = None  # None: "_" and the application's name
+    commands: tuple[str, ...] = ()  # scripts of the virtualenv that /usr/bin has too
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,16 @@ class ConfigFile:
     path: PurePosixPath
     source: Path | None  # absolute; shipped as a conffile; None where the deploy writes it
     managed: bool  # written by the deploy, never in the package
+    moved_from: PurePosixPath | None = None  # where versions before shipped it
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraFile:
+    """A file that the package ships as it is."""
+
+    path: PurePosixPath
+    source: Path  # absolute
+    mode: int = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,11 @@ class Service:
     health: str | None = None  # path that answers 200 where the service is well
     schedule: str | None = None  # OnCalendar= of systemd.time(7), for timers
     env_files: tuple[PurePosixPath, ...] = ()  # of [[config]]; a file that is absent is no error
+    instances: int | None = None  # of a worker: NAME@1 to NAME@N; None: one, without a number
+    socket: bool = False  # systemd holds the port, and hands it to the command
+    address: str | None = None  # that the socket listens at; None: every one
+    relax: tuple[tuple[str, str], ...] = ()  # directives of the profile to leave out, and why
+    unit: tuple[tuple[str, tuple[str, ...]], ...] = ()  # further directives of [Service]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +87,12 @@ class App:
     homepage: str | None = None
     section: str = "net"
     layout: Layout = "whole"
+    changelog: Path | None = None  # absolute; None: git's tags
     build: BuildSettings = BuildSettings()
     run: RunSettings = RunSettings()
     configs: tuple[ConfigFile, ...] = ()
+    files: tuple[ExtraFile, ...] = ()
+    scripts: tuple[tuple[str, Path], ...] = ()  # a maintainer script, and what is added to it
     services: tuple[Service, ...] = ()
 
     @property

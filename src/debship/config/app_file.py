@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from debship.config.app import App, BuildSettings, ConfigFile, RunSettings, Service
+from debship.config.app import App, BuildSettings, ConfigFile, ExtraFile, RunSettings, Service
 from debship.config.mistakes import Loc, found, quoted, raise_all
 from debship.config.toml import read_toml
 from debship.errors import Misused
@@ -112,25 +112,37 @@ def _app(form: "AppForm", directory: Path) -> App:
         homepage=about.homepage,
         section=about.section,
         layout=about.layout,
+        changelog=directory / about.changelog if about.changelog else None,
         build=BuildSettings(
             needs=tuple(build.needs),
             command=build.command,
             wheel=build.wheel,
             test=build.test,
             lock=(directory / build.lock).resolve() if build.lock else None,
+            backends=(directory / build.backends).resolve() if build.backends else None,
             releases=tuple(build.releases),
             extras=tuple(build.extras),
             groups=tuple(build.groups),
             requirement=build.requirement,
+            templates=directory / build.templates if build.templates else None,
+            ignore_libraries=tuple(build.ignore_libraries),
         ),
-        run=RunSettings(tuple(form.run.depends), form.run.user),
+        run=RunSettings(tuple(form.run.depends), form.run.user, tuple(form.run.commands)),
         configs=tuple(
             ConfigFile(
                 path=PurePosixPath(config.path),
                 source=directory / config.source if config.source else None,
                 managed=config.managed is not None,
+                moved_from=PurePosixPath(config.moved_from) if config.moved_from else None,
             )
             for config in form.config
+        ),
+        files=tuple(
+            ExtraFile(PurePosixPath(file.path), directory / file.source, int(file.mode, 8))
+            for file in form.file
+        ),
+        scripts=tuple(
+            (name, directory / source) for name, source in form.scripts if source is not None
         ),
         services=tuple(_service(service, about.name) for service in form.service),
     )
@@ -145,4 +157,9 @@ def _service(table: "ServiceTable", name: str) -> Service:
         health=table.health,
         schedule=table.schedule,
         env_files=tuple(PurePosixPath(path) for path in table.env_files),
+        instances=table.instances,
+        socket=table.socket,
+        address=table.address,
+        relax=tuple(table.relax.items()),
+        unit=tuple(table.unit.items()),
     )

@@ -7,18 +7,25 @@ from pydantic import Field
 from debship.config.app import Layout, ServiceKind
 from debship.config.form import Form
 from debship.config.kinds import (
+    Address,
     AnyPath,
     Codename,
     Command,
+    Directive,
     EtcPath,
     Exec,
+    FilePath,
     InnerPath,
+    Instances,
     Line,
     Maintainer,
     Package,
     Port,
     Relation,
+    Script,
     Section,
+    Setting,
+    Soname,
     Summary,
     Unit,
     Url,
@@ -52,6 +59,11 @@ class AppTable(Form):
         description='"whole" is one package; "split" puts the dependencies into a package of '
         "their own, named by content, so that a change of code moves kilobytes",
     )
+    changelog: InnerPath | None = Field(
+        None,
+        description="the changelog, as Debian writes one or in any other form; left out: the "
+        "tags of git",
+    )
 
 
 class BuildTable(Form):
@@ -72,6 +84,11 @@ class BuildTable(Form):
         description="every dependency with its hash; left out: the first of uv.lock, "
         "pylock.toml, requirements.txt",
     )
+    backends: AnyPath | None = Field(
+        None,
+        description="a requirements.txt with the hashes of what builds wheels (setuptools, "
+        "hatchling); left out: build-requirements.txt if it is there, else the lock",
+    )
     releases: list[Codename] = Field(
         [],
         description="releases to build for, by codename, each in a clean root; the version gets "
@@ -83,6 +100,16 @@ class BuildTable(Form):
         None,
         description="an application taken from the lock itself instead of a project, "
         'such as "radicale==3.5.4"',
+    )
+    templates: InnerPath | None = Field(
+        None,
+        description="a folder whose package/postinst, package/service and so on go before "
+        "debship's own templates of these names",
+    )
+    ignore_libraries: list[Soname] = Field(
+        [],
+        description="shared libraries that come to the hosts by another way than a Debian "
+        'package, such as "libcuda.so.1"; a wheel may need them, and nothing depends on them',
     )
 
 
@@ -97,6 +124,9 @@ class RunTable(Form):
     user: User | None = Field(
         None, description='the system user; left out: "_" and the application\'s name'
     )
+    commands: list[Script] = Field(
+        [], description="scripts of the virtualenv that users type: links in /usr/bin"
+    )
 
 
 class ConfigTable(Form):
@@ -108,6 +138,33 @@ class ConfigTable(Form):
     )
     managed: Literal["deploy"] | None = Field(
         None, description="never in the package: written by the deploy, may hold secrets"
+    )
+    moved_from: EtcPath | None = Field(
+        None,
+        description="where versions before shipped it: an administrator's edits move along",
+    )
+
+
+class FileTable(Form):
+    """A further file of the package."""
+
+    path: FilePath = Field(description="where it lies on the host, below /usr or /var/lib")
+    source: InnerPath = Field(description="the file to ship")
+    mode: Literal["0644", "0755"] = Field("0644", description='"0755" is for programs')
+
+
+class ScriptsTable(Form):
+    """What is added to the maintainer scripts: files of sh, run with the script's arguments."""
+
+    preinst: InnerPath | None = Field(
+        None, description="runs after debship's own part, before anything is unpacked"
+    )
+    postinst: InnerPath | None = Field(
+        None, description="runs once the user is there, before services are enabled and started"
+    )
+    prerm: InnerPath | None = Field(None, description="runs once the services have stopped")
+    postrm: InnerPath | None = Field(
+        None, description="runs before debship's own part, with essential packages alone"
     )
 
 
@@ -131,6 +188,23 @@ class ServiceTable(Form):
         description="files of [[config]] that hold NAME=value lines for its environment; "
         "the service starts without them too",
     )
+    instances: Instances | None = Field(
+        None, description="how many of a worker run, as NAME@1 to NAME@N; left out: one, NAME"
+    )
+    socket: bool = Field(
+        False,
+        description="systemd holds the port of a web service and hands it to the command "
+        "(LISTEN_FDS): a restart makes clients wait, and fails none",
+    )
+    address: Address | None = Field(
+        None, description="the address that the socket listens at; left out: every one"
+    )
+    relax: dict[Directive, Line] = Field(
+        {}, description="directives of the sandbox that are to be left out, each with the reason"
+    )
+    unit: dict[Directive, Setting] = Field(
+        {}, description="further directives of [Service] (systemd.exec(5), systemd.service(5))"
+    )
 
 
 class AppForm(Form):
@@ -143,4 +217,10 @@ class AppForm(Form):
     )
     run: RunTable = Field(RunTable.model_construct(), description="what it needs to run")
     config: list[ConfigTable] = Field([], description="which configuration file, and where")
+    file: list[FileTable] = Field([], description="further files of the package")
+    scripts: ScriptsTable = Field(
+        ScriptsTable.model_construct(),
+        description="what is added to the maintainer scripts: files of sh, run with the "
+        "script's arguments",
+    )
     service: list[ServiceTable] = Field([], description="the command that starts and stops it")

@@ -140,6 +140,7 @@ class FleetApp:
     min_healthy: Share | None = None  # None: all but one batch
     soak: float = 0.0  # seconds that a batch must stay well before the next
     budget: int = 0  # hosts that may fail in the whole run
+    undo: bool = True  # whether a roll whose version fails takes back what it changed
     files: tuple[ManagedFile, ...] = ()
     variables: Mapping[str, str | int | float | bool] = field(
         default_factory=lambda: MappingProxyType({})

@@ -108,6 +108,7 @@ def _app(name: str, table: "FleetAppTable", folder: Path) -> FleetApp:
         min_healthy=table.min_healthy,
         soak=table.soak,
         budget=table.budget,
+        undo=table.undo,
         files=tuple(
             ManagedFile(
                 path=PurePosixPath(file.path),

@@ -191,6 +191,9 @@ class FleetAppTable(Form):
     )
     soak: Duration = Field(0.0, description="how long a batch must stay well before the next")
     budget: Natural = Field(0, description="hosts that may fail in the whole run")
+    undo: bool = Field(
+        True, description="whether a roll whose version fails takes back what it changed"
+    )
     files: list[FileTable] = Field([], description="files that the deploy writes on each host")
     variables: dict[str, Plain] = Field({}, description="values that templates may name")
     secrets: dict[str, SecretTable] = Field(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
 from debship.config.fleet import Share
+from debship.config.mistakes import quoted
 from debship.debian.releases import release
 from debship.errors import Misused
 from debship.model import DebVersion, PackageName
@@ -141,6 +142,40 @@ def _exec(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError('an address, such as "127.0.0.1"') from None
+
+
+def _file_path(value: str) -> str:
+    """Take a place that a package may fill (Policy 9.1, the FHS)."""
+    if re.fullmatch(r"/etc(?:/.*)?", value):
+        raise Sentence(f"{quoted(value)} is configuration: it belongs into [[config]]")
+    if not re.fullmatch(r"(?:/[A-Za-z0-9._+@-]+)+", value):
+        raise ValueError("an absolute path of letters, digits and . _ + @ -")
+    if {".", ".."} & set(value.split("/")):
+        raise ValueError('an absolute path, without "." or ".." in it')
+    if value.startswith("/usr/local/"):
+        raise Sentence(f"{quoted(value)} is the administrator's to fill (Policy 9.1.2)")
+    if not value.startswith(("/usr/", "/var/lib/")) or value.count("/") < 3:
+        raise ValueError("a path of a file below /usr or /var/lib")
+    return value
+
+
+def _setting(value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    said = tuple(
+        ("yes" if item else "no") if isinstance(item, bool) else str(item)
+        for item in values
+        if isinstance(item, str | int)
+    )
+    if len(said) != len(values) or not all(text.isprintable() for text in said):
+        raise ValueError("a string, a number, true or false, or a list of strings")
+    return said
+
+
 def _store(value: str) -> str:
     if value.startswith("s3://"):
         if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._/-]*)?", value):
@@ -193,6 +228,9 @@ Relation = Annotated[
     ),
 ]
 Section = Annotated[str, _matches(r"[a-z]+(?:/[a-z-]+)?", 'a section, such as "net"')]
+Soname = Annotated[
+    str, _matches(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", 'the name of a shared library: "libcuda.so.1"')
+]
 SuiteName = Annotated[str, _matches(r"[A-Za-z0-9][A-Za-z0-9._-]*", "letters, digits and . _ -")]
 
 # What systemd and the system name.
@@ -204,6 +242,27 @@ Unit = Annotated[
     str, _matches(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a unit's name: letters, digits and . _ -")
 ]
 Exec = Annotated[str, AfterValidator(_exec)]
+Script = Annotated[
+    str,
+    _matches(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", "a script of the virtualenv, by its name"),
+]
+Directive = Annotated[
+    str, _matches(r"[A-Z][A-Za-z0-9]+", "a directive of systemd, such as PrivateTmp")
+]
+Setting = Annotated[
+    tuple[str, ...],
+    PlainValidator(_setting),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "integer"},
+                {"type": "boolean"},
+                {"type": "array", "items": {"type": "string"}},
+            ]
+        }
+    ),
+]
 Command = Annotated[str, AfterValidator(_command)]
 Mode = Annotated[
     str, _matches(r"0?[0-7][0-7][0145]", 'a mode such as "0640", not writable for all')
@@ -212,6 +271,8 @@ Variable = Annotated[str, _matches(r"[A-Za-z_][A-Za-z0-9_]*", "a name of letters
 
 # Where things are.
 EtcPath = Annotated[str, AfterValidator(_etc_path)]
+FilePath = Annotated[str, AfterValidator(_file_path)]
+Address = Annotated[str, AfterValidator(_address)]
 InnerPath = Annotated[str, AfterValidator(_inner_path)]
 AnyPath = Annotated[str, _text("a path")]
 Url = Annotated[str, AfterValidator(_url)]
@@ -245,6 +306,7 @@ Plain = Annotated[
 # How much.
 Natural = Annotated[int, _whole(0)]
 Positive = Annotated[int, _whole(1)]
+Instances = Annotated[int, _whole(1, 100)]
 Duration = Annotated[
     float,
     PlainValidator(_duration),

@@ -17,13 +17,16 @@ from typing import IO, Literal, cast
 
 import zstandard
 
-from debship.debian.zstd_blocks import CLOSING, OPENING, PartWriter
+from debship.debian.archive_writer import Stretch
+from debship.debian.zstd_blocks import CLOSING, OPENING, PartWriter, memory
 
 Compression = Literal["zst", "xz"]
 
 
 _XZ_HEADER = 12
 _XZ_FOOTER = 12
+_XZ_LEVEL = 6
+_XZ_MEMORY = 94 << 20  # bytes, of level 6 (xz(1))
 _XZ_FLAGS = b"\0\x01"  # CRC32, as dpkg-deb writes
 
 
@@ -32,17 +35,21 @@ class Segment:
     """Blocks of one part.
 
     Attributes:
-        path: the file that holds them.
+        blocks: where they lie.
         records: of each xz block its size without padding, and of what it holds, in bytes; the
             index of a stream is made of them. zstd needs none.
     """
 
-    path: Path
+    blocks: Stretch
     records: tuple[tuple[int, int], ...] = ()
 
 
 def compress(
-    write: Callable[[IO[bytes]], None], path: Path, compression: Compression, level: int
+    write: Callable[[IO[bytes]], None],
+    path: Path,
+    compression: Compression,
+    level: int,
+    size: int = 0,
 ) -> Segment:
     """Compress what a function writes into a segment.
 
@@ -51,21 +58,28 @@ def compress(
         path: the file to make; one more, beside it, is made and taken away.
         compression: zst or xz.
         level: of zstd below 20; xz goes up to its 6, for more takes 700 MB of memory.
+        size: about how many bytes will be written; 0 where that is not known.
     """
     if compression == "zst":
         with path.open("wb") as sink:
-            part = PartWriter(sink, level)
+            part = PartWriter(sink, level, size)
             write(cast("IO[bytes]", part))
             part.finish()
-        return Segment(path)
+            return Segment(Stretch(path, 0, sink.tell()))
     whole = path.with_name(f"{path.name}.whole")
     try:
-        with lzma.open(whole, "wb", check=lzma.CHECK_CRC32, preset=min(level, 6)) as xz:
+        with lzma.open(whole, "wb", check=lzma.CHECK_CRC32, preset=min(level, _XZ_LEVEL)) as xz:
             write(cast("IO[bytes]", xz))
         with whole.open("rb") as source, path.open("wb") as sink:
-            return Segment(path, _xz_blocks(source, sink))
+            records = _xz_blocks(source, sink)
+            return Segment(Stretch(path, 0, sink.tell()), records)
     finally:
         whole.unlink(missing_ok=True)
+
+
+def memory_of(compression: Compression, level: int) -> int:
+    """Say how many bytes of memory ``compress`` takes at most."""
+    return _XZ_MEMORY if compression == "xz" else memory(level)
 
 
 def compress_whole(data: bytes, compression: Compression) -> bytes:
@@ -75,15 +89,15 @@ def compress_whole(data: bytes, compression: Compression) -> bytes:
     return zstandard.ZstdCompressor(level=9).compress(data)
 
 
-def joined(segments: Sequence[Segment], compression: Compression) -> Iterator[Path | bytes]:
+def joined(segments: Sequence[Segment], compression: Compression) -> Iterator[Stretch | bytes]:
     """Give the pieces of one frame, or stream, that holds all segments."""
     if compression == "zst":
         yield OPENING
-        yield from (segment.path for segment in segments)
+        yield from (segment.blocks for segment in segments)
         yield CLOSING
         return
     yield b"\xfd7zXZ\0" + _XZ_FLAGS + _crc(_XZ_FLAGS)
-    yield from (segment.path for segment in segments)
+    yield from (segment.blocks for segment in segments)
     yield _xz_end([record for segment in segments for record in segment.records])
 
 

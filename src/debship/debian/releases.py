@@ -32,6 +32,16 @@ class Release:
             return f"~deb{self.number}u1"
         return f"~ubuntu{self.number}.1"
 
+    @property
+    def old_ffi(self) -> bool:
+        """Whether its libffi is older than 3.4: callbacks are in memory written and executed."""
+        return self.codename in ("bullseye", "focal")
+
+    @property
+    def removes_conffiles(self) -> bool:
+        """Whether its dpkg knows remove-on-upgrade (deb-conffiles(5), since dpkg 1.20.6)."""
+        return self.codename != "focal"
+
 
 _RELEASES = (
     Release("bullseye", "debian", "11", "3.9", "xz", 1628899200),

@@ -2,8 +2,8 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,17 +14,19 @@ from debship.deploy.balancer.haproxy import Haproxy
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, render_files, resolve_secrets
 from debship.deploy.host import Host
+from debship.deploy.journal import Journal
+from debship.deploy.lock import GuardedHost
 from debship.deploy.observation import HostState, observe
-from debship.deploy.places import Resolve, find_places, standing
-from debship.deploy.plan import RollPlan, costless_first, plan_roll
-from debship.deploy.prepare import prepare, refresh
-from debship.deploy.roll import Doors
+from debship.deploy.places import Place, Resolve, standing
+from debship.deploy.plan import costless_first
+from debship.deploy.prepare import Prepared, prepare, refresh
+from debship.deploy.workers import Workers
 from debship.errors import DebshipError, Failed, Misused, Refused
 from debship.model import DebVersion, Secret
 from debship.run import Run
 
 T = TypeVar("T")
-MOST = 32  # hosts that are worked on at once
+H = TypeVar("H", bound=Host)
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,10 @@ class World:
     run: Run
     env: Mapping[str, str]
     clock: Clock
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A plan, and the doors to walk it through."""
-
-    plan: RollPlan
-    doors: Doors
-    also: tuple[str, ...]  # other packages that the installation changes
+    workers: Workers
+    journal: Callable[[Path], Journal]
+    process: str  # names this process, for ``dead``
+    dead: Callable[[str], bool]  # whether a process is of this machine, and is no more
 
 
 def pick_app(fleet: Fleet, name: str) -> FleetApp:
@@ -90,28 +87,25 @@ def connected(names: Sequence[str], connect: Callable[[str], Host]) -> Iterator[
             host.close()
 
 
-def together(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Do several things at once, in threads; their results in order, the first error raised."""
-    if len(calls) == 1:
-        return [calls[0]()]
-    with ThreadPoolExecutor(max_workers=min(MOST, max(1, len(calls)))) as pool:
-        return list(pool.map(lambda call: call(), calls))
-
-
-def everywhere(hosts: Mapping[str, Host], action: Callable[[Host], T], what: str) -> dict[str, T]:
+def everywhere(
+    hosts: Mapping[str, H], action: Callable[[H], T], what: str, workers: Workers
+) -> dict[str, T]:
     """Do one thing on every host at once.
+
+    Args:
+        what: the condition of things where some could not, for the message.
 
     Raises:
         Failed: some hosts could not; all of them are named.
     """
 
-    def attempt(host: Host) -> T | DebshipError:
+    def attempt(host: H) -> T | DebshipError:
         try:
             return action(host)
         except DebshipError as error:
             return error
 
-    results = together([lambda host=host: attempt(host) for host in hosts.values()])  # type: ignore[misc]
+    results = workers.together([partial(attempt, host) for host in hosts.values()])
     errors = [result for result in results if isinstance(result, DebshipError)]
     if errors:
         message = "\n".join(dict.fromkeys(error.message for error in errors))
@@ -121,13 +115,15 @@ def everywhere(hosts: Mapping[str, Host], action: Callable[[Host], T], what: str
     return dict(zip(hosts, results, strict=True))  # type: ignore[arg-type]
 
 
-def find_version(app: FleetApp, hosts: Mapping[str, Host], wanted: str | None) -> DebVersion:
+def find_version(
+    app: FleetApp, hosts: Mapping[str, Host], wanted: str | None, workers: Workers
+) -> DebVersion:
     """Find the version that is meant, as every host can get it; only indices are read.
 
     Raises:
         Misused: it is not in the repository, or not for every host.
     """
-    offers = everywhere(hosts, lambda h: refresh(h, app.package), "nothing was changed")
+    offers = everywhere(hosts, lambda h: refresh(h, app.package), "nothing was changed", workers)
     version = apt.choose(wanted, next(iter(offers.values())), app.package)
     without = [name for name, offered in offers.items() if version not in offered]
     if without:
@@ -145,18 +141,21 @@ def last_change(states: Mapping[str, HostState]) -> DebVersion:
         Refused: no host remembers one.
     """
     records = [state.history for state in states.values() if state.history]
+    records = [record for record in records if record.get("previous")]
     newest = max(records, key=lambda record: str(record.get("roll")), default=None)
-    if newest is None or not newest.get("previous"):
+    if newest is None:
         raise Refused(
             "no host remembers a version before this one", "name it: fab rollback --version V"
         )
     return DebVersion(str(newest["previous"]))
 
 
-def observe_all(app: FleetApp, hosts: Mapping[str, Host]) -> dict[str, HostState]:
+def observe_all(app: FleetApp, hosts: Mapping[str, Host], workers: Workers) -> dict[str, HostState]:
     """Read the state of every host."""
     files = tuple(str(file.path) for file in app.files)
-    return everywhere(hosts, lambda h: observe(h, app.package, files), "nothing was changed")
+    return everywhere(
+        hosts, lambda h: observe(h, app.package, files), "nothing was changed", workers
+    )
 
 
 def render_all(
@@ -169,40 +168,25 @@ def render_all(
     return files, tuple(secrets.values())
 
 
-def make_ready(
-    fleet: Fleet,
-    app: FleetApp,
-    version: DebVersion,
-    hosts: Mapping[str, Host],
-    world: World,
-    *,
-    roll: str,
-    by: str,
-    dry: bool = False,
-) -> Ready:
-    """Make everything ready while every host still serves, and plan the roll.
-
-    Args:
-        dry: only plan; nothing is fetched and nothing is mended.
+def prepare_all(
+    app: FleetApp, version: DebVersion, hosts: Mapping[str, GuardedHost], world: World
+) -> dict[str, Prepared]:
+    """Make everything ready while every host still serves.
 
     Raises:
         Failed, Refused: something would not work; no host has left its balancer.
     """
-    names = tuple(hosts)
-    files, secrets = render_all(fleet, app, names, world)
-    places = find_places(names, world.balancers, world.resolve)
-    also: tuple[str, ...] = ()
-    if not dry:
-        paths = tuple(str(file.path) for file in app.files)
-        prepared = everywhere(
-            hosts,
-            lambda host: prepare(host, app.package, version, paths, clock=world.clock),
-            "every host still serves as before",
-        )
-        also = tuple(sorted({change for p in prepared.values() for change in p.also}))
-    order = costless_first(names, {name: standing(places[name]) for name in names})
-    plan = plan_roll(app, version, order, roll=roll, by=by)
-    return Ready(plan, Doors(hosts, places, files, secrets), also)
+    paths = tuple(str(file.path) for file in app.files)
+
+    def ready(host: GuardedHost) -> Prepared:
+        return prepare(host, app.package, version, paths, roll=host.roll, clock=world.clock)
+
+    return everywhere(hosts, ready, "every host still serves as before", world.workers)
+
+
+def in_order(names: tuple[str, ...], places: Mapping[str, tuple[Place, ...]]) -> tuple[str, ...]:
+    """The order in which hosts are to go."""
+    return costless_first(names, {name: standing(places[name]) for name in names})
 
 
 def where_journals_lie(env: Mapping[str, str], app: FleetApp, roll: str) -> Path:

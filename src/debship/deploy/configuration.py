@@ -1,5 +1,6 @@
 """The files that a deploy manages: rendered here, from templates, variables and secrets."""
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,18 +90,13 @@ def render_files(
 def _render(
     managed: ManagedFile, app: FleetApp, address: str, secrets: Mapping[str, Secret]
 ) -> RenderedFile:
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - configuration files are not HTML
-    )
     values = {
         **app.variables,
         **{name: secret.reveal() for name, secret in secrets.items()},
         "host": address,
     }
     try:
-        content = environment.from_string(managed.template.read_text()).render(values)
+        content = _compiled(managed.template.read_text()).render(values)
     except OSError as error:
         raise Refused(f"{managed.template}: cannot be read: {error.strerror}") from error
     except (jinja2.UndefinedError, jinja2.TemplateSyntaxError) as error:
@@ -114,6 +110,17 @@ def _render(
     return RenderedFile(
         str(managed.path), managed.owner, managed.group, managed.mode, Secret(content)
     )
+
+
+@functools.cache
+def _compiled(text: str) -> jinja2.Template:
+    """Compile a template once for all hosts."""
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - configuration files are not HTML
+    )
+    return environment.from_string(text)
 
 
 def differing(files: tuple[RenderedFile, ...], state: HostState) -> tuple[RenderedFile, ...]:

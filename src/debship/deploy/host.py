@@ -25,6 +25,11 @@ mv -f -- "$new" "$1"
 """
 
 
+def put_words(path: str, owner: str, group: str, mode: int) -> tuple[str, ...]:
+    """Make the command that writes its standard input to a file, atomically."""
+    return ("sh", "-c", _PUT, "debship-put", path, owner, group, f"{mode:04o}")
+
+
 class Unreachable(Failed):
     """The host did not let us in: nothing was begun there."""
 
@@ -60,7 +65,10 @@ class Host(Protocol):
     raises ``LinkLost``: unknown, not failed.
     """
 
-    address: str
+    @property
+    def address(self) -> str:
+        """What people and records call it."""
+        ...
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Answer:
         """Run a program as root to its end; any exit code is an answer."""
@@ -110,9 +118,7 @@ class FabricHost:
         Raises:
             Failed: the host could not write it; the message never shows the content.
         """
-        answer = self.run(
-            ("sh", "-c", _PUT, "debship-put", path, owner, group, f"{mode:04o}"), stdin=data
-        )
+        answer = self.run(put_words(path, owner, group, mode), stdin=data)
         if answer.returncode != 0:
             raise Failed(f"{self.address}: {path} could not be written: {answer.complaint}")
 

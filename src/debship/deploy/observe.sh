@@ -5,8 +5,9 @@ export LC_ALL=C
 package=$1
 shift
 dpkg-query -W -f='package ${db:Status-Abbrev}|${Version}\n' "$package" 2>/dev/null
+# A template cannot run; its instances are links in the package.
 units=$(dpkg-query -L "$package" 2>/dev/null |
-    sed -n 's#^\(/usr\)\{0,1\}/lib/systemd/system/\([^/@]*\.\(service\|timer\|socket\)\)$#\2#p' | sort -u)
+    sed -n 's#^\(/usr\)\{0,1\}/lib/systemd/system/\([^/]*[^/@]\.\(service\|timer\|socket\)\)$#\2#p' | sort -u)
 for unit in $units; do
     echo "unit $unit"
     systemctl show -p ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,UnitFileState "$unit"

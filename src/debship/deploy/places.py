@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from debship.deploy.balancer.door import Balancer, Member, Standing
 from debship.errors import Refused
@@ -23,12 +24,17 @@ Resolve = Callable[[str], frozenset[str]]
 
 
 def find_places(
-    hosts: Sequence[str], balancers: Sequence[Balancer], resolve: Resolve
+    hosts: Sequence[str],
+    balancers: Sequence[Balancer],
+    resolve: Resolve,
+    written: Mapping[str, Mapping[str, Any] | None] | None = None,
 ) -> dict[str, tuple[Place, ...]]:
     """Find every host in every balancer.
 
     Args:
         resolve: the addresses that a host's name stands for.
+        written: what a roll wrote down on a host before it took it out; some balancers forget
+            whom they let go, and with which port.
 
     Raises:
         Refused: a host is in none of the places of a balancer; it would be restarted while
@@ -40,6 +46,8 @@ def find_places(
         for host in hosts:
             addresses = {host, *resolve(host)}
             mine = [m for m in members if m.address in addresses or m.id == host]
+            seen = {(m.id, m.port) for m in mine}
+            mine += [m for m in _written(written, host, balancer) if (m.id, m.port) not in seen]
             if not mine:
                 has = ", ".join(f"{m.id} ({m.address})" for m in members)
                 raise Refused(
@@ -48,6 +56,17 @@ def find_places(
                 )
             found[host] += [Place(balancer, member) for member in mine]
     return {host: tuple(places) for host, places in found.items()}
+
+
+def _written(
+    written: Mapping[str, Mapping[str, Any] | None] | None, host: str, balancer: Balancer
+) -> list[Member]:
+    record = (written or {}).get(host) or {}
+    return [
+        Member(balancer.name, p["id"], p.get("address", host), p["port"], Standing.OUT, 0)
+        for p in record.get("places", ())
+        if p["balancer"] == balancer.name
+    ]
 
 
 def standing(places: Sequence[Place]) -> Standing:
@@ -85,3 +104,15 @@ def shortfall(
                 f"would serve, and {minimum} must"
             )
     return None
+
+
+def idle(
+    balancers: Sequence[Balancer], places: Mapping[str, Sequence[Place]], hosts: Sequence[str]
+) -> tuple[str, ...]:
+    """Those of some hosts that no balancer counts on now: taking them out costs nothing."""
+    serving = {(b.name, m.id) for b in balancers for m in b.members() if m.standing is Standing.IN}
+    return tuple(
+        host
+        for host in hosts
+        if not any((p.balancer.name, p.member.id) in serving for p in places[host])
+    )

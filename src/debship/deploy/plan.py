@@ -18,6 +18,7 @@ class RollPlan:
     version: DebVersion
     batches: tuple[tuple[str, ...], ...]
     minimum: int  # hosts that must serve while a batch is out
+    undo: bool = True  # whether what it changed is taken back where the version fails
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -33,6 +34,7 @@ class RollPlan:
             "version": str(self.version),
             "batches": [list(batch) for batch in self.batches],
             "minimum": self.minimum,
+            "undo": self.undo,
             "files": [str(file.path) for file in self.app.files],
             "balancers": [balancer.kind for balancer in self.app.balancers],
         }
@@ -51,23 +53,35 @@ class RollPlan:
             *(f"  batch {n}: {', '.join(batch)}" for n, batch in enumerate(self.batches, 1)),
             f"  never fewer than {self.minimum} serving; out of {drains or 'no balancer'}",
             *((f"  managed files: {files}",) if files else ()),
+            *(() if self.undo else ("  what it changes stays, also where the version fails",)),
         )
 
 
 def plan_roll(
-    app: FleetApp, version: DebVersion, hosts: tuple[str, ...], *, roll: str, by: str
+    app: FleetApp,
+    version: DebVersion,
+    hosts: tuple[str, ...],
+    *,
+    roll: str,
+    by: str,
+    fleet: int | None = None,
+    undo: bool = True,
 ) -> RollPlan:
     """Decide the batches: the canaries first, then the rest in the size that the fleet states.
 
     Args:
         hosts: in the order in which they are to go.
+        fleet: how many hosts there are, where these are not all.
+        undo: whether what was changed is taken back where the version fails.
     """
-    size = max(1, app.batch.of(len(hosts)))
+    total = len(hosts) if fleet is None else fleet
+    size = max(1, app.batch.of(total))
+    minimum = app.min_healthy.of(total) if app.min_healthy is not None else total - size
+    size = max(1, min(size, total - minimum))  # a larger batch could never begin
     canary = min(max(1, app.canary), size)
     batches = [hosts[:canary]] if hosts else []
     batches += [hosts[start : start + size] for start in range(canary, len(hosts), size)]
-    minimum = app.min_healthy.of(len(hosts)) if app.min_healthy is not None else len(hosts) - size
-    return RollPlan(roll, by, app, version, tuple(batches), max(0, minimum))
+    return RollPlan(roll, by, app, version, tuple(batches), max(0, minimum), undo)
 
 
 def costless_first(hosts: tuple[str, ...], serving: dict[str, Standing]) -> tuple[str, ...]:

@@ -5,9 +5,20 @@ from dataclasses import dataclass
 from debship.deploy import apt
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
-from debship.deploy.observation import HostState, observe
+from debship.deploy.installation import mend, settled
+from debship.deploy.observation import HostState
 from debship.errors import Failed, Refused
 from debship.model import DebVersion, PackageName
+
+# Installed-Size is in KiB (Policy 5.6.20); dpkg unpacks the new files before it removes the old.
+_ROOM = """need=$(apt-cache show --no-all-versions "$1=$2" | sed -n 's/^Installed-Size: //p' | head -n 1)
+look() {
+    free=$(df -kP -- "$1" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)
+    [ "${free:-0}" -ge "$2" ] || echo "short $1 has $free KiB free, and $2 are needed"
+}
+look /usr $((${need:-0} + 16384))
+look /var/lib/dpkg 16384
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ def prepare(
     version: DebVersion,
     files: tuple[str, ...],
     *,
+    roll: str,
     clock: Clock,
 ) -> Prepared:
     """Wait for dpkg, mend it where that is ours to do, fetch both ways, and simulate.
@@ -50,9 +62,9 @@ def prepare(
         Refused: the installation would do what nobody asked for.
         Failed: the host cannot be made ready; it still serves as before.
     """
-    state = _settled(host, package, files, clock)
+    state = settled(host, package, files, clock)
     if not (state.package.installed or state.package.absent):
-        state = mend(host, package, files)
+        state = mend(host, package, files, roll=roll, clock=clock)
     _must(host, host.run(apt.check(), timeout=180), "apt finds packages broken or locked")
     if state.package.version == version and state.package.installed:
         return Prepared(state, ())
@@ -65,47 +77,18 @@ def prepare(
                 f"is no longer in the repository",
                 "publish it again, or keep more versions",
             )
+    _must_have_room(host, package, version)
     dry = _must(host, host.run(apt.simulate(package, version)), "the installation cannot work")
     return Prepared(state, apt.parse_simulation(dry.text, package, host.address))
 
 
-def mend(host: Host, package: PackageName, files: tuple[str, ...]) -> HostState:
-    """Finish or redo what a dying dpkg left of our package.
-
-    An exit code of 0 proves nothing here (a package killed in unpacking stays ``iHR`` through
-    every apt command), so the state is read again and judged.
-
-    Raises:
-        Failed: the package is still not whole.
-    """
-    host.run(apt.configure(), timeout=300)
-    state = observe(host, package, files)
-    if not state.package.installed and state.package.version is not None:
-        again = apt.install(package, state.package.version, reinstall=True)
-        host.run(tuple(word for word in again if word != "--no-download"), timeout=600)
-        state = observe(host, package, files)
-    if not (state.package.installed or state.package.absent):
-        raise Failed(
-            f"{host.address}: {package} is half installed ({state.package.abbrev.strip()}) "
-            "and could not be mended",
-            f"on the host: apt-get install --reinstall {package}",
-        )
-    return state
-
-
-def _settled(host: Host, package: PackageName, files: tuple[str, ...], clock: Clock) -> HostState:
-    """Wait for an installation that an earlier roll began and that still runs."""
-    deadline = clock.monotonic() + 300
-    while True:
-        state = observe(host, package, files)
-        if state.install not in {"activating", "deactivating", "reloading"}:
-            return state
-        if clock.monotonic() > deadline:
-            raise Failed(
-                f"{host.address}: an installation of {package} has been running for 5 minutes",
-                f"on the host: systemctl status {apt.unit_name(package)}",
-            )
-        clock.sleep(0.5)
+def _must_have_room(host: Host, package: PackageName, version: DebVersion) -> None:
+    """See that the new files fit beside the old ones: apt looks only at its archives."""
+    answer = host.run(("sh", "-c", _ROOM, "debship-room", package, str(version)))
+    short = [line for line in answer.text.splitlines() if line.startswith("short ")]
+    if short:
+        told = "; ".join(line.removeprefix("short ") for line in short)
+        raise Failed(f"{host.address}: the disk is too full for {package} {version}: {told}")
 
 
 def _must(host: Host, answer: Answer, what: str) -> Answer:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from debship.deploy.plan import RollPlan
 from debship.model import Secret
 
 
@@ -33,7 +32,9 @@ class HostReport:
     log: str = ""  # the end of the service's own log, where it failed
     edited: tuple[str, ...] = ()  # conffiles that differ from the package's, and were kept
     events: tuple[tuple[str, float], ...] = ()  # step, seconds since the roll began
-    calls: int = 0
+    calls: int = 0  # programs run there, preparation included
+    standing: str = ""  # at the end, as the balancers said: in, out, in part, unknown
+    version_failed: bool = False  # whether what failed speaks against the version
 
     @property
     def seconds_out(self) -> float | None:
@@ -48,10 +49,14 @@ class HostReport:
 class RollReport:
     """How a roll ended."""
 
-    plan: RollPlan
+    roll: str
+    app: str
+    title: str  # the package and its version, or what else was done
+    version: str | None
     hosts: tuple[HostReport, ...]
     seconds: float
     stopped: str = ""  # why it ended before its end
+    well: frozenset[Outcome] = frozenset({Outcome.CHANGED, Outcome.UNCHANGED})
 
     @property
     def exit_code(self) -> int:
@@ -59,15 +64,14 @@ class RollReport:
         outcomes = {host.outcome for host in self.hosts}
         if Outcome.UNKNOWN in outcomes:
             return 4
-        well = outcomes <= {Outcome.CHANGED, Outcome.UNCHANGED}
-        return 0 if well and not self.stopped else 1
+        return 0 if outcomes <= self.well and not self.stopped else 1
 
     def as_dict(self) -> dict[str, Any]:
         """The report for machines."""
         return {
-            "roll": self.plan.roll,
-            "app": self.plan.app.name,
-            "version": str(self.plan.version),
+            "roll": self.roll,
+            "app": self.app,
+            "version": self.version,
             "seconds": round(self.seconds, 2),
             "stopped": self.stopped,
             "hosts": [
@@ -83,6 +87,7 @@ class RollReport:
                     "edited": list(host.edited),
                     "events": [[step, round(at, 3)] for step, at in host.events],
                     "calls": host.calls,
+                    "standing": host.standing,
                 }
                 for host in self.hosts
             ],
@@ -94,11 +99,13 @@ class RollReport:
         for host in self.hosts:
             counts[host.outcome] += 1
         said = ", ".join(f"{n} {outcome.value}" for outcome, n in counts.items() if n)
+        calls = [host.calls for host in self.hosts]
+        asked = f", {sum(calls)} remote calls, at most {max(calls, default=0)} a host"
         width = max((len(host.host) for host in self.hosts), default=0)
         return (
             *(_line(host, width) for host in self.hosts),
             *(line for host in self.hosts for line in _details(host)),
-            f"{self.plan.app.package} {self.plan.version}: {said} in {self.seconds:.1f} s",
+            f"{self.title}: {said} in {self.seconds:.1f} s{asked}",
             *((f"stopped: {self.stopped}",) if self.stopped else ()),
         )
 
@@ -129,6 +136,8 @@ class Notes:
         reason: str = "",
         hint: str = "",
         log: str = "",
+        standing: str = "",
+        version_failed: bool = False,
     ) -> HostReport:
         """Close the notes."""
         return HostReport(
@@ -141,6 +150,8 @@ class Notes:
             log,
             self.edited,
             tuple(self.events),
+            standing=standing,
+            version_failed=version_failed,
         )
 
 

@@ -1,33 +1,35 @@
 """The roll: batch after batch, as far as the fleet can bear it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from debship.deploy.balancer.door import Balancer
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile
-from debship.deploy.host import Host
-from debship.deploy.journal import Journal
-from debship.deploy.places import Place, shortfall
+from debship.deploy.journal import Journal, JournalLost
+from debship.deploy.lock import GuardedHost
+from debship.deploy.places import Place, idle, shortfall
 from debship.deploy.plan import RollPlan
-from debship.deploy.report import HostReport, Outcome, RollReport
+from debship.deploy.records import undone
+from debship.deploy.report import HostReport, Notes, Outcome, RollReport
 from debship.deploy.steps import Say, Steps
-from debship.deploy.turn import take_turn
+from debship.deploy.stop import Stop
+from debship.deploy.traffic import Traffic
+from debship.deploy.turn import take_turn, undo_turn
+from debship.deploy.workers import Workers
 from debship.errors import DebshipError
 from debship.model import Secret
 
 CAPACITY = 60.0  # seconds that a roll waits for enough hosts to serve before it stops
-
-T = TypeVar("T")
-Together = Callable[[Sequence[Callable[[], T]]], list[T]]
+BAD = frozenset({Outcome.FAILED, Outcome.RETURNED, Outcome.UNKNOWN})
 
 
 @dataclass(frozen=True)
 class Doors:
     """The doors of one roll, and what is rendered for each host."""
 
-    hosts: Mapping[str, Host]
+    hosts: Mapping[str, GuardedHost]
     places: Mapping[str, tuple[Place, ...]]
     files: Mapping[str, tuple[RenderedFile, ...]]
     secrets: tuple[Secret, ...]
@@ -39,83 +41,159 @@ class Doors:
         return tuple(found.values())
 
 
-def roll(
-    plan: RollPlan,
-    doors: Doors,
-    *,
-    clock: Clock,
-    journal: Journal,
-    say: Say,
-    together: Together[HostReport],
-    stopped: Callable[[], bool] = lambda: False,
-) -> RollReport:
-    """Walk a plan. Hosts were prepared before: nothing slow is left but what must be.
+@dataclass
+class Roll:
+    """One walk through a plan. Hosts were prepared before: nothing slow is left but what must be.
 
-    Args:
-        together: does several things at once and gives their results in order.
-        stopped: whether a person asked to stop; looked at before each batch.
-
-    Raises:
-        Failed: the journal could not be written; what is not written down is not done.
+    Args of the constructor:
+        stop: a person's wish to stop.
+        carry_on: asked between two batches, with the hosts of the next; whether to go on.
     """
-    start = clock.monotonic()
-    journal.write("begin", plan=plan.as_dict())
-    reports: dict[str, HostReport] = {}
 
-    def turn(host: str) -> Callable[[], HostReport]:
-        places, files = doors.places[host], doors.files[host]
-        steps = Steps(doors.hosts[host], places, plan, files, journal, clock, say)
-        return lambda: take_turn(steps, doors.secrets, start)
+    plan: RollPlan
+    doors: Doors
+    clock: Clock
+    journal: Journal
+    say: Say
+    workers: Workers
+    stop: Stop
+    carry_on: Callable[[Sequence[str]], bool] = lambda _: True
+    reports: dict[str, HostReport] = field(default_factory=dict)
 
-    why = ""
-    for batch in plan.batches:
-        why = _forbidden(plan, doors, batch, clock, stopped)
-        if why:
-            break
-        for report in together([turn(host) for host in batch]):
-            reports[report.host] = replace(
-                report, calls=getattr(doors.hosts[report.host], "calls", 0)
-            )
-        why = _spent(plan, reports)
-        if why:
-            break
-        if plan.app.soak and batch != plan.batches[-1]:
-            clock.sleep(plan.app.soak)
-    for host in plan.hosts:
-        reports.setdefault(host, HostReport(host, Outcome.UNTOUCHED))
-    journal.write("end", stopped=why, outcomes={h: r.outcome.value for h, r in reports.items()})
-    return RollReport(
-        plan, tuple(reports[host] for host in plan.hosts), clock.monotonic() - start, why
-    )
-
-
-def _forbidden(
-    plan: RollPlan,
-    doors: Doors,
-    batch: Sequence[str],
-    clock: Clock,
-    stopped: Callable[[], bool],
-) -> str:
-    """Say why a batch must not begin, after waiting for capacity to come back; "" if it may."""
-    deadline = clock.monotonic() + CAPACITY
-    while True:
-        if stopped():
-            return "a person asked to stop"
+    def to_the_end(self) -> RollReport:
+        """Take every host's turn, batch after batch, and take back what should not stay."""
+        start = self.clock.monotonic()
+        self.journal.write("begin", plan=self.plan.as_dict())
+        why = self._forward(start)
+        if why and self.plan.undo and self._version_failed():
+            why += self._take_back(start)
+        for host in self.plan.hosts:
+            self.reports.setdefault(host, HostReport(host, Outcome.UNTOUCHED))
+        outcomes = {host: report.outcome.value for host, report in self.reports.items()}
         try:
-            short = shortfall(doors.balancers, doors.places, batch, plan.minimum)
-        except DebshipError as error:
-            short = error.message
-        if not short:
-            return ""
-        if clock.monotonic() > deadline:
-            return short
-        clock.sleep(1.0)
+            self.journal.write("end", stopped=why, outcomes=outcomes)
+        except JournalLost as error:
+            why = why or error.message
+        seconds = self.clock.monotonic() - start
+        return RollReport(
+            roll=self.plan.roll,
+            app=self.plan.app.name,
+            title=f"{self.plan.app.package} {self.plan.version}",
+            version=str(self.plan.version),
+            hosts=tuple(self._counted(host) for host in self.plan.hosts),
+            seconds=seconds,
+            stopped=why,
+        )
 
-
-def _spent(plan: RollPlan, reports: Mapping[str, HostReport]) -> str:
-    """Say that the budget of failures is spent, over the whole run; "" while it is not."""
-    bad = {Outcome.FAILED, Outcome.RETURNED, Outcome.UNKNOWN}
-    failed = [report.host for report in reports.values() if report.outcome in bad]
-    if len(failed) <= plan.app.budget:
+    def _forward(self, start: float) -> str:
+        """Walk the batches; why it ended before its end, or ""."""
+        left = list(self.plan.hosts)
+        canary, size = len(self.plan.batches[0]), max(map(len, self.plan.batches))
+        while left:
+            first = len(left) == len(self.plan.hosts)
+            batch = self._next(left, canary if first else size)
+            if not first and not self.carry_on(batch):
+                return "a person asked to stop"
+            if why := self._forbidden(batch):
+                return why
+            left = [host for host in left if host not in batch]
+            try:
+                self.journal.write("batch", hosts=list(batch))
+            except JournalLost as error:
+                return error.message
+            turns = [
+                partial(take_turn, self._steps(host), self.doors.secrets, start) for host in batch
+            ]
+            for report in self.workers.together(turns):
+                self.reports[report.host] = report
+            if why := self._spent():
+                return why
         return ""
-    return f"{len(failed)} failed ({', '.join(failed)}), and the budget is {plan.app.budget}"
+
+    def _next(self, left: Sequence[str], size: int) -> tuple[str, ...]:
+        """The next batch: as planned, but hosts that died by themselves first where it is short."""
+        try:
+            if self._short(left[:size]) and self.doors.places:
+                down = idle(self.doors.balancers, self.doors.places, left)
+                return down[:size] or tuple(left[:size])
+        except DebshipError:
+            pass  # it is asked again, with patience, before the batch begins
+        return tuple(left[:size])
+
+    def _short(self, batch: Sequence[str]) -> str | None:
+        return shortfall(self.doors.balancers, self.doors.places, batch, self.plan.minimum)
+
+    def _take_back(self, start: float) -> str:
+        """Bring back the hosts that this roll changed, the newest first; what to add to why."""
+        changed = [h for h, r in self.reports.items() if r.outcome is Outcome.CHANGED]
+        size = max(map(len, self.plan.batches))
+        taken = 0
+        while changed:
+            batch, changed = changed[-size:][::-1], changed[:-size]
+            if why := self._forbidden(batch):
+                return f"; going back ended: {why}"
+            for report in self.workers.together([partial(self._undo, h, start) for h in batch]):
+                self.reports[report.host] = report
+                taken += report.outcome is Outcome.RETURNED
+                if report.outcome is not Outcome.RETURNED:
+                    changed = []
+        return f"; {taken} hosts that it had changed were taken back" if taken else ""
+
+    def _undo(self, host: str, start: float) -> HostReport:
+        """Take one host back, if what it had before is known to have worked."""
+        done, steps = self.reports[host], self._steps(host)
+        try:
+            was = undone(steps.take(steps.observe), self.plan.roll)
+        except DebshipError:
+            was = None
+        if was is None or was.version == self.plan.version:
+            return done
+        notes = Notes(host, start, done.before, done.edited, list(done.events))
+        return undo_turn(steps, was, "taken back: the version failed", self.doors.secrets, notes)
+
+    def _steps(self, host: str) -> Steps:
+        door = self.doors.hosts[host]
+        return Steps(
+            door,
+            Traffic(self.doors.places[host], self.clock, door.confirm),
+            self.plan,
+            self.doors.files[host],
+            self.journal,
+            self.clock,
+            self.say,
+            self.stop,
+        )
+
+    def _forbidden(self, batch: Sequence[str]) -> str:
+        """Say why a batch must not begin, after waiting for capacity to come back; or ""."""
+        deadline = self.clock.monotonic() + CAPACITY
+        while True:
+            if self.stop.after_batch:
+                return "a person asked to stop"
+            try:
+                short = self._short(batch)
+            except DebshipError as error:
+                short = error.message
+            if not short:
+                return ""
+            if self.clock.monotonic() > deadline:
+                return short
+            self.clock.sleep(1.0)
+
+    def _spent(self) -> str:
+        """Say that the budget of failures is spent, over the whole run; "" while it is not."""
+        lost = [lost for host in self.doors.hosts.values() for lost in host.lost]
+        if lost:
+            return lost[0]
+        failed = [report.host for report in self.reports.values() if report.outcome in BAD]
+        if len(failed) <= self.plan.app.budget:
+            return ""
+        told = f"{len(failed)} failed ({', '.join(failed)})"
+        return f"{told}, and the budget is {self.plan.app.budget}"
+
+    def _version_failed(self) -> bool:
+        """Whether what failed speaks against the version, and not only against some hosts."""
+        return any(report.version_failed for report in self.reports.values())
+
+    def _counted(self, host: str) -> HostReport:
+        return replace(self.reports[host], calls=self.doors.hosts[host].calls)

@@ -5,94 +5,111 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from debship.debian.versions import from_pep440
-from debship.deploy import apt, journal
-from debship.deploy.balancer.door import Standing
+from debship.deploy import records
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
 from debship.deploy.host import Host, LinkLost, Unreachable
+from debship.deploy.installation import StepFailed, install
+from debship.deploy.journal import Journal
 from debship.deploy.observation import HostState, UnitState, observe
-from debship.deploy.places import Place
 from debship.deploy.plan import RollPlan
-from debship.errors import Failed, Misused
+from debship.deploy.records import Before
+from debship.deploy.stop import Stop
+from debship.deploy.traffic import SERVED, Traffic
+from debship.errors import Misused
 from debship.model import DebVersion
 
-POLL = 0.1  # seconds between looks at a balancer
-RISE = 60.0  # seconds that a balancer may take to see a host well
 PATIENCE = 120.0  # seconds in which a lost link must come back before a host counts as unknown
+LOSSES = 4  # times that a link may be lost within one step
+WATCH = 1.0  # seconds between looks while a host soaks
 
+T = TypeVar("T")
 Say = Callable[[str], None]
-
-
-class StepFailed(Failed):
-    """A step failed on the host; ``log`` is the end of what the service or apt wrote."""
-
-    def __init__(self, message: str, log: str = "") -> None:
-        super().__init__(message)
-        self.log = log
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What can be done to one host in one roll. Raises Failed, LinkLost or Unreachable."""
+    """What can be done to one host in one roll. Raises Failed, LinkLost or Unreachable.
+
+    Each step looks before it acts, so it may be taken again after a lost link.
+    """
 
     host: Host
-    places: tuple[Place, ...]
+    traffic: Traffic
     plan: RollPlan
     files: tuple[RenderedFile, ...]
-    journal: journal.Journal
+    journal: Journal
     clock: Clock
     say: Say
+    stop: Stop
+
+    def take(self, step: Callable[[], T]) -> T:
+        """Take a step; where the link is lost in it, come back, look, and take it again.
+
+        Raises:
+            LinkLost, Unreachable: the host did not come back in time: it is unknown.
+        """
+        for left in reversed(range(LOSSES)):
+            try:
+                return step()
+            except (LinkLost, Unreachable):
+                if not left:
+                    raise
+                self._reach()
+        raise AssertionError("the last loss is raised")
 
     def observe(self) -> HostState:
         """Read what is true on the host now."""
-        return observe(self.host, self.plan.app.package, tuple(f.path for f in self.files))
+        return observe(self.host, self.plan.app.package, self.paths)
 
-    def leave(self, state: HostState) -> None:
-        """Out of every balancer, and nothing in flight; written down before it is done."""
-        if not self.places:
-            return
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The managed files."""
+        return tuple(str(file.path) for file in self.plan.app.files)
+
+    def write_down(self, was: Before, *, keep: bool = True) -> None:
+        """Write down, here and on the host, that it will be out, and what it had."""
         self._say("leaving the balancer")
-        if state.out is None:
-            journal.record_out(self.host, self.plan, self.places, self.clock)
-        places = [[p.balancer.name, p.member.id, p.member.port] for p in self.places]
-        self._write("take-out", places=places)
-        for place in self.places:
-            place.balancer.take_out(place.member)
-        deadline = self.clock.monotonic() + max(place.balancer.drain for place in self.places)
-        while not all(place.now().standing is Standing.OUT for place in self.places):
-            if self.clock.monotonic() > deadline:
-                self._must_be_out()
-                self._write("drain-limit", left=sum(p.now().connections for p in self.places))
-                return
-            self.clock.sleep(POLL)
+        places = self.traffic.places
+        self._write(
+            "take-out", places=[[p.balancer.name, p.member.id, p.member.port] for p in places]
+        )
+        records.record_out(
+            self.host,
+            self.plan,
+            was,
+            places=places,
+            files={file.path: file.sha256 for file in self.files},
+            clock=self.clock,
+            keep=keep,
+        )
 
-    def install(self, version: DebVersion) -> None:
+    def leave(self) -> None:
+        """Out of every balancer, and nothing in flight."""
+        if not self.traffic.places:
+            return
+        self.traffic.take_out()
+        left = self.traffic.drained(self.stop.safe_point)
+        if left:
+            self._write("drain-limit", left=left)
+
+    def install(self, version: DebVersion, *, held: bool) -> None:
         """Install in a unit that outlives the connection, and believe dpkg's state alone."""
-        package = self.plan.app.package
+        self.traffic.stay_out(self.stop.safe_point)
         self._say(f"installing {version}")
         self._write("install", version=str(version))
-        unit = apt.unit_name(package)
-        self.host.run(("systemctl", "stop", unit))
-        self.host.run(("systemctl", "reset-failed", unit))
-        said = ""
-        try:
-            words = apt.carried(apt.install(package, version), package, self.plan.roll)
-            answer = self.host.run(words, timeout=900)
-            said = answer.complaint if answer.returncode else ""
-        except LinkLost as lost:
-            said = lost.message
-            self._await_installation()
-        state = self.observe()
-        if not (state.package.installed and state.package.version == version):
-            has = f"{state.package.abbrev.strip()} {state.package.version or ''}".strip()
-            raise StepFailed(
-                f"{package} {version} was not installed; dpkg has {has}. {said}".rstrip(),
-                self.host.run(("journalctl", "-q", "-o", "cat", "-n", "30", "-u", unit)).text,
-            )
-        self.host.run(("systemctl", "stop", unit))
+        install(
+            self.host,
+            self.plan.app.package,
+            version,
+            self.paths,
+            roll=self.plan.roll,
+            held=held,
+            clock=self.clock,
+        )
 
     def configure(self, files: Sequence[RenderedFile]) -> bool:
         """Write the managed files that differ; whether any did."""
@@ -109,16 +126,26 @@ class Steps:
         return bool(different)
 
     def restart(self) -> None:
-        """Restart what is to run; a unit that an administrator disabled stays as it is."""
-        # A reload of HAProxy forgets what was set at its socket.
-        self._must_be_out()
+        """Restart what is to run; a unit that an administrator disabled stays as it is.
+
+        A socket goes on listening, so that clients wait and none is refused. One that does not
+        listen yet can only begin once its service has let go of the port.
+        """
         self._say("restarting")
         self._write("restart")
         self.host.run(("systemctl", "daemon-reload"))
-        units = [unit.name for unit in self.observe().wanted_units]
-        if not units:
+        wanted = self.observe().wanted_units
+        sockets = [unit for unit in wanted if unit.name.endswith(".socket")]
+        units = [unit.name for unit in wanted if unit not in sockets]
+        if not wanted:
             return
-        self.host.run(("systemctl", "reset-failed", *units))
+        self.host.run(("systemctl", "reset-failed", *(unit.name for unit in wanted)))
+        self.traffic.stay_out(self.stop.safe_point)
+        for socket in sockets:
+            if not socket.up:
+                name = socket.name.removesuffix("socket")
+                self.host.run(("systemctl", "stop", f"{name}service"), timeout=150)
+                self.host.run(("systemctl", "start", socket.name))
         answer = self.host.run(("systemctl", "restart", *units), timeout=150)
         if answer.returncode != 0:
             down = [unit for unit in self.observe().wanted_units if not unit.up]
@@ -131,40 +158,48 @@ class Steps:
         A unit that is active proves nothing yet, and neither does UP at the balancer.
         """
         self._say("waiting for its health")
-        if self.plan.app.health is not None:
+        if self.plan.app.health is not None and not self.observe().resting:
             self._ask_health(version)
-        state = self.observe()
-        units = state.wanted_units
-        if not state.runs(version) or any(unit.restarts for unit in units):
-            runs = "; ".join(
-                f"{unit.name} is {unit.active} ({unit.sub}), running {unit.running or 'nothing'}"
-                + (f", restarted {unit.restarts} times" if unit.restarts else "")
-                for unit in units
-            )
-            raise StepFailed(f"it does not run {version}: {runs}", self.log(units))
+        self._must_run(version)
 
     def come_back(self) -> None:
-        """Back into every balancer, and seen well there."""
-        if not self.places:
+        """Back into every balancer, and seen well there, where it is to serve at all."""
+        if not self.traffic.places:
             return
         self._say("returning to the balancer")
         self._write("put-back")
-        for place in self.places:
-            place.balancer.put_back(place.member)
-        deadline = self.clock.monotonic() + RISE
-        while True:
-            seen = [place.now() for place in self.places]
-            if all(member.standing is Standing.IN for member in seen):
-                return
-            if self.clock.monotonic() > deadline:
-                notes = "; ".join(f"{m.balancer}: {m.note or m.standing.value}" for m in seen)
-                raise Failed(f"its balancer does not see it well after {RISE:g} s: {notes}")
-            self.clock.sleep(POLL)
+        self.traffic.put_back()
+        if not self.observe().resting:
+            self.traffic.risen(lambda: None)
 
-    def stay_out(self) -> None:
-        """Out of every balancer again, without waiting: it is not to be trusted."""
-        for place in self.places:
-            place.balancer.take_out(place.member)
+    def soak(self, version: DebVersion) -> None:
+        """See that the host stays well for the time that the fleet asks for.
+
+        Raises:
+            StepFailed: a balancer no longer sees it well, or a service was started again.
+        """
+        seconds = self.plan.app.soak
+        if not seconds:
+            return
+        self._say(f"staying well for {seconds:g} s")
+        deadline = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < deadline and not self.stop.now:
+            self.clock.sleep(min(WATCH, max(0.05, deadline - self.clock.monotonic())))
+            sick = [m for m in self.traffic.now() if m.standing not in SERVED]
+            if sick and not self.observe().resting:
+                notes = "; ".join(f"{m.balancer}: {m.note or m.standing.value}" for m in sick)
+                raise StepFailed(f"it did not stay well: {notes}", self._last_log())
+        self._must_run(version)
+
+    def return_files(self) -> tuple[str, ...]:
+        """Put the managed files back as they were before the host was taken out."""
+        self._write("return-files")
+        return records.return_files(self.host, self.plan.app.package, self.paths)
+
+    def settle(self, outcome: str, was: Before) -> None:
+        """Write down how the turn ended, and that the host is no longer out."""
+        records.settle(self.host, self.plan, outcome, was, self.clock)
+        self._write(outcome)
 
     def log(self, units: Sequence[UnitState]) -> str:
         """The end of what these invocations of units wrote, not those that followed a crash."""
@@ -195,24 +230,36 @@ class Steps:
         if health.version and not _same(found.get("version"), version):
             raise StepFailed(f"{url} says version {found.get('version')}, not {version.upstream}")
 
-    def _await_installation(self) -> None:
+    def _must_run(self, version: DebVersion) -> None:
+        state = self.observe()
+        units = state.wanted_units
+        if state.runs(version) and not any(unit.restarts for unit in units):
+            return
+        runs = "; ".join(
+            f"{unit.name} is {unit.active} ({unit.sub}), running {unit.running or 'nothing'}"
+            + (f", restarted {unit.restarts} times" if unit.restarts else "")
+            for unit in units
+        )
+        raise StepFailed(f"it does not run {version}: {runs}", self.log(units))
+
+    def _last_log(self) -> str:
+        try:
+            return self.log(self.observe().wanted_units)
+        except (LinkLost, Unreachable):
+            return ""
+
+    def _reach(self) -> None:
         deadline = self.clock.monotonic() + PATIENCE
         while True:
-            why = f"{self.host.address}: the installation does not end"
-            try:
-                if self.observe().install not in {"activating", "deactivating"}:
-                    return
-            except (LinkLost, Unreachable) as error:
-                why = error.message
-            if self.clock.monotonic() > deadline:
-                raise LinkLost(why)
+            self.stop.safe_point()
             self.clock.sleep(1.0)
-
-    def _must_be_out(self) -> None:
-        for place in self.places:
-            member = place.now()
-            if member.standing in {Standing.IN, Standing.WAVERING}:
-                raise Failed(f"{member.balancer} still sends it requests ({member.note})")
+            try:
+                self.observe()
+            except (LinkLost, Unreachable):
+                if self.clock.monotonic() > deadline:
+                    raise
+            else:
+                return
 
     def _write(self, event: str, **facts: Any) -> None:
         self.journal.write(event, self.host.address, **facts)

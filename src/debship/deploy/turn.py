@@ -1,24 +1,23 @@
 """One host's turn: out of the balancers, changed, proven well, and back; or brought back."""
 
-from dataclasses import dataclass
-
-from debship.deploy import journal
-from debship.deploy.balancer.door import Standing
-from debship.deploy.configuration import RenderedFile, differing
+from debship.deploy.balancer.door import Member, Standing
+from debship.deploy.configuration import differing
 from debship.deploy.host import LinkLost, Unreachable
+from debship.deploy.installation import StepFailed
+from debship.deploy.journal import JournalLost
+from debship.deploy.lock import Fenced
 from debship.deploy.observation import HostState
+from debship.deploy.records import Before, before
 from debship.deploy.report import HostReport, Notes, Outcome, masked
-from debship.deploy.steps import StepFailed, Steps
+from debship.deploy.steps import Steps
+from debship.deploy.stop import Interrupted
+from debship.deploy.traffic import ASIDE
 from debship.errors import DebshipError, Failed, Refused
 from debship.model import DebVersion, Secret
 
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a host had that was known to work, to bring it back to."""
-
-    version: DebVersion | None
-    files: tuple[RenderedFile, ...]  # managed files with the content they had
+AGAIN = "when it answers again, run the same deploy again, or: fab restore"
+# Whatever may be true of the host now, this roll cannot tell, or may not act.
+ADRIFT = (LinkLost, Unreachable, Fenced, JournalLost, Interrupted)
 
 
 def converged(steps: Steps, state: HostState) -> bool:
@@ -35,144 +34,231 @@ def converged(steps: Steps, state: HostState) -> bool:
         and state.out is None
         and not differing(steps.files, state)
         and not state.stale()
-        and all(place.now().standing is Standing.IN for place in steps.places)
+        and _stands(state, steps.traffic.now())
     )
 
 
-def way_back(state: HostState) -> DebVersion | None:
-    """The version that is known to work on a host.
-
-    Where a roll was cut off in the middle, that is what the last finished roll left, not what
-    happens to be installed.
-    """
-    if state.out is not None and state.history is not None:
-        return DebVersion(str(state.history.get("version")))
-    return state.package.version if not state.package.absent else None
+def _stands(state: HostState, seen: tuple[Member, ...]) -> bool:
+    """Whether a host stands as it is to; one that is to answer nothing need not be seen well."""
+    if state.resting:
+        return not any(member.standing in ASIDE for member in seen)
+    return all(member.standing is Standing.IN for member in seen)
 
 
 def take_turn(steps: Steps, secrets: tuple[Secret, ...], start: float) -> HostReport:
     """Bring one host to the plan's version and configuration, serving.
 
-    Never raises what belongs to this host alone: that is in the report. Only a journal that
-    cannot be written ends more than this turn.
+    Never raises what a user can cause: that is in the report.
     """
     notes = Notes(steps.host.address, start)
     try:
-        state = steps.observe()
-        notes.before, notes.edited = _installed(state), state.edited
-        if converged(steps, state):
-            return notes.report(Outcome.UNCHANGED, after=notes.before)
-        _must_not_be_held_by_others(steps, state)
-        kept = _keep(steps, state)
+        was = _begin(steps, notes)
+    except Interrupted:
+        return notes.report(Outcome.UNTOUCHED, after=notes.before)
     except DebshipError as error:
-        unknown = isinstance(error, LinkLost | Unreachable)
-        outcome = Outcome.UNKNOWN if unknown else Outcome.FAILED
-        hint = error.hint or ""
-        return notes.report(outcome, after=notes.before, reason=error.message, hint=hint)
+        return _unbegun(steps, error, notes)
+    if was is None:
+        return notes.report(Outcome.UNCHANGED, after=notes.before, standing="in")
+    return _change(steps, was, secrets, notes)
+
+
+def _begin(steps: Steps, notes: Notes) -> Before | None:
+    """Look, and write down that the host will be out; None where nothing is left to do."""
+    steps.stop.safe_point()
+    state = steps.take(steps.observe)
+    notes.before, notes.edited = _installed(state), state.edited
+    if converged(steps, state):
+        return None
+    _must_not_be_held_by_others(steps, state)
+    was = before(state)
+    steps.take(lambda: steps.write_down(was))
+    return was
+
+
+def _change(steps: Steps, was: Before, secrets: tuple[Secret, ...], notes: Notes) -> HostReport:
     try:
-        _go_forward(steps, state, notes)
-    except (LinkLost, Unreachable) as error:
-        steps.journal.write("unknown", steps.host.address, reason=error.message)
-        reason = f"{error.message}; it was left out of its balancers"
-        hint = "when it answers again, run the same deploy again"
-        return notes.report(Outcome.UNKNOWN, after=None, reason=reason, hint=hint)
+        _go_forward(steps, was, notes)
+    except ADRIFT as error:
+        if isinstance(error, Interrupted) and not notes.reached("drained"):
+            return _go_back(steps, was, error, secrets, notes)
+        return adrift(steps, error, notes, secrets)
     except DebshipError as error:
-        return _go_back(steps, kept, error, secrets, notes)
-    return notes.report(Outcome.CHANGED, after=str(steps.plan.version))
+        return _go_back(steps, was, error, secrets, notes)
+    try:
+        steps.take(lambda: steps.settle("changed", was))
+    except DebshipError as error:
+        return adrift(steps, error, notes, secrets)
+    return notes.report(Outcome.CHANGED, after=str(steps.plan.version), standing="in")
 
 
-def _go_forward(steps: Steps, state: HostState, notes: Notes) -> None:
+def undo_turn(
+    steps: Steps, was: Before, reason: str, secrets: tuple[Secret, ...], notes: Notes
+) -> HostReport:
+    """Take back what this roll did to a host that it had finished."""
+    error = Failed(reason)
+    if steps.stop.now:
+        return notes.report(Outcome.CHANGED, after=str(steps.plan.version), standing="in")
+    try:
+        steps.take(lambda: steps.write_down(was, keep=False))
+        notes.mark("out again", steps.clock.monotonic())
+        steps.take(steps.leave)
+        notes.mark("drained", steps.clock.monotonic())
+    except ADRIFT as lost:
+        return adrift(steps, lost, notes, secrets)
+    except DebshipError as worse:
+        return left_out(steps, worse, notes, secrets, f"{reason}; going back: ")
+    return _go_back(steps, was, error, secrets, notes)
+
+
+def _go_forward(steps: Steps, was: Before, notes: Notes) -> None:
     version, clock = steps.plan.version, steps.clock
     notes.mark("out", clock.monotonic())
-    steps.leave(state)
+    steps.take(steps.leave)
+    steps.stop.safe_point()
     notes.mark("drained", clock.monotonic())
-    if not (state.package.installed and state.package.version == version):
-        steps.install(version)
-        notes.mark("installed", clock.monotonic())
-    steps.configure(steps.files)
+    steps.take(lambda: steps.install(version, held=was.held))
+    notes.mark("installed", clock.monotonic())
+    steps.stop.safe_point()
+    steps.take(lambda: steps.configure(steps.files))
     notes.mark("configured", clock.monotonic())
-    steps.restart()
+    steps.take(steps.restart)
     notes.mark("restarted", clock.monotonic())
-    steps.prove(version)
+    steps.take(lambda: steps.prove(version))
     notes.mark("well", clock.monotonic())
-    steps.come_back()
+    steps.take(steps.come_back)
     notes.mark("back", clock.monotonic())
-    _settle(steps, state)
-
-
-def _settle(steps: Steps, state: HostState) -> None:
-    """Write down what the host was left with, then that it is no longer out."""
-    before = way_back(state)
-    if before == steps.plan.version and state.history is not None:
-        previous = state.history.get("previous")
-    else:
-        previous = str(before) if before else None
-    journal.record_version(steps.host, steps.plan, previous, steps.clock)
-    journal.clear_out(steps.host, steps.plan)
-    steps.journal.write("done", steps.host.address, version=str(steps.plan.version))
+    steps.take(lambda: steps.soak(version))
 
 
 def _go_back(
-    steps: Steps, kept: Kept, error: DebshipError, secrets: tuple[Secret, ...], notes: Notes
+    steps: Steps, was: Before, error: DebshipError, secrets: tuple[Secret, ...], notes: Notes
 ) -> HostReport:
     """Bring the host back to what it ran, prove it, and let it serve again."""
-    log = masked(error.log if isinstance(error, StepFailed) else "", secrets)
-    reason = masked(error.message, secrets)
-    steps.journal.write("failed", steps.host.address, reason=reason)
+    log, reason = _log(error, secrets), _masked(error.message, secrets)
+    version_failed = isinstance(error, StepFailed)
     try:
+        steps.journal.write("failed", steps.host.address, reason=reason)
         if notes.reached("drained"):
-            if kept.version is None:
-                steps.stay_out()
+            if was.version is None:
                 raise Failed("there was no version before, so there is none to go back to")
-            _reinstate(steps, kept)
-            steps.prove(kept.version)
-        steps.come_back()
+            reinstate(steps, was, was.version)
+        steps.take(steps.come_back)
         notes.mark("back", steps.clock.monotonic())
-        journal.clear_out(steps.host, steps.plan)
-        steps.journal.write("returned", steps.host.address, version=str(kept.version))
-    except (LinkLost, Unreachable) as lost:
-        reason = f"{reason}; then {lost.message}"
-        return notes.report(Outcome.UNKNOWN, after=None, reason=reason, log=log)
+    except ADRIFT as lost:
+        return adrift(steps, lost, notes, secrets, because=f"{reason}; then ", log=log)
     except DebshipError as worse:
-        reason = f"{reason}; going back: {masked(worse.message, secrets)}"
-        hint = "it was left out of its balancers; mend it, then run the deploy again"
-        return notes.report(Outcome.FAILED, after=None, reason=reason, hint=hint, log=log)
-    return notes.report(Outcome.RETURNED, after=str(kept.version), reason=reason, log=log)
+        because = f"{reason}; going back: "
+        return left_out(steps, worse, notes, secrets, because, version_failed=version_failed)
+    try:
+        steps.take(lambda: steps.settle("returned", was))
+    except DebshipError as lost:
+        return adrift(steps, lost, notes, secrets, because=f"{reason}; then ", log=log)
+    return notes.report(
+        Outcome.UNTOUCHED if isinstance(error, Interrupted) else Outcome.RETURNED,
+        after=str(was.version),
+        reason=reason,
+        log=log,
+        standing="in",
+        version_failed=version_failed,
+    )
 
 
-def _reinstate(steps: Steps, kept: Kept) -> None:
-    assert kept.version is not None
-    steps.stay_out()
-    state = steps.observe()
-    if not (state.package.installed and state.package.version == kept.version):
-        steps.install(kept.version)
-    steps.configure(kept.files)
-    steps.restart()
+def reinstate(steps: Steps, was: Before, version: DebVersion) -> None:
+    """Make a host run what it ran before, out of its balancers, and prove it."""
+    steps.take(steps.leave)
+    steps.take(lambda: steps.install(version, held=was.held))
+    steps.take(steps.return_files)
+    steps.take(steps.restart)
+    steps.take(lambda: steps.prove(version))
 
 
-def _keep(steps: Steps, state: HostState) -> Kept:
-    """Remember the version that works and the managed files as they are."""
-    there = {file.path: file for file in state.files}
-    files = []
-    for file in differing(steps.files, state):
-        has = there.get(file.path)
-        if has is None:
-            continue
-        answer = steps.host.run(("cat", "--", file.path))
-        if answer.returncode == 0:
-            content = Secret(answer.stdout.decode(errors="surrogateescape"))
-            files.append(RenderedFile(has.path, has.owner, has.group, has.mode, content))
-    return Kept(way_back(state), tuple(files))
+def adrift(
+    steps: Steps,
+    error: DebshipError,
+    notes: Notes,
+    secrets: tuple[Secret, ...] | None,
+    *,
+    because: str = "",
+    log: str = "",
+) -> HostReport:
+    """Leave a host that cannot be told, or may not be touched: with its record, as it stands."""
+    standing = steps.traffic.told()
+    return notes.report(
+        Outcome.UNKNOWN,
+        after=None,
+        reason=f"{because}{_masked(error.message, secrets)}; it stands {_where(standing)}",
+        hint=AGAIN,
+        log=log,
+        standing=standing,
+    )
+
+
+def left_out(
+    steps: Steps,
+    error: DebshipError,
+    notes: Notes,
+    secrets: tuple[Secret, ...] | None,
+    because: str = "",
+    *,
+    version_failed: bool = False,
+) -> HostReport:
+    """Leave a host that could not be brought back out of its balancers."""
+    reason = because + _masked(error.message, secrets)
+    try:
+        steps.traffic.take_out()
+    except DebshipError as worse:
+        reason += f"; taking it out: {worse.message}"
+    standing = steps.traffic.told()
+    return notes.report(
+        Outcome.FAILED,
+        after=None,
+        reason=f"{reason}; it stands {_where(standing)}",
+        hint="mend it, then run the deploy again, or: fab restore",
+        log=_log(error, secrets),
+        standing=standing,
+        version_failed=version_failed,
+    )
+
+
+def _log(error: DebshipError, secrets: tuple[Secret, ...] | None) -> str:
+    """The log that came with an error; none where what it must not show is not known."""
+    return (
+        _masked(error.log, secrets) if isinstance(error, StepFailed) and secrets is not None else ""
+    )
+
+
+def _masked(text: str, secrets: tuple[Secret, ...] | None) -> str:
+    return masked(text, secrets or ())
+
+
+def _unbegun(steps: Steps, error: DebshipError, notes: Notes) -> HostReport:
+    """Report a host that nothing was done to."""
+    unknown = isinstance(error, ADRIFT)
+    return notes.report(
+        Outcome.UNKNOWN if unknown else Outcome.FAILED,
+        after=notes.before,
+        reason=error.message,
+        hint=error.hint or (AGAIN if unknown else ""),
+        standing=steps.traffic.told(),
+    )
 
 
 def _must_not_be_held_by_others(steps: Steps, state: HostState) -> None:
     """Leave alone what somebody took out of a balancer, and not a roll: they had a reason."""
-    aside = {Standing.OUT, Standing.DRAINING}
-    if state.out is None and any(place.now().standing in aside for place in steps.places):
+    if state.out is None and any(m.standing in ASIDE for m in steps.traffic.now()):
         raise Refused(
             "it is out of its balancer, and not by a roll: somebody holds it out",
             "put it back there, then run the deploy again",
         )
+
+
+def _where(standing: str) -> str:
+    return {
+        "in": "in its balancers",
+        "out": "out of its balancers",
+        "in part": "out of some of its balancers",
+        "": "behind no balancer",
+    }.get(standing, "nobody can tell where")
 
 
 def _installed(state: HostState) -> str | None:

@@ -91,8 +91,12 @@ def read_contents(path: Path) -> Contents:
 def _units(path: Path) -> Iterator[Unit]:
     files = read_files(path, "data.tar", lambda name: bool(_UNIT.fullmatch(name)))
     for name, content in sorted(files.items()):
+        stem = PurePosixPath(name).stem
         try:
-            yield parse(PurePosixPath(name).stem, content.decode())
+            text = content.decode()
+            if stem.endswith("@"):  # a container is one instance
+                stem, text = stem.removesuffix("@"), text.replace("%i", "1")
+            yield parse(stem, text)
         except UnicodeDecodeError as error:
             raise Refused(f"{path}: {name} is not UTF-8") from error
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from debship.errors import DebshipError, Failed, Misused, Refused
-from debship.publish.commit import Draft, Publication, Publisher, commit
+from debship.publish.commit import Draft, Publication, commit
 from debship.publish.index import Index, Key, place_of
+from debship.publish.publisher import Publisher
 from debship.publish.release import Part, Release
 from debship.publish.signing import Certificates, cleartext
 from debship.publish.snapshot import (

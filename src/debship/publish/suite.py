@@ -2,9 +2,10 @@
 
 from debship import templates
 from debship.errors import Misused, Refused
-from debship.publish.commit import Draft, Publication, Publisher, commit, create
+from debship.publish.commit import Draft, Publication, commit, create
 from debship.publish.index import Index
 from debship.publish.plan import shared
+from debship.publish.publisher import Publisher
 from debship.publish.release import Settings
 from debship.publish.signing import Certificates, certificates
 from debship.publish.snapshot import Snapshot, inrelease_path, key_path, read_indices
@@ -30,9 +31,8 @@ def init(publisher: Publisher, settings: Settings) -> Publication:
     store, suite = publisher.store, settings.suite
     if store.read(inrelease_path(suite)) is not None:
         return commit(publisher, suite, lambda before: _extension(store, before, settings))
-    armored = publisher.keys.certificates(publisher.keys.fingerprints).armored
     draft = Draft(settings, {}, dict.fromkeys(settings.parts, Index()))
-    return create(publisher, draft, {key_path(suite): armored.encode()})
+    return create(publisher, draft, {key_path(suite): publisher.ours.armored.encode()})
 
 
 def _extension(store: Store, before: Snapshot, wanted: Settings) -> Draft | None:

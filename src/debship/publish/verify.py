@@ -3,12 +3,14 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from debship.errors import Failed
 from debship.publish.index import Index, place_of
 from debship.publish.release import Part
 from debship.publish.snapshot import Snapshot, by_hash_path, checksums, read_indices
 from debship.publish.store import Store
+from debship.publish.together import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,18 @@ def _index_problems(store: Store, snapshot: Snapshot, part: Part, index: Index) 
 
 def _pool_problems(store: Store, files: dict[str, tuple[int, str]], *, deep: bool) -> Iterator[str]:
     sizes = {entry.path: entry.size for entry in store.list("pool/")}
-    for path, (size, sha256) in sorted(files.items()):
+    alike = [path for path, (size, _) in files.items() if sizes.get(path) == size]
+    hashes = dict(
+        zip(
+            alike,
+            together(partial(_sha256, store, path, deep=deep) for path in alike),
+            strict=True,
+        )
+    )
+    for path, (_, sha256) in sorted(files.items()):
         if path not in sizes:
             yield f"{path}: it is missing"
-        elif sizes[path] != size or _sha256(store, path, deep=deep) != sha256:
+        elif hashes.get(path) != sha256:
             yield f"{path}: it has other bytes than were published"
 
 

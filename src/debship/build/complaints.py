@@ -1,0 +1,69 @@
+"""What uv complains of, said with the place and the way out."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+from debship.build.backends import naming
+from debship.build.plan import BuildPlan
+from debship.errors import DebshipError, Failed, Refused
+
+_NO_BACKEND = re.compile(r"no trusted hash was provided for: `(?P<name>[^`]+)`")
+_OTHER_HASH = re.compile(r"Hash mismatch for `(?P<name>[^`]+)`")
+_NO_FILE = re.compile(
+    r"Package `(?P<name>[^`]+)` can't be installed because it doesn't have"
+    r"|Because (?P<pinned>\S+) has no (?:wheels|usable wheels)"
+    r"|(?P<python>incompatible with the `pylock\.toml`'s Python requirement)"
+)
+_NO_LOGIN = re.compile(r"authentication credentials|\b40[13] (?:Unauthorized|Forbidden)")
+_NO_BUILD = re.compile(
+    r"Failed to (?:download and )?build `(?P<name>[^`]+)`|Build failures usually"
+)
+
+
+@contextlib.contextmanager
+def explained(plan: BuildPlan) -> Iterator[None]:
+    """Turn what uv complains of while it installs or builds into what a user can act on."""
+    try:
+        yield
+    except Failed as error:
+        if error.hint is not None:
+            raise
+        raise _explained(error, plan) from error
+
+
+def _explained(error: Failed, plan: BuildPlan) -> DebshipError:
+    """Refused where the input is at fault, Failed where the world is; uv's own words follow."""
+    lock, text = plan.lock, error.message
+    _, _, said = text.partition("\n")
+    if match := _NO_BACKEND.search(text):
+        what = f"nothing names the hash of {match['name']}, which a wheel is built with"
+        return Refused(f"{_place(plan)}: {what}\n{said}", naming(match["name"], lock))
+    if match := _OTHER_HASH.search(text):
+        return Refused(
+            f"{lock.path}: what was downloaded of {match['name']} is not what was locked\n{said}",
+            "find out who replaced the file before you lock it anew",
+        )
+    if match := _NO_FILE.search(text):
+        name = match["name"] or match["pinned"] or "it"
+        target = f"Python {plan.release.python} on {plan.machine}"
+        return Refused(
+            f"{lock.path}: {name} has no file for {target}\n{said}",
+            f"lock it with this Python: uv ... --python {plan.interpreter}",
+        )
+    return Failed(text, _way_out(text))
+
+
+def _place(plan: BuildPlan) -> str:
+    return str(plan.backends or plan.lock.path)
+
+
+def _way_out(text: str) -> str | None:
+    if _NO_LOGIN.search(text):
+        return (
+            "who may log in to the index, uv reads from UV_INDEX_NAME_USERNAME and "
+            "UV_INDEX_NAME_PASSWORD, or from ~/.netrc"
+        )
+    if _NO_BUILD.search(text):
+        return "Debian packages that it needs to be compiled go under [build] needs"
+    return None

@@ -1,0 +1,56 @@
+"""Files that appear in a folder together, or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+
+class Together:
+    """Files that are written, and not there yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._hidden: dict[str, Path] = {}
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[tuple[Path, BinaryIO]]:
+        """Write the file that will bear a name; give where it is until then, and what writes it."""
+        descriptor, hidden = tempfile.mkstemp(prefix=f".{name}.", dir=self._folder)
+        self._hidden[name] = Path(hidden)
+        with open(descriptor, "wb") as sink:  # noqa: PTH123 - a descriptor has no Path
+            yield Path(hidden), sink
+            sink.flush()
+            os.fchmod(sink.fileno(), 0o644)
+            os.fsync(sink.fileno())
+
+    def appear(self, names: Sequence[str]) -> None:
+        """Let all appear, in this order; where one cannot, those before it go again."""
+        done: list[Path] = []
+        try:
+            for name in names:
+                self._hidden[name].replace(self._folder / name)
+                done.append(self._folder / name)
+                del self._hidden[name]
+        except BaseException:
+            for path in done:
+                path.unlink(missing_ok=True)
+            raise
+
+    def forget(self) -> None:
+        """Take away what has not appeared."""
+        for path in self._hidden.values():
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def together(folder: Path) -> Iterator[Together]:
+    """Give a place for files; those that were not let appear are gone at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = Together(folder)
+    try:
+        yield files
+    finally:
+        files.forget()

@@ -1,0 +1,351 @@
+"""One roll at a time: a lock that lies on the hosts themselves, with a lease and a fence.
+
+Each host keeps who rolls the package there. Every command of a roll first proves on the host that
+the lock is still its own, holds the lock's file shared while it runs, and leaves a heartbeat; a
+roll that was thought dead and wakes up is turned away by the next host it speaks to. Who finds a
+lock whose holder is not heard of for ``LEASE`` seconds takes it over.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from debship.deploy.clock import Clock
+from debship.deploy.host import Answer, Host, LinkLost, Unreachable, put_words
+from debship.deploy.workers import Workers
+from debship.errors import DebshipError, Failed, Refused, Uncertain
+from debship.model import PackageName
+
+LEASE = 30.0  # seconds without a heartbeat after which a holder counts as dead, by a host's clock
+BEAT = 8.0  # seconds between heartbeats while the roll itself is silent
+BUSY = 960.0  # seconds that a command of a dead roll may still run on a host: longer than apt may
+
+_FENCED = 75
+_GUARD = """exec 9>>"$1" && flock -s -w 30 9 || { echo "debship: the lock cannot be read" >&2; exit 75; }
+read -r roll rest < "$1" || roll=-
+[ "$roll" = "$2" ] || { echo "debship: fenced by $roll $rest" >&2; exit 75; }
+touch -- "$1"
+shift 2
+exec "$@"
+"""
+
+
+class Fenced(Uncertain):
+    """The lock is no longer this roll's: it was broken, or taken over. Nothing more is touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock."""
+
+    roll: str
+    number: int  # grows with each taking
+    since: str
+    by: str
+    process: str  # see ``World.dead``
+    age: float  # seconds since it was last heard of, by the host's clock
+
+    def __str__(self) -> str:
+        """Say who and since when."""
+        return f"{self.by} since {self.since} (roll {self.roll}, heard of {self.age:g} s ago)"
+
+
+@dataclass
+class GuardedHost:
+    """A host as one roll may use it: only while the lock there is its own."""
+
+    inner: Host
+    path: str
+    roll: str
+    clock: Clock
+    lost: list[str]  # where and how the lock was lost; shared by the hosts of a roll
+    confirmed: float = 0.0  # when the lock was last known to be ours, by our monotonic clock
+
+    @property
+    def address(self) -> str:
+        """The host's name."""
+        return self.inner.address
+
+    @property
+    def calls(self) -> int:
+        """Programs run there so far."""
+        return int(getattr(self.inner, "calls", 0))
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Answer:
+        """Run a program there, if the lock is still ours.
+
+        Raises:
+            Fenced: it is not; the program was not run.
+        """
+        if self.lost:
+            raise Fenced(self.lost[0])
+        asked = self.clock.monotonic()
+        answer = self.inner.run(guarded(argv, self.path, self.roll), stdin=stdin, timeout=timeout)
+        if answer.returncode == _FENCED and answer.stderr.startswith(b"debship: "):
+            said = answer.complaint.removeprefix("debship: ")
+            self.lost.append(f"{self.address}: this roll no longer holds the lock: {said}")
+            raise Fenced(self.lost[0])
+        self.confirmed = asked
+        return answer
+
+    def put(self, path: str, data: bytes, *, owner: str, group: str, mode: int) -> None:
+        """Write a file there; see ``Host``."""
+        answer = self.run(put_words(path, owner, group, mode), stdin=data)
+        if answer.returncode != 0:
+            raise Failed(f"{self.address}: {path} could not be written: {answer.complaint}")
+
+    def confirm(self) -> None:
+        """See that the lock is ours before something is done that no host can refuse.
+
+        Nobody takes over before a lease is over, so within one nothing need be asked.
+        """
+        if self.lost:
+            raise Fenced(self.lost[0])
+        if self.clock.monotonic() - self.confirmed > LEASE / 2:
+            self.run(("true",))
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self.inner.close()
+
+
+def guarded(argv: Sequence[str], path: str, roll: str) -> tuple[str, ...]:
+    """Make a command that runs only while a lock is a roll's."""
+    return ("sh", "-c", _GUARD, "debship-guard", path, roll, *argv)
+
+
+def lock_path(package: PackageName) -> str:
+    """Where the lock lies on a host."""
+    return f"/var/lib/debship/{package}/lock"
+
+
+@dataclass
+class Lock:
+    """The lock of one application as one roll takes it, holds it, and lets it go."""
+
+    package: PackageName
+    roll: str
+    by: str
+    process: str  # names this process on this machine
+    clock: Clock
+    workers: Workers
+    dead: Callable[[str], bool]  # whether a process is known to be dead: of this machine, and gone
+    lost: list[str] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)  # hosts where it may lie
+
+    @contextmanager
+    def held(
+        self, hosts: Mapping[str, Host], beat: Callable[[str], Host], *, all_must: bool = True
+    ) -> Iterator[dict[str, GuardedHost]]:
+        """Hold the lock on every host while a block runs; give the hosts as it may use them.
+
+        Args:
+            hosts: the fleet.
+            beat: opens a further connection to one of them, for the heartbeat.
+            all_must: a host that does not answer is an error; else it is left out.
+
+        Raises:
+            Refused: a roll that is alive holds it.
+        """
+        try:
+            taken = self._take(hosts, all_must=all_must)
+            mine = {
+                name: GuardedHost(
+                    hosts[name], lock_path(self.package), self.roll, self.clock, self.lost, at
+                )
+                for name, at in taken.items()
+            }
+            with self.workers.beside(_Heart(tuple(mine.values()), beat).beat, BEAT):
+                yield mine
+        finally:
+            self._drop(hosts)
+
+    def _take(self, hosts: Mapping[str, Host], *, all_must: bool) -> dict[str, float]:
+        """Take it on one host first, in an order that all agree on: of two, one gets all."""
+        taken: dict[str, float] = {}
+        watch = _Watch(self.clock)
+        deadline = self.clock.monotonic() + BUSY
+        while True:
+            left = [name for name in sorted(hosts) if name not in taken]
+            one, rest = ([], left) if taken else (left[:1], left[1:])
+            held = self._ask(one, hosts, taken, watch, all_must=all_must)
+            held = held or self._ask(rest, hosts, taken, watch, all_must=all_must)
+            if not held:
+                if not taken:
+                    raise Failed("no host answers")
+                return taken
+            # A heart beats on one host only, so all are looked at before anybody is called dead.
+            watch.see(self._look(hosts) or held, self.dead)
+            if alive := watch.alive():
+                raise Refused(
+                    f"{self.package} is being rolled by {alive}",
+                    "wait for it; if it should not go on: fab unlock",
+                )
+            if self.clock.monotonic() > deadline:
+                names = ", ".join(sorted(held))
+                raise Failed(f"a command of a dead roll still runs on {names}")
+            self.clock.sleep(2.0)
+
+    def _ask(
+        self,
+        names: Sequence[str],
+        hosts: Mapping[str, Host],
+        taken: dict[str, float],
+        watch: "_Watch",
+        *,
+        all_must: bool,
+    ) -> dict[str, Holder]:
+        """Try to take it on some hosts: who holds it where it could not be taken."""
+        at = self.clock.monotonic()
+        self.asked.update(names)
+
+        def attempt(name: str) -> Holder | DebshipError | None:
+            try:
+                since = self.clock.now().replace(" ", "_")
+                words = (self.roll, since, self.by, self.process, watch.over(name))
+                return _parse(_script(hosts[name], self.package, "take", *words))
+            except DebshipError as error:
+                return error
+
+        found = self.workers.together([functools.partial(attempt, name) for name in names])
+        held: dict[str, Holder] = {}
+        for name, answer in zip(names, found, strict=True):
+            if answer is None:
+                taken[name] = at
+            elif isinstance(answer, Holder):
+                held[name] = answer
+            elif all_must or not isinstance(answer, LinkLost | Unreachable):
+                raise answer
+        return held
+
+    def _look(self, hosts: Mapping[str, Host]) -> dict[str, Holder]:
+        """Who else holds it, and where; a host that does not answer says nothing."""
+
+        def look(host: Host) -> Holder | None:
+            try:
+                return show_lock(host, self.package)
+            except DebshipError:
+                return None
+
+        found = self.workers.together([functools.partial(look, h) for h in hosts.values()])
+        seen = zip(hosts, found, strict=True)
+        return {name: holder for name, holder in seen if holder and holder.roll != self.roll}
+
+    def _drop(self, hosts: Mapping[str, Host]) -> None:
+        """Let go wherever it may be ours; what cannot be told runs out by itself."""
+
+        def drop(name: str) -> None:
+            try:
+                _script(hosts[name], self.package, "drop", self.roll)
+            except DebshipError:
+                hosts[name].close()
+
+        self.workers.together([functools.partial(drop, name) for name in sorted(self.asked)])
+
+
+class _Watch:
+    """What was seen of other holders, to tell the living from the dead."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.first: dict[tuple[str, str], tuple[float, Holder]] = {}
+        self.held: dict[str, Holder] = {}
+        self.gone: set[str] = set()
+        self.beating: dict[str, Holder] = {}
+
+    def see(self, held: Mapping[str, Holder], dead: Callable[[str], bool]) -> None:
+        """Look at holders: one whose age grew by less than time did has beaten."""
+        now = self.clock.monotonic()
+        youngest: dict[str, Holder] = {}
+        for name, holder in held.items():
+            self.held[name] = holder
+            at, before = self.first.setdefault((name, holder.roll), (now, holder))
+            # A host tells whole seconds.
+            if holder.age + 2 < before.age + (now - at):
+                self.beating[holder.roll] = holder
+            if holder.age <= youngest.get(holder.roll, holder).age:
+                youngest[holder.roll] = holder
+        for roll, holder in youngest.items():
+            if holder.age > LEASE or dead(holder.process):
+                self.gone.add(roll)
+
+    def alive(self) -> Holder | None:
+        """A holder whose heart was seen to beat."""
+        return next((h for roll, h in self.beating.items() if roll not in self.gone), None)
+
+    def over(self, name: str) -> str:
+        """The roll that may be followed on a host, or "-"."""
+        holder = self.held.get(name)
+        return holder.roll if holder is not None and holder.roll in self.gone else "-"
+
+
+@dataclass
+class _Heart:
+    """Beats on one host for them all: a lock is dead only where it is silent on every host."""
+
+    hosts: tuple[GuardedHost, ...]
+    connect: Callable[[str], Host]
+    at: int = 0
+    door: GuardedHost | None = None
+
+    def beat(self) -> None:
+        """Say on one host that the roll lives; on the next one where this does not answer."""
+        for _ in self.hosts:
+            try:
+                self._beat()
+            except Fenced:
+                return
+            except DebshipError:
+                if self.door is not None:
+                    self.door.close()
+                self.door, self.at = None, self.at + 1
+            else:
+                return
+
+    def _beat(self) -> None:
+        host = self.hosts[self.at % len(self.hosts)]
+        if self.door is None:
+            inner = self.connect(host.address)
+            self.door = GuardedHost(inner, host.path, host.roll, host.clock, host.lost)
+        self.door.run(("true",), timeout=10)
+
+
+def seems_alive(holders: Iterable[Holder], dead: Callable[[str], bool]) -> Holder | None:
+    """A holder that was heard of lately and is not known to be dead."""
+    return next((h for h in holders if h.age <= LEASE and not dead(h.process)), None)
+
+
+def show_lock(host: Host, package: PackageName) -> Holder | None:
+    """Who holds the lock on a host; None where nobody does."""
+    return _parse(_script(host, package, "show"))
+
+
+def break_lock(host: Host, package: PackageName, holder: Holder) -> None:
+    """Take the lock from a holder, whoever it is; what it does next there is refused."""
+    _parse(_script(host, package, "drop", holder.roll))
+
+
+def _script(host: Host, package: PackageName, verb: str, *words: str) -> str:
+    argv = ("sh", "-s", "--", verb, lock_path(package), *words)
+    answer = host.run(argv, stdin=_lock_script(), timeout=20)
+    if answer.returncode != 0:
+        raise Failed(f"{host.address}: the lock cannot be used: {answer.complaint}")
+    return answer.text
+
+
+def _parse(text: str) -> Holder | None:
+    match text.split():
+        case ["held", roll, number, since, by, process, age]:
+            return Holder(roll, int(number), since, by, process, max(0.0, float(age)))
+        case ["taken" | "free", _]:
+            return None
+    raise Failed(f"a lock on a host is damaged: {json.dumps(text[:200])}")
+
+
+@cache
+def _lock_script() -> bytes:
+    return (Path(__file__).parent / "lock.sh").read_bytes()

@@ -1,0 +1,206 @@
+"""The recipes: a roll and what belongs to it, from what was typed to the report."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from debship.config.fleet import Fleet, FleetApp
+from debship.deploy import campaign, records
+from debship.deploy.campaign import World, connected
+from debship.deploy.history import Entry, entries
+from debship.deploy.host import Host, LinkLost, Unreachable
+from debship.deploy.lock import Holder, Lock, break_lock, seems_alive, show_lock
+from debship.deploy.places import find_places
+from debship.deploy.plan import RollPlan, plan_roll
+from debship.deploy.report import RollReport
+from debship.deploy.restore import Restore
+from debship.deploy.roll import Doors, Roll
+from debship.deploy.steps import Say
+from debship.deploy.stop import Stop
+from debship.errors import DebshipError, Failed, Misused, Refused
+from debship.model import DebVersion
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody wants done."""
+
+    roll: str  # names this roll in journals and on hosts
+    by: str  # who: user@machine
+    version: str | None = None  # None is the newest
+    back: bool = False  # to the version that the last roll replaced, where none is named
+    only: tuple[str, ...] = ()  # hosts; empty: all
+    undo: bool = True  # whether what was changed is taken back where the version fails
+
+
+def deploy(
+    fleet: Fleet,
+    app: FleetApp,
+    world: World,
+    order: Order,
+    *,
+    say: Say,
+    stop: Stop,
+    carry_on: Callable[[Sequence[str]], bool] = lambda _: True,
+) -> RollReport:
+    """Roll a version across the hosts, under the lock.
+
+    Args:
+        stop: a person's wish to stop.
+        carry_on: asked between two batches, with the hosts of the next.
+
+    Raises:
+        Misused, Refused, Failed: no host has left its balancer.
+    """
+    names = _names(app, order)
+    with (
+        connected(names, world.connect) as doors,
+        _lock(app, world, order).held(doors, world.connect) as hosts,
+    ):
+        mine = {name: hosts[name] for name in order.only or names}
+        say(f"asking {len(mine)} hosts which versions they can get")
+        version = campaign.find_version(app, mine, _wanted(app, world, order, mine), world.workers)
+        say(f"making {len(mine)} hosts ready for {app.package} {version}")
+        files, secrets = campaign.render_all(fleet, app, names, world)
+        ready = campaign.prepare_all(app, version, mine, world)
+        written = {name: prepared.state.out for name, prepared in ready.items()}
+        places = find_places(names, world.balancers, world.resolve, written)
+        plan = _plan(app, version, order, campaign.in_order(tuple(mine), places))
+        journal = world.journal(campaign.where_journals_lie(world.env, app, order.roll))
+        walk = Roll(
+            plan,
+            Doors(hosts, places, files, secrets),
+            world.clock,
+            journal,
+            say,
+            world.workers,
+            stop,
+            carry_on,
+        )
+        return walk.to_the_end()
+
+
+def plan(fleet: Fleet, app: FleetApp, world: World, order: Order) -> RollPlan:
+    """Decide what ``deploy`` would do; nothing is fetched, nothing is mended, nothing is locked.
+
+    Raises:
+        Misused, Refused, Failed: it would not begin.
+    """
+    names = _names(app, order)
+    with connected(names, world.connect) as hosts:
+        mine = {name: hosts[name] for name in order.only or names}
+        version = campaign.find_version(app, mine, _wanted(app, world, order, mine), world.workers)
+        campaign.render_all(fleet, app, names, world)
+        states = campaign.observe_all(app, mine, world.workers)
+    written = {name: state.out for name, state in states.items()}
+    places = find_places(names, world.balancers, world.resolve, written)
+    return _plan(app, version, order, campaign.in_order(tuple(mine), places))
+
+
+def restore(
+    fleet: Fleet, app: FleetApp, world: World, order: Order, *, say: Say, stop: Stop
+) -> RollReport:
+    """Put back what a dead run left out, on every host that answers.
+
+    Raises:
+        Refused: a roll that is alive holds the lock.
+    """
+    names = _names(app, order)
+    with (
+        connected(names, world.connect) as doors,
+        _lock(app, world, order).held(doors, world.connect, all_must=False) as hosts,
+    ):
+        say(f"looking at {len(hosts)} of {len(names)} hosts")
+        try:
+            secrets = campaign.render_all(fleet, app, names, world)[1]
+        except DebshipError:
+            secrets = None  # nothing is rendered here; without them no log is shown
+        journal = world.journal(campaign.where_journals_lie(world.env, app, order.roll))
+        return Restore(
+            app, order.roll, order.by, names, hosts, world, journal, say, stop, secrets
+        ).run()
+
+
+def unlock(app: FleetApp, world: World, *, force: bool = False) -> dict[str, Holder]:
+    """Break the lock on every host that answers; who held it, and where.
+
+    Args:
+        force: also where its holder seems alive.
+
+    Raises:
+        Refused: its holder seems alive.
+    """
+    with connected(campaign.host_names(app), world.connect) as hosts:
+        found = _where_answered(hosts, lambda host: show_lock(host, app.package), world)
+        held = {name: holder for name, holder in found.items() if holder is not None}
+        alive = seems_alive(held.values(), world.dead)
+        if alive is not None and not force:
+            raise Refused(
+                f"{app.package} is being rolled by {alive}, which seems alive",
+                "stop it, or break its lock all the same: --force; it stops at the next step",
+            )
+        for name, holder in held.items():
+            break_lock(hosts[name], app.package, holder)
+    return held
+
+
+def history(app: FleetApp, world: World) -> tuple[Entry, ...]:
+    """The rolls that the hosts which answer remember, the newest first."""
+    with connected(campaign.host_names(app), world.connect) as hosts:
+        return entries(
+            _where_answered(hosts, lambda host: records.read_history(host, app.package), world)
+        )
+
+
+def _names(app: FleetApp, order: Order) -> tuple[str, ...]:
+    names = campaign.host_names(app)
+    if strangers := [name for name in order.only if name not in names]:
+        raise Misused(
+            f"apps.{app.name} has no host {', '.join(strangers)}", f"it has {', '.join(names)}"
+        )
+    return names
+
+
+def _lock(app: FleetApp, world: World, order: Order) -> Lock:
+    return Lock(
+        app.package, order.roll, order.by, world.process, world.clock, world.workers, world.dead
+    )
+
+
+def _wanted(app: FleetApp, world: World, order: Order, hosts: Mapping[str, Host]) -> str | None:
+    """The version that somebody means; None is the newest."""
+    if order.version is None and order.back:
+        return str(campaign.last_change(campaign.observe_all(app, hosts, world.workers)))
+    return order.version
+
+
+def _plan(app: FleetApp, version: DebVersion, order: Order, hosts: tuple[str, ...]) -> RollPlan:
+    fleet = len(campaign.host_names(app))
+    return plan_roll(
+        app, version, hosts, roll=order.roll, by=order.by, fleet=fleet, undo=order.undo
+    )
+
+
+def _where_answered(
+    hosts: Mapping[str, Host], ask: Callable[[Host], T], world: World
+) -> dict[str, T]:
+    """Ask every host at once; those that do not answer are left out.
+
+    Raises:
+        Failed: none answers.
+    """
+
+    def attempt(host: Host) -> list[T]:
+        try:
+            return [ask(host)]
+        except (LinkLost, Unreachable):
+            return []
+
+    answers = world.workers.together([partial(attempt, host) for host in hosts.values()])
+    found = {name: told[0] for name, told in zip(hosts, answers, strict=True) if told}
+    if hosts and not found:
+        raise Failed("no host answers")
+    return found

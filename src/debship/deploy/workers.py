@@ -1,0 +1,50 @@
+"""Several things at once, as an argument: threads here, a scheduler of its own in the simulation."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+MOST = 32  # hosts that are worked on at once
+
+
+class Workers(Protocol):
+    """Does several things at once."""
+
+    def together(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """Do them all; their results in order, the first error raised when all have ended."""
+        ...
+
+    def beside(self, action: Callable[[], None], every: float) -> AbstractContextManager[None]:
+        """Do something again and again while a block runs, each so many seconds."""
+        ...
+
+
+class Threads:
+    """The workers of this machine."""
+
+    def together(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """Do them all, each in a thread."""
+        if len(calls) == 1:
+            return [calls[0]()]
+        with ThreadPoolExecutor(max_workers=min(MOST, max(1, len(calls)))) as pool:
+            return list(pool.map(lambda call: call(), calls))
+
+    @contextlib.contextmanager
+    def beside(self, action: Callable[[], None], every: float) -> Iterator[None]:
+        """Do it in a thread; the last time may still be under way when the block has ended."""
+        over = threading.Event()
+
+        def again() -> None:
+            while not over.wait(every):
+                action()
+
+        thread = threading.Thread(target=again, daemon=True, name="debship-beside")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()

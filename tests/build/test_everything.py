@@ -1,0 +1,94 @@
+"""A package with everything that one can have."""
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from sample import make_sample, rich
+
+from debship.config.app import App, ExtraFile, RunSettings
+from debship.debian.releases import Release
+from debship.errors import Refused
+from debship.model import Architecture, Deb
+from debship.run import run
+
+
+@pytest.fixture(scope="module")
+def deb(tmp_path_factory: pytest.TempPathFactory, release: Release, machine: Architecture) -> Deb:
+    sample = make_sample(tmp_path_factory.mktemp("rich"), release, machine)
+    return sample.build(rich(sample))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, deb: Deb) -> Path:
+    folder = tmp_path_factory.mktemp("rich-unpacked") / "root"
+    run(["dpkg-deb", "-R", deb.path, folder])
+    return folder
+
+
+@pytest.mark.parametrize("script", ["preinst", "postinst", "prerm", "postrm"])
+def test_its_scripts(script: str, root: Path, golden) -> None:
+    golden(f"build/rich/{script}", (root / "DEBIAN" / script).read_text())
+
+
+def test_what_lies_where(root: Path, golden) -> None:
+    inside = (path for path in root.rglob("*") if "/usr/lib/tiny" not in str(path))
+    lines = []
+    for path in sorted(inside):
+        name = path.relative_to(root)
+        if path.is_symlink():
+            lines.append(f"/{name} -> {path.readlink()}\n")
+        elif path.is_file() and not str(name).startswith("DEBIAN"):
+            lines.append(f"{path.stat().st_mode & 0o777:o} /{name}\n")
+    golden("build/rich/files", "".join(lines))
+
+
+def test_a_command_is_a_link_that_leads_to_a_script(root: Path) -> None:
+    assert (root / "usr/bin/tiny-job").resolve() == root / "usr/lib/tiny/bin/tiny-job"
+
+
+def test_an_instance_is_a_link_to_its_template(root: Path) -> None:
+    units = root / "usr/lib/systemd/system"
+    assert "%i" in (units / "tiny-work@2.service").resolve(strict=True).read_text()
+    assert not (units / "tiny-work@3.service").exists()
+
+
+def _commands(app: App) -> App:
+    return replace(app, run=RunSettings(commands=("tiny-jib",)))
+
+
+def _file(path: str):
+    def change(app: App) -> App:
+        extra = ExtraFile(PurePosixPath(path), app.directory / "tool")
+        return replace(app, files=(extra,))
+
+    return change
+
+
+def _script(text: str):
+    def change(app: App) -> App:
+        (app.directory / "bad.sh").write_text(text)
+        return replace(app, scripts=(("postinst", app.directory / "bad.sh"),))
+
+    return change
+
+
+REFUSED = {
+    "a command": (_commands, 'run.commands: the virtualenv has no script "tiny-jib"'),
+    "a file of ours": (
+        _file("/usr/lib/systemd/system/tiny.service"),
+        "/usr/lib/systemd/system/tiny.service is in the package twice",
+    ),
+    "a file of the virtualenv": (_file("/usr/lib/tiny/bin/x"), "/usr/lib/tiny/bin/x lies in the"),
+    "a script of another shell": (_script("#!/bin/bash\n[[ x ]]\n"), "bad.sh is for /bin/bash"),
+    "a script that is no script": (_script("if true; then"), "scripts.postinst: sh cannot read"),
+    "a script that leaves its shell": (_script("true)\n(true\n"), "scripts.postinst: sh cannot"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_refused(case: str, sample) -> None:
+    change, message = REFUSED[case]
+    with pytest.raises(Refused, match=message):
+        sample.build(change(rich(sample)))
+    assert not sample.output.exists() or not list(sample.output.iterdir())
