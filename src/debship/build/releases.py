@@ -4,6 +4,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from debship.build.cache import LAYERS, Cache
@@ -75,6 +76,23 @@ def build_in_roots(
             for path in (*papers, deb.path, changes):
                 path.replace(output / path.name)
     return tuple(replace(deb, path=output / deb.path.name) for deb in built)
+
+
+def build_here(plan: BuildPlan, output: Path, shop: Workshop) -> Deb:
+    """Build one package on the machine itself, and try it in a clean root of its release.
+
+    Raises:
+        DebshipError: what the build raised, or the trial.
+    """
+    return build(
+        plan,
+        output,
+        run=shop.run,
+        say=shop.say,
+        cache=Cache(shop.cache / LAYERS),
+        level=shop.level,
+        check=partial(try_package, shop=shop),
+    )
 
 
 def try_package(package: Package, deb: Path, shop: Workshop) -> None:

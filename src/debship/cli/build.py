@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +69,6 @@ def command(
     from debship.build.cache import LAYERS, Cache
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
-    from debship.build.releases import Workshop, build_in_roots, try_package
     from debship.config.app_file import read_app
     from debship.debian.releases import release, this_machine
     from debship.run import run
@@ -86,16 +84,20 @@ def command(
         _show_plans(plans, as_json)
         return
     output = output or directory / "dist"
+    debs: tuple[Deb, ...]
     with progress() as say:
-        shop = Workshop(cache_folder(), os.environ, run, say, level)
-        if releases:
-            debs = build_in_roots(plans, output, shop, smoke=smoke is not False)
-        else:
+        if not releases and not smoke:
             layers = Cache(cache_folder() / LAYERS)
-            check = partial(try_package, shop=shop) if smoke else None
-            debs = (
-                build(plans[0], output, run=run, say=say, cache=layers, level=level, check=check),
-            )
+            debs = (build(plans[0], output, run=run, say=say, cache=layers, level=level),)
+        else:
+            # Roots are entered by code that a build for this machine need not load.
+            from debship.build.releases import Workshop, build_here, build_in_roots
+
+            shop = Workshop(cache_folder(), os.environ, run, say, level)
+            if releases:
+                debs = build_in_roots(plans, output, shop, smoke=smoke is not False)
+            else:
+                debs = (build_here(plans[0], output, shop),)
     if as_json:
         show_json("build", {"packages": [_facts(deb) for deb in debs]})
     else:
