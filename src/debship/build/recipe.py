@@ -3,7 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,12 +18,11 @@ from debship.build.laying import Laid, lay, lay_split
 from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
 from debship.build.plan import BuildPlan
-from debship.build.review import review
+from debship.build.review import check_package, review
 from debship.build.scratch import scratch_folder
 from debship.build.space import told_if_full
 from debship.build.split import joining_part
 from debship.build.together import Together, together
-from debship.build.units import check_scripts
 from debship.build.uv import Uv
 from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.checksums import Checksums
@@ -31,7 +30,7 @@ from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run
 
-Check = Callable[[Package, Path], None]
+Check = Callable[[Sequence[Package], Sequence[Path]], None]
 
 LEVEL = 19  # of what is packed once
 
@@ -58,10 +57,10 @@ def build(
         say: told what is being done.
         cache: what earlier builds kept; it saves time and changes no byte.
         level: of the compressor, for what the lock names; the application gets at most 9.
-        root: where the release's own files lie, for this process.
+        root: what ``run`` calls ``/``, for this process.
         scratch: where temporary files go, for this process and for what ``run`` runs; None: where
             they always go.
-        check: looks at the whole package before it appears; what it raises keeps it away.
+        check: looks at the whole packages before they appear; what it raises keeps them away.
 
     Returns:
         the application's package first; two builds of the same input are the same bytes.
@@ -80,21 +79,18 @@ def build(
             say(f"testing: {plan.app.build.test}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
-        wheel = application_wheel(plan, folder / "wheel", uv)
+        wheel = application_wheel(plan, folder / "wheel", uv, root)
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
         laid, there = _laid(making, wheel, folder, output)
-        check_scripts(plan.units, scripts(laid.all))
         bundles = _bundles(plan, laid, date_of(plan, wheel), folder, there)
         main = bundles[0].package
+        check_package(main, scripts(laid.all))
         with ThreadPoolExecutor(1) as beside, together(output) as files:
-            reviewing = beside.submit(
-                review, main, scripts(laid.all), run, folder=folder, root=root
-            )
+            reviewing = beside.submit(review, main, run, folder=folder, root=root)
             say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
-            sums = [
-                there if there and there.name == b.filename else _write(b, files, check)
-                for b in bundles
-            ]
+            whole, sums = zip(*(_write(b, files, there, output) for b in bundles), strict=True)
+            if check is not None:
+                check([bundle.package for bundle in bundles], whole)
             for note in reviewing.result():
                 say(f"note: {note}")
             papers = papers_of(
@@ -192,10 +188,12 @@ def _bundles(
     ]
 
 
-def _write(bundle: Bundle, files: Together, check: Check | None) -> Checksums:
+def _write(
+    bundle: Bundle, files: Together, there: Checksums | None, output: Path
+) -> tuple[Path, Checksums]:
+    """Write a package, or leave it where it lies; give where its bytes are now, and their sums."""
+    if there is not None and there.name == bundle.filename:
+        return output / there.name, there
     with files.open(bundle.filename) as (hidden, sink):
         sums = bundle.write(sink)
-        sink.flush()
-        if check is not None:
-            check(bundle.package, hidden)
-    return sums
+    return hidden, sums

@@ -63,15 +63,16 @@ def progress() -> Iterator[Say]:
     """
     if sys.stderr.isatty():
         from rich.console import Console
+        from rich.text import Text
 
         console = Console(stderr=True)
         with console.status("") as status:
 
             def show(step: str) -> None:
                 if "note: " in step:
-                    console.print(step, markup=False, highlight=False, soft_wrap=True)
+                    console.print(Text(step), soft_wrap=True)
                 else:
-                    status.update(step)
+                    status.update(Text(step))
 
             yield show
         return
