@@ -173,7 +173,7 @@ class TestS3:
         assert kept["dists/s/InRelease"] == "no-cache"
 
     def test_a_store_that_ignores_conditions_is_refused(self, s3, bucket: str) -> None:
-        client = s3.bucket(bucket)
+        client = s3.bucket(bucket, own=True)
 
         def forget(params, **_) -> None:
             params["headers"].pop("If-Match", None)
@@ -187,7 +187,7 @@ class TestS3:
         assert list(store.list()) == []
 
     def test_a_store_is_tried_once(self, s3, bucket: str) -> None:
-        client = s3.bucket(bucket)
+        client = s3.bucket(bucket, own=True)
         puts: list[str] = []
         client.meta.events.register(
             "before-call.s3.PutObject", lambda params, **_: puts.append(params["url_path"])
@@ -204,7 +204,7 @@ class TestS3:
     def test_a_write_at_the_same_moment_is_a_conflict(self, s3, bucket: str) -> None:
         from botocore.exceptions import ClientError
 
-        client = s3.bucket(bucket)
+        client = s3.bucket(bucket, own=True)
         store = S3Store(client, bucket, "")
         etag = store.write("a", b"1", IfAbsent()).etag
 
@@ -245,7 +245,7 @@ class TestLarge:
     @pytest.fixture
     def parts(self, s3):
         bucket = f"b-{uuid.uuid4().hex}"
-        client = s3.bucket(bucket)
+        client = s3.bucket(bucket, own=True)
         store = S3Store(client, bucket, "debian")
         return store, lambda: client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
 
