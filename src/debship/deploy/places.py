@@ -170,10 +170,10 @@ def idle(
 ) -> tuple[str, ...]:
     """Those of some hosts that no balancer counts on now: taking them out costs nothing."""
     serving = {
-        (b.name, *key(m)) for b in balancers for m in b.members() if m.standing is Standing.IN
+        (b.name, key(m)) for b in balancers for m in b.members() if m.standing is Standing.IN
     }
     return tuple(
         host
         for host in hosts
-        if not any((p.balancer.name, *key(p.member)) in serving for p in places[host])
+        if not any((p.balancer.name, key(p.member)) in serving for p in places[host])
     )
