@@ -13,9 +13,9 @@ from debship.deploy.aws import Aws
 from debship.deploy.balancer.door import Balancer
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, render_files, resolve_secrets
+from debship.deploy.fence import GuardedHost
 from debship.deploy.host import Host, LinkLost
 from debship.deploy.journal import Journal
-from debship.deploy.lock import GuardedHost
 from debship.deploy.observation import HostState, observe
 from debship.deploy.places import Place, Resolve, standing
 from debship.deploy.plan import costless_first
