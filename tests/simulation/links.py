@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from debship.deploy.balancer.door import Member, Terms
+from debship.deploy.balancer.door import Member, Terms, Unanswered
 from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
 from debship.deploy.journal import JournalLost
 from debship.errors import Failed
@@ -138,12 +138,12 @@ class BalancerLink:
         fault = self.world.on_balancer(self.roller, self.balancer, what)
         if fault == "throttled":
             self.world.sleep(0.05)
-            raise Failed(f"{self.name}: Throttling")
+            raise Unanswered(f"{self.name}: Throttling")
         return fault
 
     def _answer(self, fault: str) -> None:
         if fault == "lost answer":
-            raise Failed(f"{self.name}: the answer was lost")
+            raise Unanswered(f"{self.name}: the answer was lost")
         self.world.sleep(0.02)
 
 

@@ -14,7 +14,7 @@ from debship.deploy.aws import Aws
 from debship.deploy.balancer.door import Balancer
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, render_files, resolve_secrets
-from debship.deploy.host import Host
+from debship.deploy.host import Host, LinkLost
 from debship.deploy.journal import Journal
 from debship.deploy.lock import GuardedHost
 from debship.deploy.observation import HostState, observe
@@ -82,7 +82,9 @@ def connected(names: Sequence[str], connect: Callable[[str], Host]) -> Iterator[
 def everywhere(
     hosts: Mapping[str, H], action: Callable[[H], T], what: str, workers: Workers
 ) -> dict[str, T]:
-    """Do one thing on every host at once.
+    """Do one thing on every host at once; it must be such that it can be done again.
+
+    A link that is lost once is opened again: before a roll has begun that is no reason to stop.
 
     Args:
         what: the condition of things where some could not, for the message.
@@ -92,10 +94,16 @@ def everywhere(
     """
 
     def attempt(host: H) -> T | DebshipError:
-        try:
-            return action(host)
-        except DebshipError as error:
-            return error
+        for again in (True, False):
+            try:
+                return action(host)
+            except LinkLost as error:
+                if not again:
+                    return error
+                host.close()
+            except DebshipError as error:
+                return error
+        raise AssertionError("the second time is the last")
 
     results = workers.together([partial(attempt, host) for host in hosts.values()])
     errors = [result for result in results if isinstance(result, DebshipError)]
