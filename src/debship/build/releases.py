@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debship.build.cache import LAYERS, Cache
-from debship.build.papers import papers_beside
 from debship.build.plan import BuildPlan
 from debship.build.recipe import LEVEL, build
 from debship.cell import PATH, Cell, Show, open_cell
@@ -55,11 +54,10 @@ def build_in_roots(plans: Sequence[BuildPlan], output: Path, shop: Workshop) -> 
     """
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name:
-        built = [_build(plan, Path(name), shop) for plan in plans]
-        for deb in built:
-            *papers, changes = papers_beside(deb)  # .changes names all others: it comes last
-            for path in (*papers, deb.path, changes):
-                path.replace(output / path.name)
+        built = [deb for plan in plans for deb in _build(plan, Path(name), shop)]
+        # .changes names all others: it comes last.
+        for path in sorted(Path(name).iterdir(), key=lambda path: path.suffix == ".changes"):
+            path.replace(output / path.name)
     return tuple(replace(deb, path=output / deb.path.name) for deb in built)
 
 
@@ -74,7 +72,7 @@ def _wants_distutils(python: str) -> bool:
     return int(python.partition(".")[2]) < 10
 
 
-def _build(plan: BuildPlan, output: Path, shop: Workshop) -> Deb:
+def _build(plan: BuildPlan, output: Path, shop: Workshop) -> tuple[Deb, ...]:
     codename = plan.release.codename
 
     def say(step: str) -> None:

@@ -43,6 +43,6 @@ def review(
     relaxed = (
         f"{unit.service_file}: {relaxation}"
         for unit in plan.units
-        for relaxation in sandbox_of(unit, plan.release, package.dists).relaxations
+        for relaxation in sandbox_of(unit, plan.release, package.importable).relaxations
     )
     return (*relaxed, *(package.conffiles.notes if plan.previous else ()))
