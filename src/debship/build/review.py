@@ -10,6 +10,7 @@ from debship.build.package import Package
 from debship.build.unit_files import check_units, sandbox_of
 from debship.build.units import check_script
 from debship.run import Run
+from debship.templates import check_overrides
 
 
 def review(
@@ -34,6 +35,8 @@ def review(
     plan = package.plan
     if not plan.allow_older:
         check_version(package.version, plan.previous)
+    if plan.app.build.templates:
+        check_overrides(plan.app.build.templates)
     for command in plan.app.run.commands:
         check_script(command, scripts, where="run.commands")
     if plan.units and (root / "usr/bin/systemd-analyze").exists():
@@ -45,4 +48,6 @@ def review(
         for unit in plan.units
         for relaxation in sandbox_of(unit, plan.release, package.dists).relaxations
     )
-    return (*relaxed, *(package.conffiles.notes if plan.previous else ()))
+    silent = [dist.name for dist in package.dists if not (dist.license or dist.license_files)]
+    licences = (f"{', '.join(silent)}: nothing there says under which licence",) if silent else ()
+    return (*relaxed, *licences, *(package.conffiles.notes if plan.previous else ()))
