@@ -75,7 +75,7 @@ class Rehearsal:
         source = self.folder / f"auth-{version}"
         if not source.exists():
             make_version(self.app, source, version, broken=broken, sick=sick)
-        done = self.debship("build", source, "--output", self.folder / "packages")
+        done = self.debship("build", source, "--level", "9", "--output", self.folder / "packages")
         return Path(done.text.splitlines()[0])
 
     def publish(self, *debs: Path) -> None:

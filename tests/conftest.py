@@ -10,6 +10,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files anew")
+    parser.addoption("--seed", type=int, help="play this seed of the simulation alone")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from debship.deploy.balancer.door import Member, Standing
+from debship.deploy.balancer.door import Member, Standing, Terms
 from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
 from debship.errors import Failed
 
@@ -169,12 +169,15 @@ class FakeHost:
         self.files[out] = File(stdin)
         self.log.append(f"put {out}")
 
-    def _return(self, argv: tuple[str, ...]) -> None:
+    def _return(self, argv: tuple[str, ...]) -> str:
+        changed = []
         for path in argv[5:]:
-            kept = self.files.get(f"{self.folder}/kept{path}")
-            if kept is not None:
+            kept, has = self.files.get(f"{self.folder}/kept{path}"), self.files.get(path)
+            if kept is not None and (has is None or has.content != kept.content):
                 self.files[path] = replace(kept, changed=int(self.clock.at))
                 self.log.append(f"put {path}")
+                changed.append(path)
+        return "\n".join(changed)
 
     def _settle(self, argv: tuple[str, ...], stdin: bytes) -> None:
         line, _, record = stdin.partition(b"\n")
@@ -383,7 +386,7 @@ class FakeBalancer:
     hosts: tuple[FakeHost, ...]
     clock: FakeClock
     name: str = "fake/auth"
-    drain: float = 5.0
+    terms: Terms = field(default_factory=lambda: Terms(drain=5.0, rise=60.0))
     held: set[str] = field(default_factory=set)
     inflight: dict[str, int] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
@@ -393,6 +396,9 @@ class FakeBalancer:
         if self.broken:
             raise Failed("fake/auth: no answer")
         return tuple(self._member(host) for host in self.hosts)
+
+    def absent(self, names: frozenset[str]) -> Member | None:
+        return None
 
     def take_out(self, member: Member) -> None:
         self.log.append(f"out {member.id}")

@@ -13,6 +13,7 @@ from debship.publish.store import (
     Found,
     IfAbsent,
     IfMatch,
+    Sent,
     Written,
     checked,
 )
@@ -35,7 +36,13 @@ class MemoryStore:
             return None
         return Found(found[0], hashlib.sha256(found[0]).hexdigest(), found[1])
 
-    def write(self, path: str, data: bytes | Path, condition: Condition = None) -> Written:
+    def write(
+        self,
+        path: str,
+        data: bytes | Path,
+        condition: Condition = None,
+        sent: Sent | None = None,
+    ) -> Written:
         checked(path)
         data = data if isinstance(data, bytes) else data.read_bytes()
         self.before_write(path)
@@ -47,6 +54,8 @@ class MemoryStore:
                 raise Conflict(path)
             self.objects[path] = (data, self.time())
             self.writes.append(path)
+        if sent:
+            sent(len(data))
         sha256 = hashlib.sha256(data).hexdigest()
         return Written(sha256, sha256)
 
@@ -62,6 +71,9 @@ class MemoryStore:
     def sha256(self, path: str) -> str | None:
         found = self.read(path)
         return found.etag if found else None
+
+    def sweep(self, before: datetime) -> None:
+        pass
 
     def now(self) -> datetime | None:
         return self.clock

@@ -1,21 +1,27 @@
 """What the tests of the publishing room share; gpg is the real one."""
 
 import contextlib
+import functools
+import http.server
 import json
 import os
 import random
 import shutil
+import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
-from debship.publish.commit import Publisher
+from debship.publish import clock as clocks
+from debship.publish.publisher import Publisher
 from debship.publish.release import Settings
-from debship.publish.signing import Keyring, generate
+from debship.publish.signing import Certificates, Keyring, generate
 from debship.run import run
 
 
@@ -37,7 +43,9 @@ class Home:
 
 @contextlib.contextmanager
 def gpg_home(keys: int) -> Iterator[Home]:
-    path = Path(tempfile.mkdtemp(prefix="dsk-"))  # short: gpg-agent's socket lies in it
+    path = Path(
+        tempfile.mkdtemp(prefix="dsk-", dir="/dev/shm")
+    )  # short: gpg-agent's socket lies in it
     try:
         yield Home(path, tuple(generate(f"key {n}", run, path) for n in range(keys)))
     finally:
@@ -65,12 +73,22 @@ def make_publisher(store, ring: Keyring, clock: Clock | None = None, say=lambda 
     return Publisher(
         store=store,
         keys=ring,
-        now=clock.now,
-        pause=clock.pause,
+        clock=clocks.Clock(clock.now, clock.pause),
         say=say,
         jitter=random.random,
-        ours=ring.certificates(ring.fingerprints),
+        ours=_public(ring),
     )
+
+
+_PUBLIC: dict[tuple[Path | None, tuple[str, ...]], Certificates] = {}
+
+
+def _public(ring: Keyring) -> Certificates:
+    """Ask gpg for a key's public part once."""
+    which = (ring.home, ring.fingerprints)
+    if which not in _PUBLIC:
+        _PUBLIC[which] = ring.certificates(ring.fingerprints)
+    return _PUBLIC[which]
 
 
 def settings(suite: str = "production", **others) -> Settings:
@@ -120,10 +138,32 @@ def debship(*words, env: dict[str, str], check: bool = True) -> subprocess.Compl
     done = subprocess.run(
         [sys.executable, "-m", "debship", *map(str, words)],
         check=False,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **env},
+        env={**os.environ, **env},
         capture_output=True,
         text=True,
     )
     if check:
         assert done.returncode == 0, done.stderr
     return done
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        super().do_GET()
+
+    def log_message(self, *words) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Serve a folder over HTTP; note what is asked for."""
+    handler = type("Handler", (Quiet,), {"asked": []})
+    make = functools.partial(handler, directory=str(folder))
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), make) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", handler.asked
+        server.shutdown()

@@ -4,11 +4,12 @@ import difflib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from debship.errors import Failed, Refused
+
+if TYPE_CHECKING:
+    import jinja2
 
 
 def directory() -> Path:
@@ -27,14 +28,16 @@ def directory() -> Path:
 
 
 @cache
-def _environment(*folders: Path) -> jinja2.Environment:
+def _environment(*folders: Path) -> "jinja2.Environment":
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader([str(folder) for folder in folders]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - what we render is never HTML for strangers; pages ask for |e
+        autoescape=jinja2.select_autoescape(("html.j2",), default=False),
     )
 
 
@@ -67,6 +70,8 @@ def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = Non
     Raises:
         Failed: the template is missing, is not valid, or names a value that is not there.
     """
+    import jinja2
+
     folders = (*((overrides,) if overrides else ()), directory())
     try:
         return _environment(*folders).get_template(name).render(values)

@@ -48,7 +48,9 @@ def life(tmp_path_factory: pytest.TempPathFactory):
     stage = Rehearsal(folder, name=f"life{folder.parent.name.rpartition('-')[2]}")
     try:
         stage.up("--hosts", "1", "--fleet", str(stage.app / "fleet.toml"))
-        radicale = stage.debship("build", HERE / "radicale", "--output", folder / "packages")
+        radicale = stage.debship(
+            "build", HERE / "radicale", "--level", "9", "--output", folder / "packages"
+        )
         stage.publish(
             stage.build("1.0.0"), stage.build("1.1.0"), Path(radicale.text.splitlines()[0])
         )

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +7,15 @@ from sample import Sample, make_sample
 from debship.debian.releases import Release, this_machine
 from debship.model import Architecture, Deb
 from debship.run import run
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What the command keeps, it keeps for this session: never among the developer's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("DEBSHIP_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

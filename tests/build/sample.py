@@ -2,11 +2,13 @@
 
 import base64
 import hashlib
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from debship.build.cache import Cache
 from debship.build.plan import Surroundings, plan_build
 from debship.build.recipe import build
 from debship.config.app import App, BuildSettings, ConfigFile, ExtraFile, RunSettings, Service
@@ -61,7 +63,10 @@ def make_wheel(
 
 def lock_wheels(folder: Path, *wheels: Path) -> Path:
     """Write a requirements.txt that names these wheels, each with its hash."""
-    lines = ["--no-index", *sorted({f"--find-links {wheel.parent}" for wheel in wheels})]
+    lines = [
+        "--no-index",
+        *sorted({f"--find-links {os.path.relpath(wheel.parent, folder)}" for wheel in wheels}),
+    ]
     for wheel in wheels:
         name, version = wheel.name.split("-")[:2]
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -79,13 +84,17 @@ class Sample:
     release: Release
     machine: Architecture
     output: Path
+    cache: Path | None = None
 
     def build(self, app: App | None = None, *, output: Path | None = None, **seen: object) -> Deb:
         app = app or self.app
         files = frozenset(path.name for path in app.directory.iterdir())
         around = Surroundings(self.machine, files, **{"source_date_epoch": DATE, **seen})
         plan = plan_build(app, self.release, around)
-        return build(plan, output or self.output, run=run, say=lambda step: None)
+        cache = Cache(self.cache or self.output.parent / "cache")
+        return build(
+            plan, output or self.output, run=run, say=lambda step: None, cache=cache, level=3
+        )
 
     def with_build(self, **settings: object) -> App:
         return replace(self.app, build=replace(self.app.build, **settings))  # type: ignore[arg-type]

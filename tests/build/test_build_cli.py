@@ -6,8 +6,9 @@ from click.testing import CliRunner
 from sample import DATE, Sample
 
 from debship.cli.build import command
+from debship.cli.cache import command as cache
 from debship.cli.main import cli as main
-from debship.errors import Refused
+from debship.errors import Misused, Refused
 from debship.run import run
 from publishing import gpg_home
 
@@ -42,7 +43,7 @@ def folder(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> Path:
     return sample.app.directory
 
 
-def _call(*words: object) -> str:
+def _call(*words: object, command=command) -> str:
     called = CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)
     assert called.exit_code == 0
     return called.stdout
@@ -50,9 +51,11 @@ def _call(*words: object) -> str:
 
 def test_it_prints_where_the_package_is(folder: Path, deb, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert _call(folder, "--output", out) == f"{out}/tiny_1.0-1_all.deb\n"
+    assert _call(folder, "--output", out, "--level", 3) == f"{out}/tiny_1.0-1_all.deb\n"
     assert (out / "tiny_1.0-1_all.deb").read_bytes() == deb.path.read_bytes()
-    result = json.loads(_call(folder, "--output", out, "--json"))["result"]["packages"]
+    result = json.loads(_call(folder, "--output", out, "--level", 3, "--json"))["result"][
+        "packages"
+    ]
     assert [(entry["version"], entry["sha256"]) for entry in result] == [("1.0-1", deb.sha256)]
     papers = {Path(path).name for path in result[0]["papers"]}
     assert papers == {path.name for path in out.iterdir()} - {deb.path.name}
@@ -78,6 +81,22 @@ def test_a_refusal_reaches_the_user(folder: Path) -> None:
     (folder / "requirements.txt").write_text("flask\n")
     with pytest.raises(Refused, match=r'requirements\.txt:1: "flask" has no hash'):
         _call(folder)
+
+
+def test_the_cache_is_shown_bounded_and_cleared(folder: Path, cache_folder: Path) -> None:
+    _call(folder, "--level", "3")
+    shown = json.loads(_call("--json", command=cache))["result"]
+    assert shown["folder"] == f"{cache_folder}/layers"
+    assert shown["entries"] >= 3
+    assert shown["size"] > 1000
+    rows = dict(
+        line.split(maxsplit=1) for line in _call("--limit", "5M", command=cache).splitlines()
+    )
+    assert rows["limit"] == "5.0 MiB"
+    assert "entries  0" in _call("--clear", command=cache).splitlines()
+    assert "limit    5.0 MiB" in _call(command=cache).splitlines()
+    with pytest.raises(Misused, match='"much" is not a size'):
+        _call("--limit", "much", command=cache)
 
 
 def test_what_hosts_have_is_compared_with(folder: Path, tmp_path: Path) -> None:

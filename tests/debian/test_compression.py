@@ -14,7 +14,7 @@ from debship.run import run
 
 
 def _bytes(pieces) -> bytes:
-    return b"".join(p if isinstance(p, bytes) else p.read_bytes() for p in pieces)
+    return b"".join(p if isinstance(p, bytes) else b"".join(p.chunks()) for p in pieces)
 
 
 def _join(parts: list[bytes], folder: Path, compression, level: int = 9) -> bytes:

@@ -198,7 +198,7 @@ def test_the_example_from_its_folder_to_a_container(docker: dict[str, str], tmp_
     source = make_version(EXAMPLES / "auth", tmp_path / "auth", "3.1.4")
     app = source / "debship.toml"
     app.write_text(app.read_text().replace("8101", str(port)))
-    deb = run([*DEBSHIP, "build", source, "--output", tmp_path], env=docker).text
+    deb = run([*DEBSHIP, "build", source, "--level", "3", "--output", tmp_path], env=docker).text
     words = ["image", deb, "--tag", "auth:3.1.4", "--network", "host"]
     image = run([*DEBSHIP, *words], env=docker).text
     secrets = tmp_path / "secrets.env"

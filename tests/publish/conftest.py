@@ -7,13 +7,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from debs import make_deb
 from debship.debian.archive import Archive, read_archive
-from debship.publish.commit import Publisher
+from debship.publish.keys import check_keys
+from debship.publish.publisher import Publisher
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.suite import init
 from fakes_store import MemoryStore
@@ -26,9 +28,27 @@ def home() -> Iterator[Home]:
         yield made
 
 
+@pytest.fixture(autouse=True)
+def known_keys(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let gpg look at the keys of all tests once; it takes longer than all else of most tests."""
+    monkeypatch.setattr(
+        "debship.publish.commit.check_keys",
+        lambda ring, *others: ring.home == home.path or check_keys(ring, *others),
+    )
+
+
+@pytest.fixture(scope="session")
+def begun(home: Home) -> tuple[datetime, dict[str, tuple[bytes, datetime]]]:
+    """A suite that was just made: when, and what lies in its store."""
+    clock, memory = Clock(), MemoryStore()
+    memory.time = clock.now
+    init(make_publisher(memory, home.ring(), clock), settings())
+    return clock.at, memory.objects
+
+
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock(begun) -> Clock:
+    return Clock(begun[0])
 
 
 @pytest.fixture
@@ -37,13 +57,11 @@ def memory() -> MemoryStore:
 
 
 @pytest.fixture
-def publisher(memory: MemoryStore, home: Home, clock: Clock) -> Publisher:
+def publisher(memory: MemoryStore, home: Home, clock: Clock, begun) -> Publisher:
     """One who works on a suite in memory, made already."""
     memory.time = clock.now
-    made = make_publisher(memory, home.ring(), clock)
-    init(made, settings())
-    memory.writes.clear()
-    return made
+    memory.objects.update(begun[1])
+    return make_publisher(memory, home.ring(), clock)
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,10 @@
 """Real apt reads what was published: that of this machine, and that of Debian 13."""
 
-import contextlib
-import functools
-import http.server
 import shutil
-import socketserver
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
 from zlib import crc32
 
 import pytest
@@ -19,6 +12,7 @@ import pytest
 from debship.debian.releases import release
 from debship.errors import Failed
 from debship.publish.check import Wanted, apt_words, check, prepare
+from debship.publish.clock import Clock
 from debship.publish.history import rollback
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
@@ -26,7 +20,7 @@ from debship.publish.store.directory import DirectoryStore
 from debship.publish.suite import init, public_keys, sources
 from debship.roots import clean_root
 from debship.run import Completed, run
-from publishing import make_publisher, settings
+from publishing import make_publisher, served, settings
 
 pytestmark = pytest.mark.acceptance
 
@@ -71,32 +65,11 @@ def host(request: pytest.FixtureRequest, tmp_path: Path):
     return lambda text: Host(tmp_path / f"host-{next(count)}", text, root)
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    asked: ClassVar[list[str]] = []
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        super().do_GET()
-
-    def log_message(self, *words) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    handler = type("Handler", (Quiet,), {"asked": []})
-    make = functools.partial(handler, directory=str(folder))
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), make) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", handler.asked
-        server.shutdown()
-
-
 class Repository:
     def __init__(self, folder: Path, ring, url: str, **more) -> None:
         self.url, self.store = url, DirectoryStore(folder)
         made = make_publisher(self.store, ring)
-        self.publisher = replace(made, now=lambda: datetime.now(UTC), pause=time.sleep)
+        self.publisher = replace(made, clock=Clock(lambda: datetime.now(UTC), time.sleep))
         init(self.publisher, settings(**more))
 
     def publish(self, *archives, **more) -> None:
@@ -151,7 +124,7 @@ def test_each_publication_is_seen_though_the_names_for_old_clients_are_gone(
     here("update")
     for number in range(2, 5):
         repository.publish(debs(version=f"{number}"))
-        for name in ("Release", "Release.gpg", "main/binary-amd64/Packages.gz"):
+        for name in ("Release", "main/binary-amd64/Packages.gz"):
             (repository.folder / "dists/production" / name).unlink()
         here("update")
         here("download", f"auth={number}")
@@ -168,6 +141,21 @@ def test_an_index_of_many_gzip_members(repository, host, debs) -> None:
     here("update")
     here("download", first, second)
     assert len(here.fetched()) == 2
+
+
+def test_an_index_of_many_xz_blocks(repository, host, debs) -> None:
+    named = (f"app-{number}" for number in range(5000))
+    first, second = [name for name in named if crc32(name.encode()) % 256 == 0][:2]
+    init(repository.publisher, settings(xz=True))
+    repository.publish(debs(first))
+    repository.publish(debs(second))
+    here = host(repository.sources())
+    here("update")
+    here("download", first, second)
+    assert len(here.fetched()) == 2
+    wanted = repository.publisher.snapshot("production").release.files
+    sha256 = wanted["main/binary-amd64/Packages.xz"].sha256
+    assert any(path.endswith(sha256) for path in repository.asked)
 
 
 def test_a_stranger_s_key_is_not_trusted(repository, host, home, debs) -> None:

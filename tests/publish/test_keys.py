@@ -1,17 +1,26 @@
 """Which keys sign, and how one follows another."""
 
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from debship.debian.releases import release
 from debship.errors import Misused, Refused
 from debship.publish.keys import Key, inspect, problem
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
+from debship.publish.scratch import scratch, sweep
 from debship.publish.signing import generate
 from debship.publish.snapshot import read_snapshot
 from debship.publish.suite import init, public_keys
+from debship.roots import clean_root
 from debship.run import run
 from fakes_store import MemoryStore
 from publishing import gpg_home, make_publisher, settings
@@ -74,7 +83,9 @@ def make(home, *words: str) -> str:
 def test_gpg_s_word_on_a_key_is_understood(words, says) -> None:
     with gpg_home(0) as home:
         fingerprint = make(home, *words)
-        known = inspect(replace(home, fingerprints=(fingerprint,)).ring(), fingerprint)
+        ring = replace(home, fingerprints=(fingerprint,)).ring()
+        packets = ring.gpg("--export", fingerprint).stdout
+        known = inspect(ring, fingerprint, packets)
     found = problem(known, datetime.now(UTC))
     assert (found is None) if says is None else says in (found or "")
 
@@ -94,8 +105,7 @@ class TestRotation:
     def both(self, publisher, home):
         return replace(
             make_publisher(publisher.store, home.ring(0, 1)),
-            now=publisher.now,
-            pause=publisher.pause,
+            clock=publisher.clock,
         )
 
     def signers(self, publisher) -> set[str]:
@@ -140,3 +150,110 @@ def test_a_second_key_of_the_same_name_is_another_key() -> None:
         listed = run(["gpg", "--homedir", home.path, "--list-secret-keys", "--with-colons"]).text
         assert first in listed
         assert second in listed
+
+
+class TestScratch:
+    """What a publisher that was killed leaves: a home with a secret key, and an agent."""
+
+    KILLED = """
+import os, pathlib, signal, sys
+from debship.publish import scratch
+scratch._MEMORY = pathlib.Path(sys.argv[1])
+from debship.model import Secret
+from debship.publish.signing import keyring
+from debship.run import run
+with keyring((), Secret(sys.stdin.read()), None, run) as ring:
+    ring.sign(b"x", ring.fingerprints)
+    print(ring.home, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+    def test_the_next_publisher_takes_it_away(self, home, tmp_path, monkeypatch) -> None:
+        with tempfile.TemporaryDirectory(prefix="dsk-") as short:  # gpg-agent's socket lies in it
+            monkeypatch.setattr("debship.publish.scratch._MEMORY", Path(short))
+            text = home.ring().gpg("--armor", "--export-secret-keys", home.fingerprints[0]).text
+            done = subprocess.run(
+                [sys.executable, "-c", self.KILLED, short],
+                input=text,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            left = Path(done.stdout.strip())
+            assert done.returncode == -signal.SIGKILL
+            assert list(left.glob("private-keys-v1.d/*.key"))
+            with scratch() as living:
+                assert sweep(run) == 1
+                assert living.exists()
+            assert list(Path(short).iterdir()) == []
+            agent = f"--homedir {left}"
+            assert not any(agent in words for words in commands())
+
+    def test_what_is_not_ours_stays(self, tmp_path, monkeypatch) -> None:
+        monkeypatch.setattr("debship.publish.scratch._MEMORY", tmp_path)
+        target = tmp_path / "precious"
+        target.mkdir()
+        (target / ".held").touch()
+        (tmp_path / "debship-run-link").symlink_to(target)
+        (tmp_path / "debship-run-plain").mkdir()
+        assert sweep(run) == 0
+        assert target.exists()
+
+
+def commands() -> list[str]:
+    """The command lines of all processes."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+@pytest.mark.acceptance
+def test_what_the_sqv_of_debian_13_refuses_within_a_year_is_refused(tmp_path) -> None:
+    """The policy is apt's own; sqv is asked what it would say a year after each date."""
+    cache = Path("/var/cache/debship/roots")
+    root = clean_root(release("trixie"), (), run=run, cache=cache, say=print)
+    made = {
+        "ed25519": ("--quick-generate-key", "x", "ed25519", "sign", "never"),
+        "nistp256": ("--quick-generate-key", "x", "nistp256", "sign", "never"),
+        "rsa3072": ("--quick-generate-key", "x", "rsa3072", "sign", "never"),
+        "rsa2048": ("--quick-generate-key", "x", "rsa2048", "sign", "never"),
+        "rsa1024": ("--quick-generate-key", "x", "rsa1024", "sign", "never"),
+        "dsa2048": ("--quick-generate-key", "x", "dsa2048", "sign", "never"),
+        "brainpoolP256r1": ("--quick-generate-key", "x", "brainpoolP256r1", "sign", "never"),
+        "sha1": (
+            *("--cert-digest-algo", "SHA1"),
+            *("--quick-generate-key", "x", "ed25519", "sign", "never"),
+        ),
+    }
+    taken = {}
+    for name, words in made.items():
+        with gpg_home(0) as home:
+            fingerprint = make(home, *words)
+            ring = replace(home, fingerprints=(fingerprint,)).ring()
+            packets = ring.gpg("--export", fingerprint).stdout
+            (tmp_path / "key").write_bytes(packets)
+            (tmp_path / "signed").write_bytes(ring.sign(b"text\n", [fingerprint]))
+            known = inspect(ring, fingerprint, packets)
+        for now in (datetime(year, 11, 1, tzinfo=UTC) for year in (2026, 2027, 2028, 2029)):
+            within = f"{now + timedelta(days=365):%Y-%m-%d}"
+            believed = sqv(root, tmp_path, within)
+            ours = problem(known, now) is None
+            assert believed or not ours, f"{name} on {within}: {problem(known, now)}"
+            taken[name, now.year] = ours
+    assert all(taken[name, 2029] for name in ("ed25519", "nistp256", "rsa3072"))
+    assert (taken["rsa2048", 2028], taken["rsa2048", 2029]) == (True, False)
+    assert not any(taken[name, 2026] for name in ("rsa1024", "dsa2048", "sha1"))
+
+
+def sqv(root: Path, folder: Path, date: str) -> bool:
+    """Ask whether the sqv in a root believes what lies in a folder, on a date."""
+    script = (
+        'mount --bind "$2" "$1/mnt"; cd "$1/mnt"; rm -f text; '
+        "export SEQUOIA_CRYPTO_POLICY=/usr/share/apt/default-sequoia.config; "
+        'exec chroot "$1" sqv --policy-as-of "$3" --keyring /mnt/key '
+        "--cleartext /mnt/signed --output /mnt/text"
+    )
+    mount = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", script, "sh"]
+    return run([*mount, root, folder, date], check=False).returncode == 0

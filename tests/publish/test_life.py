@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 
 from debship.errors import Misused, Refused
-from debship.publish.gc import Policy, collect, plan_gc, suites
+from debship.publish.gc import Policy, collect, plan_gc
 from debship.publish.history import history, log, rollback
 from debship.publish.promotion import Wish, promote
 from debship.publish.recipe import publish
+from debship.publish.snapshot import suites
 from debship.publish.suite import init
 from debship.publish.verify import verify_suite
 from publishing import settings

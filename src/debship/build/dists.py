@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from debship.build.bundled import Bundled, read_bundled
 from debship.errors import Refused
+from debship.inspect.metadata import license_line
 
 # Where it came from and when: they differ from build to build. REQUESTED differs with the kind
 # of lock.
@@ -27,6 +28,7 @@ _SHEBANG = re.compile(
     rb"(?P<rest>[^\n]*)\n"
 )
 _ENV_SHEBANG = re.compile(rb"\A#!\s*/usr/bin/env +python[0-9.]*(?P<rest>[^\n]*)\n")
+_ROOT_IS_PURELIB = re.compile(r"(?mi)^root-is-purelib:\s*true\s*$")
 _WHEEL_TAG = re.compile(r"(?mi)^tag:[ \t]*(\S+)\s*$")
 _WHEEL_BUILD = re.compile(r"(?mi)^build:[ \t]*(\S+)\s*$")
 _REQUIRED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
@@ -48,6 +50,11 @@ class Dist:
         requires: normalised names of what its metadata want, markers and extras aside; sorted.
         record: SHA-256 of its RECORD as it is shipped, which has the hashes of all its files.
         sboms: what it ships of what is bundled in it (PEP 770).
+        needs: what its metadata want (PEP 508), markers and extras included.
+        needs_python: the Pythons that its metadata want (PEP 440); empty where any will do.
+
+    What is written of a distribution is written from this: of one that was kept from an earlier
+    build, there are no files to look at.
     """
 
     name: str
@@ -63,6 +70,8 @@ class Dist:
     requires: tuple[str, ...] = ()
     record: str = ""
     sboms: tuple[Bundled, ...] = ()
+    needs: tuple[str, ...] = ()
+    needs_python: str = ""
 
     @property
     def license_files(self) -> tuple[str, ...]:
@@ -78,8 +87,8 @@ class Dist:
         )
 
 
-def read_dists(prefix: Path, site: Path, final: str) -> tuple[Dist, ...]:
-    """Read what is installed, and take the build out of it.
+def read_dists(prefix: Path, site: Path, final: str, only: str | None = None) -> tuple[Dist, ...]:
+    """Read what is installed, and take the build out of it; it may be read more than once.
 
     Scripts get the interpreter's final path, files that tell of this build go, and each RECORD
     says what is so. A file that several distributions claim belongs to one whose RECORD has its
@@ -89,11 +98,13 @@ def read_dists(prefix: Path, site: Path, final: str) -> tuple[Dist, ...]:
         prefix: the virtualenv, where it was built.
         site: its site-packages.
         final: the virtualenv's path on the hosts.
+        only: the normalised name of the one that is read; None: all are.
 
     Raises:
         Refused: a distribution has no RECORD, or it names a file outside the virtualenv.
     """
-    infos = sorted(site.glob("*.dist-info"), key=lambda path: path.name.lower())
+    found = (info for info in site.glob("*.dist-info") if only in (None, _name(info)))
+    infos = sorted(found, key=lambda path: path.name.lower())
     claims = {info: _repair(info, prefix, final) for info in infos}
     owner: dict[str, Path] = {}
     for info, rows in claims.items():
@@ -117,10 +128,15 @@ def rivals(site: Path) -> tuple[str, ...]:
     """
     claims: dict[str, dict[str, str]] = {}
     for info in site.glob("*.dist-info"):
-        name = canonicalize_name(info.name.partition("-")[0])
+        name = _name(info)
         for path, digest, _ in _record(info):
             claims.setdefault(posixpath.normpath(path), {})[name] = digest
     return tuple(sorted({max(by) for by in claims.values() if len(set(by.values())) > 1}))
+
+
+def is_shared_object(name: str) -> bool:
+    """Tell whether a file's name is that of a shared object."""
+    return _SHARED_OBJECT.search(name) is not None
 
 
 def mode_of(path: Path) -> int:
@@ -128,10 +144,14 @@ def mode_of(path: Path) -> int:
 
     Programs and scripts may be executed, shared objects and all else may not (Policy 10.2, 10.9).
     """
-    if not path.stat().st_mode & 0o100 or _SHARED_OBJECT.search(path.name):
+    if not path.stat().st_mode & 0o100 or is_shared_object(path.name):
         return 0o644
     with path.open("rb") as file:
         return 0o755 if file.read(4).startswith((b"#!", b"\x7fELF")) else 0o644
+
+
+def _name(info: Path) -> str:
+    return canonicalize_name(info.name.partition("-")[0])
 
 
 def _dist(info: Path, prefix: Path, files: tuple[str, ...]) -> Dist:
@@ -143,7 +163,7 @@ def _dist(info: Path, prefix: Path, files: tuple[str, ...]) -> Dist:
         name=canonicalize_name(str(fields["name"])),
         version=str(fields["version"]),
         files=files,
-        pure=bool(re.search(r"(?mi)^root-is-purelib:\s*true\s*$", wheel)),
+        pure=bool(_ROOT_IS_PURELIB.search(wheel)),
         summary=_line(fields.get("summary")),
         homepage=_homepage(fields),
         license=_license(fields),
@@ -153,6 +173,8 @@ def _dist(info: Path, prefix: Path, files: tuple[str, ...]) -> Dist:
         requires=_requires(fields),
         record=hashlib.sha256((info / "RECORD").read_bytes()).hexdigest(),
         sboms=read_bundled(prefix, [file for file in files if f"/{info.name}/sboms/" in file]),
+        needs=tuple(fields.get("requires_dist", ())),
+        needs_python=_line(fields.get("requires_python")),
     )
 
 
@@ -168,11 +190,14 @@ def _repair(info: Path, prefix: Path, final: str) -> dict[str, str]:
         row = (path, digest, size)
         if relative.startswith("bin/"):
             row = _with_final_shebang(prefix / relative, final, row)
+        elif not digest and path != f"{info.name}/RECORD":
+            content = (prefix / relative).read_bytes()
+            row = (path, _digest(content), str(len(content)))
         rows.append(row)
         files[relative] = row[1]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(rows))
-    (info / "RECORD").write_text(text.getvalue())
+    _replace(info / "RECORD", text.getvalue().encode())
     return files
 
 
@@ -200,8 +225,16 @@ def _with_final_shebang(
         return row
     line = f"#!{final}/bin/python".encode() + match["rest"].rstrip()
     content = line + b"\n" + content[match.end() :]
-    script.write_bytes(content)
+    _replace(script, content)
     return row[0], _digest(content), str(len(content))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that may be a link to one in uv's cache, which is nobody's to change."""
+    mode = path.stat().st_mode
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(mode)
 
 
 def _digest(content: bytes) -> str:
@@ -231,13 +264,8 @@ def _homepage(fields: dict[str, str | list[str]]) -> str:
 
 
 def _license(fields: dict[str, str | list[str]]) -> str:
-    if fields.get("license_expression"):
-        return _line(fields["license_expression"])
-    classifiers = [
-        str(entry).rpartition(" :: ")[2]
-        for entry in fields.get("classifier", [])
-        if str(entry).startswith("License :: ")
-    ]
-    text = str(fields.get("license") or "")
-    short = _line(text) if 0 < len(text) < 100 else ""  # longer: the whole text, not its name
-    return short or ", ".join(classifiers)
+    return license_line(
+        str(fields.get("license_expression") or ""),
+        str(fields.get("license") or ""),
+        [str(entry) for entry in fields.get("classifier", [])],
+    )

@@ -2,17 +2,32 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from debship.errors import Failed, Refused
 from debship.run import Completed, Run, Word, failure
 
+_FOUND = re.compile(r"Library (?P<library>\S+) found in ")
 _MISSING = re.compile(r"cannot find library (?P<library>\S+) needed by (?P<user>\S+)")
 
 # One source and one binary stanza: dpkg-shlibdeps reads no more of debian/control than that.
 _CONTROL = (
     "Source: x\nMaintainer: x <x@localhost>\n\nPackage: x\nArchitecture: any\nDescription: x\n"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Libraries:
+    """What machine code needs.
+
+    Attributes:
+        relations: to Debian packages, as in Depends.
+        names: of the libraries that it asks the loader for, wherever they are.
+    """
+
+    relations: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def machine_code(paths: Iterable[Path], interpreter: Path) -> tuple[Path, ...]:
@@ -26,7 +41,7 @@ def machine_code(paths: Iterable[Path], interpreter: Path) -> tuple[Path, ...]:
 
 def shared_libraries(
     files: Iterable[Path], root: Path, folder: Path, run: Run, *, ignored: Collection[str] = ()
-) -> tuple[str, ...]:
+) -> Libraries:
     """Ask dpkg-shlibdeps which packages hold the libraries that machine code needs.
 
     A library that another wheel brings, where the loader would not look, is taken as found: Python
@@ -40,15 +55,12 @@ def shared_libraries(
         run: the door.
         ignored: sonames that may be in no package; nothing depends on them.
 
-    Returns:
-        relations, as in Depends.
-
     Raises:
         Refused: a library is in no package that is installed here.
     """
     code = sorted(files)
     if not code:
-        return ()
+        return Libraries()
     (root / "DEBIAN").mkdir(exist_ok=True)
     (folder / "debian").mkdir(parents=True)
     (folder / "debian/control").write_text(_CONTROL)
@@ -61,14 +73,15 @@ def shared_libraries(
         done = _shlibdeps(code, folder, run, f"-l{folder / 'found'}")
     if done.returncode != 0:
         raise Failed(failure(done))
-    _, _, relations = done.text.partition("shlibs:Depends=")
-    return tuple(
-        sorted(part.strip() for part in relations.splitlines()[0].split(",")) if relations else ()
+    wrote, _, relations = done.text.partition("shlibs:Depends=")
+    return Libraries(
+        tuple(sorted(part.strip() for part in relations.split(","))) if relations else (),
+        tuple(sorted(set(_FOUND.findall(wrote)))),
     )
 
 
 def _shlibdeps(code: Sequence[Path], folder: Path, run: Run, *options: Word) -> Completed:
-    words = ("dpkg-shlibdeps", "-O", "--ignore-missing-info", "--warnings=0", *options, *code)
+    words = ("dpkg-shlibdeps", "-v", "-O", "--ignore-missing-info", "--warnings=0", *options, *code)
     return run(words, cwd=folder, env={"LC_ALL": "C.UTF-8"}, check=False)
 
 

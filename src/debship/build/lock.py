@@ -1,5 +1,6 @@
 """The lock: every dependency, each with the hash of what may be downloaded."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -98,6 +99,28 @@ def locked(lock: Lock, app: App, folder: Path, uv: Uv) -> Path:
     return exported
 
 
+def identity(lock: Lock, app: App) -> tuple[str, ...]:
+    """Give all that decides what ``locked`` names: two builds to which it is the same install the same.
+
+    A project's version is not among it, for it decides nothing.
+
+    Raises:
+        Misused: there is no such lock, or it includes what is not there.
+    """
+    check_there(lock)
+    settings = app.build
+    words: tuple[str, ...] = (lock.kind, json.dumps([settings.extras, settings.groups]))
+    if lock.kind == "requirements":
+        return (*words, *_all_lines(lock, lock.path))
+    project = app.directory / "pyproject.toml"
+    if lock.kind == "uv" and project.is_file():
+        # Of several projects that share a lock, one is meant; uv's settings may leave some out.
+        table = tomllib.loads(project.read_text())
+        settings = table.get("tool", {}).get("uv")
+        words += (json.dumps([table.get("project", {}).get("name"), settings], default=str),)
+    return (*words, lock.path.read_text())
+
+
 def check_there(lock: Lock) -> None:
     """See that the lock exists.
 
@@ -149,6 +172,18 @@ def _lock(app: App, files: frozenset[str]) -> Lock:
         f"{app.directory}: there is no uv.lock, pylock.toml or requirements.txt",
         "uv lock (or: uv pip compile --generate-hashes -o requirements.txt pyproject.toml)",
     )
+
+
+def _all_lines(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
+    """Give the lines of a requirements.txt, those of included files in their place."""
+    if not path.is_file():
+        raise Misused(f"{lock.path}: it includes {path}, which is not there")
+    for _, line in logical_lines(path.read_text()):
+        include = INCLUDE.fullmatch(line)
+        if include is None:
+            yield line
+        elif (inner := path.parent / include["path"]) not in seen:
+            yield from _all_lines(lock, inner, seen | {path, inner})
 
 
 def _kind(name: str) -> Kind:

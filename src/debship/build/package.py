@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from debship.build.conffiles import Conffiles, compare
 from debship.build.dists import Dist
+from debship.build.layers import Layer
 from debship.build.origins import Origin
 from debship.build.plan import BuildPlan, with_revision
 from debship.build.wheel import Wheel
+from debship.debian.relations import strongest
 from debship.debian.versions import from_pep440
 from debship.errors import Misused, Refused
 from debship.model import Architecture, DebVersion
@@ -46,54 +47,42 @@ class Package:
     conffiles: Conffiles = field(default_factory=Conffiles)
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
-    def mtime(self, dist: Dist) -> int:
-        """Give the date of a distribution's files: that of a dependency never moves."""
-        return self.date if dist is self.own else self.plan.release.date
 
-
-def describe(
-    plan: BuildPlan,
-    wheel: Wheel | None,
-    dists: tuple[Dist, ...],
-    *,
-    code: Sequence[Path],
-    libraries: Sequence[str],
-    origins: Mapping[str, Origin] | None = None,
-) -> Package:
+def describe(plan: BuildPlan, layers: Sequence[Layer], own: Layer | None, date: int) -> Package:
     """Put together what the package is.
 
     Args:
         plan: what is built.
-        wheel: the application's own.
-        dists: what is installed.
-        code: the files that are machine code.
-        libraries: relations to the packages of the shared libraries that it needs.
-        origins: by a distribution's name, what it was installed from.
+        layers: what the lock names.
+        own: what the application's wheel became; None where the lock names the application.
+        date: seconds since 1970.
 
     Raises:
         Refused: the lock does not hold the application.
     """
-    application = _application(plan, wheel, dists)
+    everything = (*layers, own) if own else tuple(layers)
+    dists = tuple(sorted((layer.dist for layer in everything), key=lambda dist: dist.name))
+    application = own.dist if own else _application(plan, dists)
+    code = any(layer.code for layer in everything)
     pure = not code and all(dist.pure for dist in dists)
     upstream = from_pep440(application.version)
+    libraries = strongest(r for layer in everything for r in layer.libraries.relations)
     return Package(
         plan=plan,
         version=plan.version or with_revision(upstream, plan.app, plan.release),
         architecture=Architecture("all") if pure else plan.machine,
         dists=dists,
-        own=application if wheel else None,
-        date=_date(plan, wheel),
+        own=own.dist if own else None,
+        date=date,
         depends=_depends(plan, libraries),
-        compiled=bool(code),
+        compiled=code,
+        origins={layer.dist.name: layer.origin for layer in everything},
         conffiles=compare(plan.app, plan.previous),
-        origins=origins or {},
     )
 
 
-def _application(plan: BuildPlan, wheel: Wheel | None, dists: Sequence[Dist]) -> Dist:
+def _application(plan: BuildPlan, dists: Sequence[Dist]) -> Dist:
     installed = {dist.name: dist for dist in dists}
-    if wheel is not None:
-        return installed[wheel.name]
     text = plan.app.build.requirement or ""
     try:
         wanted = Requirement(text)
@@ -106,8 +95,8 @@ def _application(plan: BuildPlan, wheel: Wheel | None, dists: Sequence[Dist]) ->
     return found
 
 
-def _date(plan: BuildPlan, wheel: Wheel | None) -> int:
-    """SOURCE_DATE_EPOCH, else git's commit, else the wheel's newest entry; never now."""
+def date_of(plan: BuildPlan, wheel: Wheel | None) -> int:
+    """Give SOURCE_DATE_EPOCH, else git's commit, else the wheel's newest entry; never now."""
     if plan.date is not None:
         return plan.date
     newest = wheel.newest if wheel else 0

@@ -7,15 +7,15 @@ version, not on its neighbours, not on the clock.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from debship.build.bytecode import compile_files
 from debship.build.dists import Dist, mode_of
 from debship.build.plan import BuildPlan
-from debship.build.virtualenv import Virtualenv
 from debship.debian.archive_writer import Entry, write_tar
 from debship.debian.compression import Compression, Segment, compress
 from debship.run import Run
@@ -46,7 +46,25 @@ class Packed:
     kib: int
 
 
-def pack(part: Part, path: Path, compression: Compression, level: int) -> Packed:
+class _Sink:
+    """Hands on what it is given, until it is told to stop."""
+
+    def __init__(self, sink: IO[bytes], stopped: Callable[[], bool]) -> None:
+        self._sink, self._stopped = sink, stopped
+
+    def write(self, data: bytes) -> int:
+        if self._stopped():
+            raise CancelledError
+        return self._sink.write(data)
+
+
+def pack(
+    part: Part,
+    path: Path,
+    compression: Compression,
+    level: int,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Packed:
     """Compress a part.
 
     Args:
@@ -54,33 +72,35 @@ def pack(part: Part, path: Path, compression: Compression, level: int) -> Packed
         path: the file that will hold the bytes; memory holds no file of the part in full.
         compression: what the release's dpkg reads.
         level: of the compressor.
+        stopped: asked now and then whether the part is still wanted.
     """
 
     def write(tar: IO[bytes]) -> None:
-        write_tar(part.entries, mtime=part.mtime, sink=tar)
+        write_tar(part.entries, mtime=part.mtime, sink=cast("IO[bytes]", _Sink(tar, stopped)))
 
+    size = sum(entry.size + 1024 for entry in part.entries)  # its header, and what pads it
     return Packed(
-        segment=compress(write, path, compression, level),
+        segment=compress(write, path, compression, level, size),
         paths=tuple(entry.path for entry in part.entries),
         md5s=tuple((entry.path, _md5(entry)) for entry in part.entries if entry.is_file),
         kib=sum(entry.kib for entry in part.entries),
     )
 
 
-def wheel_part(dist: Dist, environment: Virtualenv, plan: BuildPlan, mtime: int, run: Run) -> Part:
+def wheel_part(dist: Dist, root: Path, plan: BuildPlan, mtime: int, run: Run) -> Part:
     """Make the part of an installed wheel; its Python files are compiled on the way."""
     prefix = str(plan.prefix).removeprefix("/")
     files = tuple(f"{prefix}/{file}" for file in dist.files)
     compiled = compile_files(
         files,
-        root=environment.root,
+        root=root,
         interpreter=plan.interpreter,
         python=plan.release.python,
         run=run,
     )
     entries = []
     for path in sorted({*files, *compiled}):
-        here = environment.root / path
+        here = root / path
         entries.append(Entry(path, mode_of(here), here))
     return Part(dist.name, mtime, tuple(entries))
 
@@ -106,9 +126,11 @@ def skeleton(plan: BuildPlan, packed: Iterable[Packed], folders: Iterable[PurePo
     marker = Entry(f"{prefix}/pyvenv.cfg", 0o644, config.encode())
     paths = [entry.path for entry in (*links, marker)]
     paths += [path for part in packed for path in part.paths]
-    directories = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
-    for folder in folders:
-        inner = folder.relative_to("/")
+    directories = {"."}
+    for folder in {path.rpartition("/")[0] for path in paths} - {""}:
+        directories |= {folder, *(str(parent) for parent in PurePosixPath(folder).parents)}
+    for shipped in folders:
+        inner = shipped.relative_to("/")
         directories |= {str(path) for path in (inner, *inner.parents)}
     entries = (*(Entry(path) for path in sorted(directories)), *links, marker)
     return Part("_skeleton", plan.release.date, entries)

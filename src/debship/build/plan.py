@@ -36,6 +36,7 @@ class Surroundings:
         committed: when git last saw the folder change, in seconds.
         described: what ``git describe`` says, where the version is git's.
         history: what git tells of the versions before.
+        uv: the settings of uv in the environment, some of which choose what is installed.
         previous: the package that hosts have.
         allow_older: whether the version may sort below that of ``previous``.
     """
@@ -46,6 +47,7 @@ class Surroundings:
     committed: int | None = None
     described: str | None = None
     history: tuple[Change, ...] = ()
+    uv: tuple[str, ...] = ()
     previous: Previous | None = None
     allow_older: bool = False
 
@@ -72,6 +74,7 @@ class BuildPlan:
     version: DebVersion | None
     date: int | None
     history: tuple[Change, ...] = ()
+    uv: tuple[str, ...] = ()
     previous: Previous | None = None
     allow_older: bool = False
 
@@ -114,6 +117,7 @@ def look_around(app: App, *, environment: Mapping[str, str], run: Run) -> Surrou
         committed=int(commit.text) if commit.returncode == 0 and commit.text else None,
         described=described,
         history=() if app.changelog else read_history(app.directory, run),
+        uv=tuple(f"{n}={v}" for n, v in sorted(environment.items()) if n.startswith("UV_")),
     )
 
 
@@ -140,6 +144,7 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
         version=version,
         date=epoch if epoch is not None else seen.committed,
         history=seen.history,
+        uv=seen.uv,
         previous=seen.previous,
         allow_older=seen.allow_older,
     )

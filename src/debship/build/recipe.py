@@ -2,34 +2,34 @@
 
 import hashlib
 import importlib.metadata
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from debship.build.backends import trusted_backends
+from debship.build.cache import Cache
 from debship.build.changelog import changelog
 from debship.build.control import control_tar
-from debship.build.dists import Dist
 from debship.build.files import template_part
-from debship.build.libraries import machine_code, shared_libraries
+from debship.build.installed import Installed, installed_packages
+from debship.build.layers import Layer, Layers, Say, scripts
+from debship.build.lock import identity
 from debship.build.maintainer_scripts import config_folders
-from debship.build.origins import find_origins
-from debship.build.package import Package, describe
+from debship.build.origins import Origin
+from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
-from debship.build.papers.installed import installed_packages
-from debship.build.parts import Packed, Part, pack, skeleton, wheel_part
+from debship.build.parts import Packed, Part, pack, skeleton
 from debship.build.plan import BuildPlan
 from debship.build.review import review
 from debship.build.scratch import scratch_folder
 from debship.build.space import told_if_full
 from debship.build.together import together
 from debship.build.units import check_scripts
+from debship.build.unpacked import check_has_all, unpack
 from debship.build.uv import Uv
-from debship.build.virtualenv import Virtualenv, install
-from debship.build.wheel import application_wheel, run_command
+from debship.build.virtualenv import Virtualenv, install, overlays
+from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.archive_writer import END_OF_TAR, write_ar
 from debship.debian.checksums import checksums_of_file
 from debship.debian.compression import Segment, compress, joined
@@ -37,10 +37,11 @@ from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run
 
-Say = Callable[[str], None]
 Check = Callable[[Package, Path], None]
 
-LEVEL = 9  # zstd: 3 s and 38.5 MB for 122 MB; 12 takes twice the time and gains one percent
+# zstd: dependencies are packed once, the application each time.
+LEVEL = 19
+LEVEL_OF_APPLICATION = 9
 
 
 @told_if_full
@@ -50,6 +51,8 @@ def build(
     *,
     run: Run,
     say: Say,
+    cache: Cache,
+    level: int = LEVEL,
     root: Path = Path("/"),
     scratch: Path | None = None,
     check: Check | None = None,
@@ -61,6 +64,8 @@ def build(
         output: the folder that the .deb appears in, by a rename, once it is whole.
         run: the door to programs: of this machine, or of a clean root of the release.
         say: told what is being done.
+        cache: what earlier builds kept; it saves time and changes no byte.
+        level: of the compressor, for what the lock names; the application gets at most 9.
         root: where the release's own files lie, for this process.
         scratch: where temporary files go, for this process and for what ``run`` runs; None: where
             they always go.
@@ -73,9 +78,10 @@ def build(
         Failed: a program that the build needs failed.
         Refused: the package would break a promise.
     """
-    check_needs(plan, run)
+    packages = installed_packages(run)
+    check_needs(plan, packages)
     with scratch_folder(scratch) as folder:
-        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
@@ -83,40 +89,32 @@ def build(
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv)
-        say(f"installing {plan.lock.path.name}")
-        installed = install(plan, wheel, folder, Uv(run, plan.release.date, trusted))
-        check_scripts(plan.units, installed.scripts)
-        say("looking for shared libraries")
-        code = machine_code(installed.files, root / plan.interpreter.relative_to("/"))
-        ignored = plan.app.build.ignore_libraries
-        if ignored:
-            say(f"depending on no package for {', '.join(ignored)}: ignore_libraries")
-        libraries = shared_libraries(code, installed.root, folder / "shlibs", run, ignored=ignored)
-        origins = find_origins(plan.lock, installed.dists, wheel)
-        package = describe(
-            plan, wheel, installed.dists, code=code, libraries=libraries, origins=origins
-        )
-        for note in review(package, installed.scripts, run, folder=folder, root=root):
+        making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
+        layers, own = _layers(plan, wheel, making, folder, Uv(run, plan.release.date))
+        startable = scripts((*layers, own) if own else layers)
+        check_scripts(plan.units, startable)
+        package = describe(plan, layers, own, date_of(plan, wheel))
+        for note in review(package, startable, run, folder=folder, root=root):
             say(f"note: {note}")
-        say(f"packing {plan.app.name} {package.version}: {len(package.dists)} wheels")
-        parts = _pack_wheels(package, installed, folder, run)
+        say(f"writing {plan.app.name} {package.version}: {len(package.dists)} wheels")
+        parts = [layer.packed for layer in layers]
+        parts += [own.packed] if own else []
         parts.append(_pack(template_part(package), plan, folder))
         parts.insert(0, _pack(skeleton(plan, parts, config_folders(plan)), plan, folder))
         data = [*(part.segment for part in parts), _end_of_tar(plan, folder)]
-        return _write(package, control_tar(package, parts), data, output, run=run, check=check)
+        return _write(
+            package, control_tar(package, parts), data, output, packages=packages, check=check
+        )
 
 
-def check_needs(plan: BuildPlan, run: Run) -> None:
+def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
     """See that this machine has what the build needs.
 
     Raises:
         Refused: a Debian package is not installed; the hint installs it.
     """
+    there = {package.name for package in packages}
     wanted = (plan.python, *plan.app.build.needs)
-    asked = run(
-        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted], check=False
-    )
-    there = {line.removesuffix(" installed") for line in asked.text.splitlines()}
     missing = [need for need in wanted if need.partition(":")[0] not in there]
     if missing:
         raise Refused(
@@ -125,29 +123,44 @@ def check_needs(plan: BuildPlan, run: Run) -> None:
         )
 
 
-def _pack_wheels(package: Package, installed: Virtualenv, folder: Path, run: Run) -> list[Packed]:
-    """Compile and compress each wheel's part, the biggest first; give them by name, ours last."""
+def _layers(
+    plan: BuildPlan, wheel: Wheel | None, making: Layers, folder: Path, uv: Uv
+) -> tuple[tuple[Layer, ...], Layer | None]:
+    """Give the layers of the lock, and that of the application's wheel."""
+    lock = identity(plan.lock, plan.app)
+    alone = unpack(plan, wheel, folder / "alone") if wheel else None
+    own = alone.own if alone else None
+    layers = making.of_lock(lock)
+    dists = tuple(layer.dist for layer in layers or ())
+    if layers is None or (own is not None and overlays(own, dists)):
+        making.say(f"installing {plan.lock.path.name}")
+        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        whole = install(plan, wheel, own, folder, replace(uv, backends=trusted))
+        layers, dists = making.of_installed(whole, lock), whole.dists
+        alone = whole if whole.own else alone
+    elif own is not None:
+        check_has_all(plan, own, dists, making.version(plan.python))
+    if wheel is None or alone is None:
+        return layers, None
+    return layers, _own_layer(making, replace(alone, dists=dists), wheel)
 
-    def packed(dist: Dist) -> Packed:
-        part = wheel_part(dist, installed, package.plan, package.mtime(dist), run)
-        return _pack(part, package.plan, folder)
 
-    by_name = sorted(package.dists, key=lambda dist: (dist is package.own, dist.name))
-    by_size = sorted(by_name, key=lambda dist: -len(dist.files))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = dict(zip((dist.name for dist in by_size), pool.map(packed, by_size), strict=True))
-    return [done[dist.name] for dist in by_name]
+def _own_layer(making: Layers, installed: Virtualenv, wheel: Wheel) -> Layer:
+    assert installed.own is not None
+    level = min(making.level, LEVEL_OF_APPLICATION)
+    layer = making.make([installed.own], installed, date_of(making.plan, wheel), level)[0]
+    return replace(layer, origin=Origin(wheel.path.name, (wheel.sha256,)))
 
 
 def _pack(part: Part, plan: BuildPlan, folder: Path) -> Packed:
-    return pack(part, folder / f"{part.name}.part", plan.release.compression, LEVEL)
+    return pack(part, folder / f"{part.name}.part", plan.release.compression, LEVEL_OF_APPLICATION)
 
 
 def _end_of_tar(plan: BuildPlan, folder: Path) -> Segment:
     def write(tar: IO[bytes]) -> None:
         tar.write(END_OF_TAR)
 
-    return compress(write, folder / "_end.part", plan.release.compression, LEVEL)
+    return compress(write, folder / "_end.part", plan.release.compression, LEVEL_OF_APPLICATION)
 
 
 def _write(
@@ -156,7 +169,7 @@ def _write(
     data: Sequence[Segment],
     output: Path,
     *,
-    run: Run,
+    packages: Sequence[Installed],
     check: Check | None,
 ) -> Deb:
     """Let the package and its papers appear, together or not at all."""
@@ -176,7 +189,7 @@ def _write(
             [package],
             [sums],
             changelog=changelog(package),
-            installed=installed_packages(run),
+            installed=packages,
             tools={name: importlib.metadata.version(name) for name in ("debship", "uv")},
             lock_sha256=hashlib.sha256(plan.lock.path.read_bytes()).hexdigest(),
         )

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from debship.build.cache import LAYERS, Cache
 from debship.build.papers import papers_beside
 from debship.build.plan import BuildPlan
-from debship.build.recipe import build
+from debship.build.recipe import LEVEL, build
 from debship.cell import PATH, Cell, Show, open_cell
 from debship.errors import DebshipError
 from debship.model import Deb
@@ -25,16 +26,18 @@ class Workshop:
     """Where clean roots are made and entered.
 
     Attributes:
-        cache: the folder that keeps roots, and what uv downloaded and compiled for each.
+        cache: the folder that keeps roots, what uv downloaded and compiled for each, and layers.
         environment: of this process.
         run: the door to the machine's programs.
         say: hears what is being done.
+        level: of the compressor, for what the lock names.
     """
 
     cache: Path
     environment: Mapping[str, str]
     run: Run
     say: Callable[[str], None]
+    level: int = LEVEL
 
 
 def build_in_roots(plans: Sequence[BuildPlan], output: Path, shop: Workshop) -> tuple[Deb, ...]:
@@ -79,7 +82,16 @@ def _build(plan: BuildPlan, output: Path, shop: Workshop) -> Deb:
 
     try:
         with _cell(plan, shop) as (cell, scratch):
-            return build(plan, output, run=cell, say=say, root=cell.root, scratch=scratch)
+            return build(
+                plan,
+                output,
+                run=cell,
+                say=say,
+                cache=Cache(shop.cache / LAYERS),
+                level=shop.level,
+                root=cell.root,
+                scratch=scratch,
+            )
     except DebshipError as error:
         if codename in error.message.partition("\n")[0]:
             raise

@@ -1,6 +1,8 @@
 """The virtualenv: made by uv for the release's own Python, in the layout that hosts will see."""
 
-from collections.abc import Sequence
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,57 +25,102 @@ class Virtualenv:
     Attributes:
         root: what will be ``/`` on the hosts; the virtualenv lies where it will lie there.
         prefix: the virtualenv, below ``root``.
+        dists: what the lock names, by name.
+        own: the application, where it was installed over what the lock names.
+        compiled: whether one of them was compiled here.
     """
 
     root: Path
     prefix: Path
-    dists: tuple[Dist, ...]
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file of every distribution, where it lies now."""
-        return tuple(self.prefix / file for dist in self.dists for file in dist.files)
-
-    @property
-    def scripts(self) -> frozenset[str]:
-        """What a service may start with."""
-        files = (file for dist in self.dists for file in dist.files)
-        installed = (file.removeprefix("bin/") for file in files if file.startswith("bin/"))
-        return frozenset({*installed, "python", "python3"})
+    dists: tuple[Dist, ...] = ()
+    own: Dist | None = None
+    compiled: bool = False
 
 
-def install(plan: BuildPlan, wheel: Wheel | None, folder: Path, uv: Uv) -> Virtualenv:
-    """Install the lock, and the application's wheel on top of it.
+def install(
+    plan: BuildPlan, wheel: Wheel | None, own: Dist | None, folder: Path, uv: Uv
+) -> Virtualenv:
+    """Install the lock.
 
     Args:
         plan: what is built.
-        wheel: the application's; None where the lock names it.
-        folder: an empty one, for what will be ``/`` on the hosts.
+        wheel: the application's; None where the lock names it. Only where it brings what the lock
+            brings too is it installed as well, over it.
+        own: what is in the wheel.
+        folder: where ``root`` is made, what will be ``/`` on the hosts.
         uv: how uv is run; its date is that of dependencies that are compiled here.
 
     Raises:
         Refused: a dependency has no hash, or the lock does not hold what the application needs.
         Failed: uv could not install it.
     """
-    root = folder / "root"
+    empty = _empty(plan, folder / "root", uv)
+    site = empty.root / plan.site.relative_to("/")
+    requirements = locked(plan.lock, plan.app, folder, uv)
+    sync = ("pip", "sync", *_options(empty), "--require-hashes", "--allow-empty-requirements")
+    words = (*sync, *uv.constraints, *selection(plan.lock, plan.app), requirements)
+    with explained(plan):
+        cwd = plan.lock.path.parent
+        compiled = _install_locked(words, site, uv, cwd=cwd, cache=folder / "sdists")
+    dists = read_dists(empty.prefix, site, str(plan.prefix))
+    whole = replace(empty, dists=dists, compiled=compiled)
+    if wheel is None or own is None:
+        _check_complete(plan, whole, uv)
+    elif overlays(own, dists):
+        whole = _overlaid(plan, whole, wheel, uv)
+        _check_complete(plan, whole, uv)
+    else:
+        with _stand_in(own, site):
+            _check_complete(plan, whole, uv)
+    return whole
+
+
+def _overlaid(plan: BuildPlan, virtualenv: Virtualenv, wheel: Wheel, uv: Uv) -> Virtualenv:
+    """Install a wheel over what it shares files with; those become its own."""
+    uv("pip", "install", *_options(virtualenv), "--no-deps", "--no-index", wheel.path)
+    site = virtualenv.root / plan.site.relative_to("/")
+    both = read_dists(virtualenv.prefix, site, str(plan.prefix))
+    return replace(
+        virtualenv,
+        dists=tuple(dist for dist in both if dist.name != wheel.name),
+        own=next(dist for dist in both if dist.name == wheel.name),
+    )
+
+
+def overlays(own: Dist, others: Sequence[Dist]) -> bool:
+    """Tell whether a distribution brings what others bring too."""
+    files = frozenset(own.files)
+    return any(dist.name == own.name or not files.isdisjoint(dist.files) for dist in others)
+
+
+def _empty(plan: BuildPlan, root: Path, uv: Uv) -> Virtualenv:
     prefix = root / plan.prefix.relative_to("/")
-    python = prefix / "bin/python"
     prefix.parent.mkdir(parents=True)
     uv("venv", "--no-project", "--python", plan.interpreter, prefix)
-    options = ("--python", python, "--link-mode", "copy", "--no-compile-bytecode")
-    requirements = locked(plan.lock, plan.app, folder, uv)
-    sync = ("pip", "sync", *options, "--require-hashes", "--allow-empty-requirements")
-    words = (*sync, *uv.constraints, *selection(plan.lock, plan.app), requirements)
-    site = root / plan.site.relative_to("/")
-    with explained(plan):
-        _install_locked(words, site, uv, cwd=plan.lock.path.parent, cache=folder / "sdists")
-    if wheel is not None:
-        uv("pip", "install", *options, "--no-deps", "--no-index", wheel.path)
-    _check_complete(plan, python, uv)
-    return Virtualenv(root, prefix, read_dists(prefix, site, str(plan.prefix)))
+    return Virtualenv(root, prefix)
 
 
-def _install_locked(words: Sequence[Word], site: Path, uv: Uv, *, cwd: Path, cache: Path) -> None:
+def _options(virtualenv: Virtualenv) -> tuple[str | Path, ...]:
+    # Links to uv's cache where it is on the same file system: nothing of them is written to.
+    python = virtualenv.prefix / "bin/python"
+    return ("--python", python, "--link-mode", "hardlink", "--no-compile-bytecode")
+
+
+@contextlib.contextmanager
+def _stand_in(dist: Dist, site: Path) -> Iterator[None]:
+    """Tell uv that a distribution is there, what it is and what it needs, for a while."""
+    info = site / f"{dist.name.replace('-', '_')}-{dist.version}.dist-info"
+    info.mkdir()
+    lines = ["Metadata-Version: 2.1", f"Name: {dist.name}", f"Version: {dist.version}"]
+    lines += [f"Requires-Dist: {need}" for need in dist.needs]
+    lines += [f"Requires-Python: {dist.needs_python}"] if dist.needs_python else []
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    (info / "METADATA").write_text("".join(f"{line}\n" for line in lines))
+    yield
+    shutil.rmtree(info)
+
+
+def _install_locked(words: Sequence[Word], site: Path, uv: Uv, *, cwd: Path, cache: Path) -> bool:
     """Install wheels as they are, and compile what exists only as an sdist.
 
     What somebody compiled before, for himself, with other flags, lies in his uv's cache: it is
@@ -85,6 +132,9 @@ def _install_locked(words: Sequence[Word], site: Path, uv: Uv, *, cwd: Path, cac
         uv: how uv is run.
         cwd: where uv looks for its configuration.
         cache: a folder for what is compiled here.
+
+    Returns:
+        whether anything was.
     """
     compiling = replace(uv, cache=cache, source=cache)
     try:
@@ -100,6 +150,7 @@ def _install_locked(words: Sequence[Word], site: Path, uv: Uv, *, cwd: Path, cac
         compiling(*words, *again, cwd=cwd)
     for name in rivals(site):
         uv(*words, "--reinstall-package", name, cwd=cwd)
+    return bool(_compiled_here(site))
 
 
 def _compiled_here(site: Path) -> tuple[str, ...]:
@@ -108,9 +159,9 @@ def _compiled_here(site: Path) -> tuple[str, ...]:
     return tuple(canonicalize_name(mark.parent.name.partition("-")[0]) for mark in marks)
 
 
-def _check_complete(plan: BuildPlan, python: Path, uv: Uv) -> None:
+def _check_complete(plan: BuildPlan, virtualenv: Virtualenv, uv: Uv) -> None:
     try:
-        uv("pip", "check", "--python", python)
+        uv("pip", "check", "--python", virtualenv.prefix / "bin/python")
     except Failed as error:
         raise Refused(
             f"{plan.lock.path}: it does not hold what the application needs\n{error.message}",

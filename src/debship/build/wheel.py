@@ -42,6 +42,12 @@ class Wheel:
             return max((calendar.timegm(i.date_time) for i in archive.infolist()), default=0)
 
 
+def makes_wheel(plan: BuildPlan) -> bool:
+    """Tell whether debship itself makes the application's wheel, by its build backend."""
+    settings = plan.app.build
+    return not (settings.requirement or settings.command or settings.wheel)
+
+
 def application_wheel(plan: BuildPlan, folder: Path, uv: Uv) -> Wheel | None:
     """Get the application's wheel; None where the lock names the application itself.
 
@@ -57,7 +63,7 @@ def application_wheel(plan: BuildPlan, folder: Path, uv: Uv) -> Wheel | None:
     settings = plan.app.build
     if settings.requirement:
         return None
-    if settings.command or settings.wheel:
+    if not makes_wheel(plan):
         path = _by_command(plan.app, uv)
     else:
         words = ("build", "--wheel", "--python", plan.interpreter, "--out-dir", folder)

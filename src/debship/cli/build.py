@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from debship.cli import build_checks
 from debship.cli.cache import cache_folder
 from debship.cli.output import progress, show_json
 
@@ -37,6 +38,13 @@ if TYPE_CHECKING:
     "[default: what releases of [build] says, else this machine's, without a root].",
 )
 @click.option(
+    "--level",
+    type=click.IntRange(1, 19),
+    default=19,
+    show_default=True,
+    help="How hard to compress what the lock names: once, for it is kept (debship cache).",
+)
+@click.option(
     "--previous",
     metavar="WHAT",
     envvar="DEBSHIP_PREVIOUS",
@@ -49,6 +57,15 @@ if TYPE_CHECKING:
     help="Where the suite of --previous lies. Left out: DEBSHIP_STORE, or the nearest fleet.toml.",
 )
 @click.option("--allow-older", is_flag=True, help="Take a version below that of --previous.")
+@click.option(
+    "--verify",
+    "twice",
+    is_flag=True,
+    help="Build twice, elsewhere and under other circumstances, and compare every byte.",
+)
+@click.option(
+    "--lint", "linted", is_flag=True, help="Fail where lintian finds an error or a warning."
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def command(
@@ -56,9 +73,12 @@ def command(
     directory: Path,
     output: Path | None,
     codenames: tuple[str, ...],
+    level: int,
     previous: str | None,
     store: str | None,
     allow_older: bool,
+    twice: bool,
+    linted: bool,
     only_plan: bool,
     as_json: bool,
 ) -> None:
@@ -67,9 +87,9 @@ def command(
     Prints the path of each .deb. Its papers lie beside it under its name: a bill of materials
     (.cdx.json), .buildinfo, .changes, and where it came from (.provenance.json).
     """
+    from debship.build.cache import LAYERS, Cache
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
-    from debship.build.releases import Workshop, build_in_roots
     from debship.cli.previous import read_what_hosts_have
     from debship.config.app_file import read_app
     from debship.debian.releases import release, this_machine
@@ -92,11 +112,25 @@ def command(
     output = output or directory / "dist"
     with progress() as say:
         if releases:
-            debs = build_in_roots(plans, output, Workshop(cache_folder(), os.environ, run, say))
+            from debship.build.releases import Workshop, build_in_roots
+
+            shop = Workshop(cache_folder(), os.environ, run, say, level)
+            debs = build_in_roots(plans, output, shop)
         else:
-            debs = (build(plans[0], output, run=run, say=say),)
+            layers = Cache(cache_folder() / LAYERS)
+            debs = (build(plans[0], output, run=run, say=say, cache=layers, level=level),)
+        if linted:
+            build_checks.lint(debs, say)
+        options = ["--level", str(level), *(w for name in codenames for w in ("--release", name))]
+        options += ["--previous", previous] if previous else []
+        options += ["--store", store] if store else []
+        options += ["--allow-older"] if allow_older else []
+        verdict = build_checks.verify(plans[0], debs, options, say) if twice else None
     if as_json:
-        show_json("build", {"packages": [_facts(deb) for deb in debs]})
+        packages = [_facts(deb) for deb in debs]
+        show_json("build", {"packages": packages} | ({"verified": verdict} if verdict else {}))
+    elif verdict:
+        build_checks.show_verdict(verdict)
     else:
         print(*(deb.path for deb in debs), sep="\n")
 

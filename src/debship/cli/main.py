@@ -14,6 +14,7 @@ from debship.errors import DebshipError, Misused
 _COMMANDS = {
     "init": "Answer the five questions; write debship.toml.",
     "build": "Turn an application and its lock into a .deb.",
+    "cache": "Show, bound or clear what builds keep for later ones.",
     "inspect": "Show what is inside a .deb, wheel by wheel.",
     "diff": "Show what changed between two .debs.",
     "publish": "Put .debs into a signed apt repository.",

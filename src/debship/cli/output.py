@@ -2,29 +2,56 @@
 
 import contextlib
 import json
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from debship.errors import DebshipError
 
 ENVELOPE = 1  # the version of what --json prints
 
+# Half a character by itself: not a backslash's second one, and not a pair that is one character.
+_HALF = re.compile(
+    r"(?P<whole>\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|\\udc(?P<byte>[89a-f][0-9a-f])"
+)
+
 Say = Callable[[str], None]
+
+
+def printable(text: str) -> str:
+    """Make a text from elsewhere fit for a terminal.
+
+    What is no visible character is shown as Python would write it: an escape sequence, a newline,
+    what turns the direction of writing, a byte that is not UTF-8.
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Write lines whose text may be anybody's."""
+    for line in lines:
+        print(printable(line))
 
 
 def show_error(error: DebshipError) -> None:
     """Write an error, and on a line of its own the way out."""
-    print(f"error: {error.message}", file=sys.stderr)
+    print(f"error: {_printable_lines(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        print(f"hint: {_printable_lines(error.hint)}", file=sys.stderr)
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def show_json(command: str, result: Mapping[str, Any]) -> None:
     """Write the one envelope that machines read."""
     envelope = {"debship": ENVELOPE, "command": command, "result": result}
-    print(json.dumps(envelope, indent=2, sort_keys=True))
+    text = json.dumps(envelope, indent=2, sort_keys=True)
+    # A byte of a name that is no UTF-8 would be half a character, which readers of JSON refuse.
+    print(_HALF.sub(lambda found: found["whole"] or rf"\\x{found['byte']}", text))
 
 
 @contextlib.contextmanager

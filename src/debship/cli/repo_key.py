@@ -1,6 +1,7 @@
 """`debship repo key add | retire | list`: another signing key, while every host goes on reading."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -40,19 +41,45 @@ def retire_(*, where: Target, fingerprint: str) -> None:
     print(publication.id)
 
 
+@key_.command("package")
+@on_repository
+@click.option("--url", metavar="URL", help="Where hosts read it. Left out: as fleet.toml says.")
+@click.option("--maintainer", required=True, metavar="NAME <ADDRESS>")
+@click.option("--output", default=".", type=click.Path(path_type=Path), metavar="DIR")
+def package_(*, where: Target, url: str | None, maintainer: str, output: Path) -> None:
+    """Make a package of the suite's keys and its .sources; hosts that have it follow a new key.
+
+    Publish it like any other, into the suite itself.
+    """
+    from debship.publish.keyring_package import KeyringPackage
+    from debship.publish.suite import checked_url
+
+    snapshot, given = where.read()
+    made = KeyringPackage(
+        settings=snapshot.release.settings,
+        keys=given,
+        url=checked_url(where.url(url)),
+        maintainer=maintainer,
+        date=snapshot.release.date,
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    print(made.write(output))
+
+
 @key_.command("list")
 @on_repository
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def list_(*, where: Target, as_json: bool) -> None:
     """Show the keys that sign, and why hosts would not believe one."""
     from debship.publish.keys import inspect, problem
-    from debship.publish.signing import public_ring
+    from debship.publish.signing import dearmored, public_ring
 
     snapshot, given = where.read()
+    packets = dearmored(given.armored)
     rows: list[dict[str, Any]] = []
     with public_ring(given, run) as ring:
         for fingerprint in sorted(snapshot.signers):
-            known = inspect(ring, fingerprint)
+            known = inspect(ring, fingerprint, packets)
             rows.append(
                 {
                     "fingerprint": fingerprint,

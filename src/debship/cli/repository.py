@@ -20,7 +20,7 @@ from debship.run import run
 
 if TYPE_CHECKING:
     from debship.config.fleet import RepositorySettings
-    from debship.publish.commit import Publisher
+    from debship.publish.publisher import Publisher
     from debship.publish.signing import Certificates
     from debship.publish.snapshot import Snapshot
     from debship.publish.store import Store
@@ -101,7 +101,8 @@ class Target:
         Raises:
             Misused: no key was named.
         """
-        from debship.publish.commit import Publisher
+        from debship.publish.clock import Clock
+        from debship.publish.publisher import Publisher
         from debship.publish.signing import keyring
 
         if not self.keys and not others and self.armored is None:
@@ -115,8 +116,7 @@ class Target:
             yield Publisher(
                 store=self.store,
                 keys=keys,
-                now=lambda: datetime.now(UTC),
-                pause=time.sleep,
+                clock=Clock(lambda: datetime.now(UTC), time.sleep, _epoch()),
                 say=say,
                 jitter=random.random,
                 ours=keys.certificates(keys.fingerprints),
@@ -178,6 +178,17 @@ def _signing_key(keys: tuple[str, ...]) -> tuple[tuple[str, ...], Secret | None]
     if value.startswith("-----BEGIN"):
         return keys, Secret(value)
     return keys or tuple(value.split()), None
+
+
+def _epoch() -> datetime | None:
+    """Read SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/)."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "").strip()
+    if not text:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise Misused(f'SOURCE_DATE_EPOCH is "{text}", no count of seconds') from error
 
 
 def _of_the_fleet() -> "RepositorySettings | None":

@@ -17,6 +17,9 @@ _MAGIC = b"!<arch>\n"
 _HEADER = re.compile(rb"(?P<name>[\x21-\x7e ]{16})[\x20-\x7e]{32}(?P<size>[0-9]+) *`\n")
 _CONTROL_LIMIT = 32 << 20  # bytes, unpacked; md5sums of a large package are a few MiB
 _DATA_LIMIT = 16 << 30
+_FILE_LIMIT = 1 << 20  # bytes of a file that is kept
+_TEXT_LIMIT = 16 << 20  # the same where a package is looked at: RECORD of 100,000 files
+_KEPT_LIMIT = 128 << 20  # bytes that names and kept files may have in all
 
 # What the index itself says of a package; in a package's own control it could contradict it.
 _OF_THE_INDEX = ("Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512")
@@ -35,12 +38,26 @@ class Archive:
         return control.fields(self.control)
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A .deb and all that is in it, in the order of the archive; files have their hashes.
+
+    Attributes:
+        control: the members of control.tar, with their content.
+        data: those of data.tar; such as were wanted with their content.
+    """
+
+    archive: Archive
+    control: tuple[tarball.Member, ...]
+    data: tuple[tarball.Member, ...]
+
+
 def read_deb(path: Path) -> Deb:
     """Read and check a .deb; see ``read_archive``."""
     return read_archive(path).deb
 
 
-def read_archive(path: Path) -> Archive:
+def read_archive(path: Path, kept: "_Kept | None" = None) -> Archive:
     """Read a .deb to its last byte and check it.
 
     The members and their order, both archives to their end, every path in them, and the control
@@ -55,7 +72,7 @@ def read_archive(path: Path) -> Archive:
             if not stat.S_ISREG((status := path.stat()).st_mode):
                 raise Misused(f"{path}: it is not a file")
             sha256 = hashlib.file_digest(source, "sha256").hexdigest()
-            paragraph = _read(source, status.st_size)
+            paragraph = _read(source, status.st_size, kept)
         return _archive(path, paragraph, size=status.st_size, sha256=sha256)
     except OSError as error:
         raise Misused(f"{path}: {error.strerror}") from error
@@ -64,6 +81,23 @@ def read_archive(path: Path) -> Archive:
             f"{path}: {error}",
             "build it again, or fetch it again: it is not what dpkg-deb writes",
         ) from error
+
+
+def read_whole(path: Path, wanted: Callable[[str], bool]) -> Whole:
+    """Read and check a .deb as ``read_archive`` does, and keep what is in it.
+
+    Args:
+        path: the .deb.
+        wanted: says by name, without a ``./`` before it, which of the files that it installs are
+            kept with their content.
+
+    Raises:
+        Misused, Refused: see ``read_archive``; or there is more in it than a machine's memory
+            should be asked to hold.
+    """
+    kept = _Kept(wanted)
+    archive = read_archive(path, kept)
+    return Whole(archive, tuple(kept.control), tuple(kept.data))
 
 
 def read_files(
@@ -113,7 +147,23 @@ def _archive(path: Path, paragraph: bytes, *, size: int, sha256: str) -> Archive
     return Archive(deb, paragraph)
 
 
-def _read(source: BinaryIO, size: int) -> bytes:
+class _Kept:
+    """What is kept of a package's members, as far as memory should go."""
+
+    def __init__(self, wanted: Callable[[str], bool]) -> None:
+        self.wanted = wanted
+        self.control: list[tarball.Member] = []
+        self.data: list[tarball.Member] = []
+        self._left = _KEPT_LIMIT
+
+    def add(self, members: list[tarball.Member], member: tarball.Member) -> None:
+        self._left -= tarball.BLOCK + len(member.name) + len(member.link) + len(member.content)
+        if self._left < 0:
+            raise Unsound(f"its names and texts have more than {_KEPT_LIMIT >> 20} MiB")
+        members.append(member)
+
+
+def _read(source: BinaryIO, size: int, kept: _Kept | None) -> bytes:
     """Check all of the file; give the control paragraph."""
     members = _members(source, size)
     name, part = next(members, ("", None))
@@ -121,8 +171,8 @@ def _read(source: BinaryIO, size: int) -> bytes:
         raise Unsound("its first member is not debian-binary")
     if not re.match(rb"2\.[0-9]+\n", part.read(64)):
         raise Unsound("its format is not 2.x")
-    paragraph = _control(*_next(members, "control.tar"))
-    _data(*_next(members, "data.tar"))
+    paragraph = _control(*_next(members, "control.tar"), kept)
+    _data(*_next(members, "data.tar"), kept)
     for _ in members:  # ignored by dpkg, but their headers must hold
         pass
     return paragraph
@@ -156,10 +206,18 @@ def _next(members: Iterator[tuple[str, "_Part"]], wanted: str) -> tuple[str, "_P
     raise Unsound(f"it has no {wanted}")
 
 
-def _control(name: str, part: "_Part") -> bytes:
+def _control(name: str, part: "_Part", kept: _Kept | None) -> bytes:
     """Take the control file out of control.tar, where only plain files lie side by side."""
     found = None
-    for member in _walk(name, part, _CONTROL_LIMIT, keep=lambda path: path == "control"):
+    walked = _walk(
+        *(name, part, _CONTROL_LIMIT),
+        keep=lambda path: kept is not None or path == "control",
+        limit=_CONTROL_LIMIT if kept else _FILE_LIMIT,
+        digest=kept is not None,
+    )
+    for member in walked:
+        if kept is not None:
+            kept.add(kept.control, member)
         path = member.name.removeprefix("./")
         if path in ("", ".") and member.kind == "5":
             continue
@@ -174,19 +232,28 @@ def _control(name: str, part: "_Part") -> bytes:
     return found.strip(b"\n") + b"\n"
 
 
-def _data(name: str, part: "_Part") -> None:
-    for member in _walk(name, part, _DATA_LIMIT):
+def _data(name: str, part: "_Part", kept: _Kept | None) -> None:
+    keep, digest = (kept.wanted, True) if kept else (None, False)
+    for member in _walk(name, part, _DATA_LIMIT, keep=keep, limit=_TEXT_LIMIT, digest=digest):
+        if kept is not None:
+            kept.add(kept.data, member)
         for path in (member.name, member.link if member.kind == "1" else ""):
             if path.startswith("/") or ".." in PurePosixPath(path).parts or "\n" in path:
                 raise Unsound(f"{name}: {path!r} lies outside of the package")
 
 
 def _walk(
-    name: str, part: "_Part", limit: int, *, keep: Callable[[str], bool] | None = None
+    name: str,
+    part: "_Part",
+    whole: int,
+    *,
+    keep: Callable[[str], bool] | None = None,
+    limit: int = _FILE_LIMIT,
+    digest: bool = False,
 ) -> Iterator[tarball.Member]:
     try:
-        unpacked = tarball.Unpacked(tarball.pieces(name.partition(".tar")[2], part.read), limit)
-        yield from tarball.walk(unpacked, keep=keep)
+        unpacked = tarball.Unpacked(tarball.pieces(name.partition(".tar")[2], part.read), whole)
+        yield from tarball.walk(unpacked, keep=keep, limit=limit, digest=digest)
     except Unsound as error:
         raise Unsound(str(error) if name in str(error) else f"{name}: {error}") from error
 

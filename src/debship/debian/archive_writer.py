@@ -2,12 +2,12 @@
 
 import shutil
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from debship.errors import Refused
+from debship.errors import Failed, Refused
 
 END_OF_TAR = bytes(1024)  # two blocks of zeros
 _CHUNK = 1 << 20
@@ -51,6 +51,31 @@ class Entry:
         return -(-self.size // 1024)
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Bytes that lie in a file, from ``start`` on."""
+
+    path: Path
+    start: int
+    size: int
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read them.
+
+        Raises:
+            Failed: the file ends before they do.
+        """
+        left = self.size
+        with self.path.open("rb") as source:
+            source.seek(self.start)
+            while left:
+                chunk = source.read(min(left, _CHUNK))
+                if not chunk:
+                    raise Failed(f"{self.path} lost its end while it was read")
+                left -= len(chunk)
+                yield chunk
+
+
 def write_tar(entries: Iterable[Entry], *, mtime: int, sink: IO[bytes]) -> None:
     """Write entries as tar blocks, in the order given, without the end of the archive.
 
@@ -72,28 +97,25 @@ def write_tar(entries: Iterable[Entry], *, mtime: int, sink: IO[bytes]) -> None:
 
 
 def write_ar(
-    sink: BinaryIO, *, control: bytes, data: Sequence[Path | bytes], suffix: str, mtime: int
+    sink: BinaryIO, *, control: bytes, data: Sequence[Stretch | bytes], suffix: str, mtime: int
 ) -> None:
     """Write the package's archive: debian-binary, control.tar, data.tar, in this order.
 
     Args:
         sink: where it goes.
         control: the compressed control.tar.
-        data: the pieces of the compressed data.tar, as files or bytes.
+        data: the pieces of the compressed data.tar.
         suffix: ``zst`` or ``xz``.
         mtime: seconds since 1970, of all three members.
     """
-    size = sum(len(part) if isinstance(part, bytes) else part.stat().st_size for part in data)
+    size = sum(len(part) if isinstance(part, bytes) else part.size for part in data)
     sink.write(b"!<arch>\n" + _member("debian-binary", 4, mtime) + b"2.0\n")
     sink.write(_member(f"control.tar.{suffix}", len(control), mtime) + control)
     sink.write(b"\n" * (len(control) % 2))
     sink.write(_member(f"data.tar.{suffix}", size, mtime))
     for part in data:
-        if isinstance(part, bytes):
-            sink.write(part)
-        else:
-            with part.open("rb") as source:
-                shutil.copyfileobj(source, sink, _CHUNK)
+        for chunk in (part,) if isinstance(part, bytes) else part.chunks():
+            sink.write(chunk)
     sink.write(b"\n" * (size % 2))
 
 

@@ -4,6 +4,7 @@ Only what dpkg takes: v7, ustar, and GNU's long names and large sizes. The stand
 reader also takes what dpkg refuses, and takes a broken header for the end.
 """
 
+import hashlib
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
@@ -33,16 +34,30 @@ class Member:
         kind: the typeflag; a plain file is "0".
         link: where a link points to; empty for others.
         content: the bytes of a file that was asked for; empty for others.
+        size: bytes of a file.
+        sha256: of a file, in lower-case hexadecimal, where it was asked for.
+        mode: permission bits.
+        owner: names and numbers, ``root:root 0:0``.
+        mtime: seconds since 1970.
     """
 
     name: str
     kind: str
     link: str
     content: bytes
+    size: int
+    sha256: str
+    mode: int
+    owner: str
+    mtime: int
 
 
 def walk(
-    unpacked: "Unpacked", *, keep: Callable[[str], bool] | None = None, limit: int = _MIB
+    unpacked: "Unpacked",
+    *,
+    keep: Callable[[str], bool] | None = None,
+    limit: int = _MIB,
+    digest: bool = False,
 ) -> Iterator[Member]:
     """Give all members in order, and check that the archive ends where it says.
 
@@ -50,6 +65,7 @@ def walk(
         unpacked: the archive's bytes.
         keep: says by name, without a ``./`` before it, which files' content is wanted.
         limit: bytes that such a content may have.
+        digest: whether files are hashed.
 
     Raises:
         Unsound: a header does not hold, or the archive has no end.
@@ -64,14 +80,28 @@ def walk(
             name, link = (text, link) if kind == _LONG else (name, text)
             continue
         name, link = name or _name(header), link or _text(header[157:257])
-        content = b""
-        if kind in _FILE and keep and keep(name.removeprefix("./")):
+        is_file, content, sha256 = kind in _FILE, b"", ""
+        if is_file and keep and keep(name.removeprefix("./")):
             if size > limit:
                 raise Unsound(f"{name} has more than {limit} bytes")
             content = unpacked.exactly(_padded(size))[:size]
+            sha256 = hashlib.sha256(content).hexdigest() if digest else ""
+        elif is_file and digest:
+            sha256 = unpacked.hashed(size)
+            unpacked.skip(_padded(size) - size)
         else:
             unpacked.skip(_padded(size))
-        yield Member(name, "0" if kind in _FILE else kind.decode(), link, content)
+        yield Member(
+            name=name,
+            kind="0" if is_file else kind.decode(),
+            link=link,
+            content=content,
+            size=size,
+            sha256=sha256,
+            mode=_number(header[100:108]) & 0o7777,
+            owner=_owner(header),
+            mtime=_number(header[136:148]),
+        )
         name = link = ""
     unpacked.drain()
 
@@ -103,6 +133,11 @@ def _name(header: bytes) -> str:
     if header[257:263] == b"ustar\0" and header[345]:
         return f"{_text(header[345:500])}/{name}"
     return name
+
+
+def _owner(header: bytes) -> str:
+    numbers = _number(header[108:116]), _number(header[116:124])
+    return f"{_text(header[265:297])}:{_text(header[297:329])} {numbers[0]}:{numbers[1]}"
 
 
 def _text(field: bytes) -> str:
@@ -138,6 +173,17 @@ class Unpacked:
             size -= len(self._buffer)
             self._buffer = bytearray(self._piece())
         del self._buffer[:size]
+
+    def hashed(self, size: int) -> str:
+        """Pass over so many bytes; give their SHA-256."""
+        sha256 = hashlib.sha256()
+        while len(self._buffer) < size:
+            sha256.update(self._buffer)
+            size -= len(self._buffer)
+            self._buffer = bytearray(self._piece())
+        sha256.update(memoryview(self._buffer)[:size])
+        del self._buffer[:size]
+        return sha256.hexdigest()
 
     def drain(self) -> None:
         """Unpack what is left, so that the last checksum is checked too."""
@@ -200,7 +246,7 @@ def pieces(suffix: str, read: Callable[[int], bytes]) -> Iterator[bytes]:
     if suffix not in _KINDS:
         raise Unsound("only plain, .gz, .xz and .zst are read")
     new = _KINDS[suffix]
-    step = 4096 if new else _MIB  # 4 KiB of zstd can hold 128 MiB
+    step = 1024 if new else _MIB  # 1 KiB of zstd can hold 32 MiB
     frame, rest = None, read(step)
     try:
         while rest:

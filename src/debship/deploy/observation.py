@@ -88,6 +88,11 @@ class HostState:
         """The units that are to run."""
         return tuple(unit for unit in self.units if unit.wanted)
 
+    @property
+    def resting(self) -> bool:
+        """Whether an administrator disabled all that could run: then nothing is to answer."""
+        return not self.wanted_units and any(unit.enabled == "disabled" for unit in self.units)
+
     def runs(self, version: DebVersion) -> bool:
         """Whether every service that is to run does, and its process is of this version."""
         return all(

@@ -6,7 +6,7 @@ finished turn left; ``history.jsonl`` a line for each turn.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,6 @@ if [ "$keep" = keep ] && ! [ -e out.json ]; then
     for file; do [ -e "$file" ] && cp -a --parents -- "$file" kept || :; done
 fi
 cat > out.json.new
-chmod 0644 out.json.new
 sync -- out.json.new
 mv -f -- out.json.new out.json
 """
@@ -38,7 +37,8 @@ _RETURN = """set -eu
 kept=$1/kept
 shift
 for file; do
-    [ -e "$kept$file" ] || continue
+    [ -e "$kept$file" ] && ! cmp -s -- "$kept$file" "$file" || continue
+    echo "$file"
     cp -a -- "$kept$file" "$file.debship-new"
     touch -- "$file.debship-new"
     mv -f -- "$file.debship-new" "$file"
@@ -85,6 +85,13 @@ def before(state: HostState) -> Before:
     return Before(DebVersion(str(was)) if was else None, held, previous)
 
 
+def configured(state: HostState) -> bool:
+    """Whether a host that is out has the managed files that the roll meant it to have."""
+    has = {file.path: file.sha256 for file in state.files}
+    wanted = (state.out or {}).get("files", {})
+    return all(has.get(path) == digest for path, digest in wanted.items())
+
+
 def undone(state: HostState, roll: str) -> Before | None:
     """Find what a roll replaced on a host that it had finished; None where it had not."""
     history = state.history or {}
@@ -105,7 +112,7 @@ def record_out(
     was: Before,
     *,
     places: Sequence[Place],
-    files: Sequence[str],
+    files: Mapping[str, str],
     clock: Clock,
     keep: bool = True,
 ) -> None:
@@ -115,6 +122,8 @@ def record_out(
     when that one began.
 
     Args:
+        files: the paths of the managed files, and the digests that they are to have. Who can read
+            the record can read the files, for both are root's.
         keep: whether they are kept; else those that were kept before are what to go back to.
     """
     record = {
@@ -125,12 +134,14 @@ def record_out(
         "before": str(was.version) if was.version else None,
         "held": was.held,
         "previous": was.previous,
+        "files": dict(files),
         "places": [
             {
                 "balancer": p.balancer.name,
                 "id": p.member.id,
                 "address": p.member.address,
                 "port": p.member.port,
+                "zone": p.member.zone,
             }
             for p in places
         ],
@@ -140,11 +151,13 @@ def record_out(
     _must(host, host.run(words, stdin=_line(record)), "it could not be written down")
 
 
-def return_files(host: Host, package: PackageName, files: Sequence[str]) -> None:
-    """Put the managed files back as they were kept."""
-    if files:
-        words = ("sh", "-c", _RETURN, "debship-return", folder(package), *files)
-        _must(host, host.run(words), "its files could not be put back")
+def return_files(host: Host, package: PackageName, files: Sequence[str]) -> tuple[str, ...]:
+    """Put the managed files back as they were kept; those that were not so."""
+    if not files:
+        return ()
+    answer = host.run(("sh", "-c", _RETURN, "debship-return", folder(package), *files))
+    _must(host, answer, "its files could not be put back")
+    return tuple(answer.text.splitlines())
 
 
 def settle(host: Host, plan: RollPlan, outcome: str, was: Before, clock: Clock) -> None:

@@ -15,7 +15,7 @@ from debship.deploy.lock import GuardedHost
 from debship.deploy.observation import HostState
 from debship.deploy.places import Place, find_places, shortfall
 from debship.deploy.plan import RollPlan, plan_roll
-from debship.deploy.records import before
+from debship.deploy.records import Before, before, configured
 from debship.deploy.report import HostReport, Notes, Outcome, RollReport
 from debship.deploy.steps import Say, Steps
 from debship.deploy.stop import Stop
@@ -89,37 +89,39 @@ class Restore:
         start: float,
     ) -> HostReport:
         was, has = before(state), state.package.version
-        whole = state.package.installed and has is not None
-        goal = has if whole and has is not None and state.runs(has) and not state.stale() else None
-        target = goal or was.version
-        notes = Notes(name, start, str(has) if whole else None, state.edited)
-        plan = self._plan(target or has or DebVersion("0"))
-        steps = self._steps(plan, name, places[name])
+        notes = Notes(name, start, str(has) if state.package.installed else None, state.edited)
+        steps = self._steps(has or was.version, name, places[name])
         try:
-            if goal is not None and self._proven(steps, goal):
-                notes.mark("well", self.world.clock.monotonic())
-            else:
-                target = was.version
-                if target is None:
-                    raise Failed("there was no version before, so there is none to go back to")
-                self._may_leave(name, places, plan)
-                steps = self._steps(self._plan(target), name, places[name])
+            stays = has is not None and self._stays(steps, state, was, has)
+            target = has if stays else was.version
+            if target is None:
+                raise Failed("there was no version before, so there is none to go back to")
+            if not stays:
+                steps = self._steps(target, name, places[name])
+                self._may_leave(name, places, steps.plan)
                 # Mostly it lies there already; where it is gone for good, the installation says so.
-                steps.take(lambda: steps.host.run(apt.fetch(self.app.package, target), timeout=600))
+                fetch = apt.fetch(self.app.package, target)
+                steps.take(lambda: steps.host.run(fetch, timeout=600))
                 reinstate(steps, was, target)
-            steps.take(steps.come_back)
-            changed = target != was.version
-            steps.take(lambda: steps.settle("changed" if changed else "returned", was))
+                steps.take(steps.come_back)
+            notes.mark("back", self.world.clock.monotonic())
+            outcome = Outcome.RETURNED if target == was.version else Outcome.CHANGED
+            steps.take(lambda: steps.settle(outcome.value, was))
         except ADRIFT as error:
             return adrift(steps, error, notes, self.secrets)
         except DebshipError as error:
             return left_out(steps, error, notes, self.secrets)
-        outcome = Outcome.CHANGED if changed else Outcome.RETURNED
         return notes.report(outcome, after=str(target), standing="in")
 
-    def _proven(self, steps: Steps, version: DebVersion) -> bool:
+    def _stays(self, steps: Steps, state: HostState, was: Before, has: DebVersion) -> bool:
+        """Put a host back as it is, if that is all of what it was or was to be, and is well."""
+        if not state.package.installed or not state.runs(has) or state.stale():
+            return False
+        if not configured(state) and (has != was.version or steps.take(steps.return_files)):
+            return False
         try:
-            steps.take(lambda: steps.prove(version))
+            steps.take(lambda: steps.prove(has))
+            steps.take(steps.come_back)
         except StepFailed:
             return False
         return True
@@ -127,16 +129,16 @@ class Restore:
     def _may_leave(
         self, name: str, places: Mapping[str, tuple[Place, ...]], plan: RollPlan
     ) -> None:
-        short = shortfall(self.world.balancers, places, (name,), plan.minimum)
+        short = shortfall(self.world.balancers, places, (name,), plan.minimum, floors=plan.floors)
         if short:
             raise Failed(short)
 
-    def _plan(self, version: DebVersion) -> RollPlan:
-        return plan_roll(self.app, version, self.names, roll=self.roll, by=self.by)
-
-    def _steps(self, plan: RollPlan, name: str, places: tuple[Place, ...]) -> Steps:
+    def _steps(self, version: DebVersion | None, name: str, places: tuple[Place, ...]) -> Steps:
+        plan = plan_roll(
+            self.app, version or DebVersion("0"), self.names, roll=self.roll, by=self.by
+        )
         door, clock = self.hosts[name], self.world.clock
-        traffic = Traffic(places, clock, door.confirm)
+        traffic = Traffic(places, clock, door.confirm, f"{self.roll} {name}")
         return Steps(door, traffic, plan, (), self.journal, clock, self.say, self.stop)
 
 

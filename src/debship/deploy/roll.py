@@ -9,7 +9,7 @@ from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile
 from debship.deploy.journal import Journal, JournalLost
 from debship.deploy.lock import GuardedHost
-from debship.deploy.places import Place, shortfall
+from debship.deploy.places import Place, idle, shortfall
 from debship.deploy.plan import RollPlan
 from debship.deploy.records import undone
 from debship.deploy.report import HostReport, Notes, Outcome, RollReport
@@ -65,7 +65,7 @@ class Roll:
         start = self.clock.monotonic()
         self.journal.write("begin", plan=self.plan.as_dict())
         why = self._forward(start)
-        if why and self.plan.undo and self._version_failed():
+        if why and why == self._spent() and self.plan.undo and self._version_failed():
             why += self._take_back(start)
         for host in self.plan.hosts:
             self.reports.setdefault(host, HostReport(host, Outcome.UNTOUCHED))
@@ -87,11 +87,16 @@ class Roll:
 
     def _forward(self, start: float) -> str:
         """Walk the batches; why it ended before its end, or ""."""
-        for batch in self.plan.batches:
-            if batch != self.plan.batches[0] and not self.carry_on(batch):
+        left = list(self.plan.hosts)
+        canary, size = len(self.plan.batches[0]), max(map(len, self.plan.batches))
+        while left:
+            first = len(left) == len(self.plan.hosts)
+            batch = self._next(left, canary if first else size)
+            if not first and not self.carry_on(batch):
                 return "a person asked to stop"
             if why := self._forbidden(batch):
                 return why
+            left = [host for host in left if host not in batch]
             try:
                 self.journal.write("batch", hosts=list(batch))
             except JournalLost as error:
@@ -101,9 +106,23 @@ class Roll:
             ]
             for report in self.workers.together(turns):
                 self.reports[report.host] = report
-            if why := self._spent():
+            if why := self._lost() or self._spent():
                 return why
         return ""
+
+    def _next(self, left: Sequence[str], size: int) -> tuple[str, ...]:
+        """The next batch: as planned, but hosts that died by themselves first where it is short."""
+        try:
+            if self._short(left[:size]) and self.doors.places:
+                down = idle(self.doors.balancers, self.doors.places, left)
+                return down[:size] or tuple(left[:size])
+        except DebshipError:
+            pass  # it is asked again, with patience, before the batch begins
+        return tuple(left[:size])
+
+    def _short(self, batch: Sequence[str]) -> str | None:
+        plan, doors = self.plan, self.doors
+        return shortfall(doors.balancers, doors.places, batch, plan.minimum, floors=plan.floors)
 
     def _take_back(self, start: float) -> str:
         """Bring back the hosts that this roll changed, the newest first; what to add to why."""
@@ -137,7 +156,7 @@ class Roll:
         door = self.doors.hosts[host]
         return Steps(
             door,
-            Traffic(self.doors.places[host], self.clock, door.confirm),
+            Traffic(self.doors.places[host], self.clock, door.confirm, f"{self.plan.roll} {host}"),
             self.plan,
             self.doors.files[host],
             self.journal,
@@ -153,7 +172,7 @@ class Roll:
             if self.stop.after_batch:
                 return "a person asked to stop"
             try:
-                short = shortfall(self.doors.balancers, self.doors.places, batch, self.plan.minimum)
+                short = self._short(batch)
             except DebshipError as error:
                 short = error.message
             if not short:
@@ -162,11 +181,12 @@ class Roll:
                 return short
             self.clock.sleep(1.0)
 
+    def _lost(self) -> str:
+        """Say that the lock was lost, and where; "" while it is held."""
+        return next((lost for host in self.doors.hosts.values() for lost in host.lost), "")
+
     def _spent(self) -> str:
         """Say that the budget of failures is spent, over the whole run; "" while it is not."""
-        lost = [lost for host in self.doors.hosts.values() for lost in host.lost]
-        if lost:
-            return lost[0]
         failed = [report.host for report in self.reports.values() if report.outcome in BAD]
         if len(failed) <= self.plan.app.budget:
             return ""

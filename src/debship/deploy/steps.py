@@ -1,7 +1,7 @@
 """The steps of one host's turn. Each writes down what it will do, does it, and confirms it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from debship.debian.versions import from_pep440
 from debship.deploy import records
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
+from debship.deploy.established import established
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.installation import StepFailed, install
 from debship.deploy.journal import Journal
@@ -22,6 +23,8 @@ from debship.deploy.traffic import SERVED, Traffic
 from debship.errors import Misused
 from debship.model import DebVersion
 
+LINGER = 120.0  # seconds that a network balancer may go on handing out a target that left
+QUIET = 3  # looks in a row without a connection
 PATIENCE = 120.0  # seconds in which a lost link must come back before a host counts as unknown
 LOSSES = 4  # times that a link may be lost within one step
 WATCH = 1.0  # seconds between looks while a host soaks
@@ -75,14 +78,15 @@ class Steps:
         self._say("leaving the balancer")
         places = self.traffic.places
         self._write(
-            "take-out", places=[[p.balancer.name, p.member.id, p.member.port] for p in places]
+            "take-out",
+            places=[[p.balancer.name, p.member.id, p.member.port, p.member.zone] for p in places],
         )
         records.record_out(
             self.host,
             self.plan,
             was,
             places=places,
-            files=self.paths,
+            files={file.path: file.sha256 for file in self.files},
             clock=self.clock,
             keep=keep,
         )
@@ -95,9 +99,12 @@ class Steps:
         left = self.traffic.drained(self.stop.safe_point)
         if left:
             self._write("drain-limit", left=left)
+        if self.traffic.lingering:
+            self._let_linger(self.traffic.lingering)
 
     def install(self, version: DebVersion, *, held: bool) -> None:
         """Install in a unit that outlives the connection, and believe dpkg's state alone."""
+        self.traffic.stay_out(self.stop.safe_point)
         self._say(f"installing {version}")
         self._write("install", version=str(version))
         install(
@@ -130,8 +137,6 @@ class Steps:
         A socket goes on listening, so that clients wait and none is refused. One that does not
         listen yet can only begin once its service has let go of the port.
         """
-        # A reload of HAProxy forgets what was set at its socket.
-        self.traffic.must_be_out()
         self._say("restarting")
         self._write("restart")
         self.host.run(("systemctl", "daemon-reload"))
@@ -141,6 +146,7 @@ class Steps:
         if not wanted:
             return
         self.host.run(("systemctl", "reset-failed", *(unit.name for unit in wanted)))
+        self.traffic.stay_out(self.stop.safe_point)
         for socket in sockets:
             if not socket.up:
                 name = socket.name.removesuffix("socket")
@@ -158,18 +164,19 @@ class Steps:
         A unit that is active proves nothing yet, and neither does UP at the balancer.
         """
         self._say("waiting for its health")
-        if self.plan.app.health is not None:
+        if self.plan.app.health is not None and not self.observe().resting:
             self._ask_health(version)
         self._must_run(version)
 
     def come_back(self) -> None:
-        """Back into every balancer, and seen well there."""
+        """Back into every balancer, and seen well there, where it is to serve at all."""
         if not self.traffic.places:
             return
         self._say("returning to the balancer")
         self._write("put-back")
         self.traffic.put_back()
-        self.traffic.risen(lambda: None)
+        if not self.observe().resting:
+            self.traffic.risen(lambda: None)
 
     def soak(self, version: DebVersion) -> None:
         """See that the host stays well for the time that the fleet asks for.
@@ -185,15 +192,15 @@ class Steps:
         while self.clock.monotonic() < deadline and not self.stop.now:
             self.clock.sleep(min(WATCH, max(0.05, deadline - self.clock.monotonic())))
             sick = [m for m in self.traffic.now() if m.standing not in SERVED]
-            if sick:
+            if sick and not self.observe().resting:
                 notes = "; ".join(f"{m.balancer}: {m.note or m.standing.value}" for m in sick)
                 raise StepFailed(f"it did not stay well: {notes}", self._last_log())
         self._must_run(version)
 
-    def return_files(self) -> None:
+    def return_files(self) -> tuple[str, ...]:
         """Put the managed files back as they were before the host was taken out."""
         self._write("return-files")
-        records.return_files(self.host, self.plan.app.package, self.paths)
+        return records.return_files(self.host, self.plan.app.package, self.paths)
 
     def settle(self, outcome: str, was: Before) -> None:
         """Write down how the turn ended, and that the host is no longer out."""
@@ -206,6 +213,20 @@ class Steps:
         if not which:
             return ""
         return self.host.run(("journalctl", "-q", "-o", "cat", "-n", "80", *which)).text
+
+    def _let_linger(self, ports: Collection[int]) -> None:
+        """Wait for connections that live on after their balancer calls the host out."""
+        self._say("waiting for its last connections")
+        deadline = self.clock.monotonic() + LINGER
+        quiet = 0
+        while quiet < QUIET:
+            left = established(self.host, ports)
+            quiet = 0 if left else quiet + 1
+            if left and self.clock.monotonic() > deadline:
+                self._write("drain-limit", left=left)
+                return
+            self.stop.safe_point()
+            self.clock.sleep(1.0)
 
     def _ask_health(self, version: DebVersion) -> None:
         health = self.plan.app.health

@@ -1,6 +1,6 @@
 """One host's turn: out of the balancers, changed, proven well, and back; or brought back."""
 
-from debship.deploy.balancer.door import Standing
+from debship.deploy.balancer.door import Member, Standing
 from debship.deploy.configuration import differing
 from debship.deploy.host import LinkLost, Unreachable
 from debship.deploy.installation import StepFailed
@@ -11,9 +11,11 @@ from debship.deploy.records import Before, before
 from debship.deploy.report import HostReport, Notes, Outcome, masked
 from debship.deploy.steps import Steps
 from debship.deploy.stop import Interrupted
+from debship.deploy.traffic import ASIDE
 from debship.errors import DebshipError, Failed, Refused
 from debship.model import DebVersion, Secret
 
+AGAIN = "when it answers again, run the same deploy again, or: fab restore"
 # Whatever may be true of the host now, this roll cannot tell, or may not act.
 ADRIFT = (LinkLost, Unreachable, Fenced, JournalLost, Interrupted)
 
@@ -32,8 +34,15 @@ def converged(steps: Steps, state: HostState) -> bool:
         and state.out is None
         and not differing(steps.files, state)
         and not state.stale()
-        and all(member.standing is Standing.IN for member in steps.traffic.now())
+        and _stands(state, steps.traffic.now())
     )
+
+
+def _stands(state: HostState, seen: tuple[Member, ...]) -> bool:
+    """Whether a host stands as it is to; one that is to answer nothing need not be seen well."""
+    if state.resting:
+        return not any(member.standing in ASIDE for member in seen)
+    return all(member.standing is Standing.IN for member in seen)
 
 
 def take_turn(steps: Steps, secrets: tuple[Secret, ...], start: float) -> HostReport:
@@ -87,14 +96,13 @@ def undo_turn(
 ) -> HostReport:
     """Take back what this roll did to a host that it had finished."""
     error = Failed(reason)
+    if steps.stop.now:
+        return notes.report(Outcome.CHANGED, after=str(steps.plan.version), standing="in")
     try:
-        steps.stop.safe_point()
         steps.take(lambda: steps.write_down(was, keep=False))
         notes.mark("out again", steps.clock.monotonic())
         steps.take(steps.leave)
         notes.mark("drained", steps.clock.monotonic())
-    except Interrupted:
-        return notes.report(Outcome.CHANGED, after=str(steps.plan.version), standing="in")
     except ADRIFT as lost:
         return adrift(steps, lost, notes, secrets)
     except DebshipError as worse:
@@ -179,7 +187,7 @@ def adrift(
         Outcome.UNKNOWN,
         after=None,
         reason=f"{because}{_masked(error.message, secrets)}; it stands {_where(standing)}",
-        hint="when it answers again, run the same deploy again, or: fab restore",
+        hint=AGAIN,
         log=log,
         standing=standing,
     )
@@ -230,15 +238,14 @@ def _unbegun(steps: Steps, error: DebshipError, notes: Notes) -> HostReport:
         Outcome.UNKNOWN if unknown else Outcome.FAILED,
         after=notes.before,
         reason=error.message,
-        hint=error.hint or "",
+        hint=error.hint or (AGAIN if unknown else ""),
         standing=steps.traffic.told(),
     )
 
 
 def _must_not_be_held_by_others(steps: Steps, state: HostState) -> None:
     """Leave alone what somebody took out of a balancer, and not a roll: they had a reason."""
-    aside = {Standing.OUT, Standing.DRAINING}
-    if state.out is None and any(m.standing in aside for m in steps.traffic.now()):
+    if state.out is None and any(m.standing in ASIDE for m in steps.traffic.now()):
         raise Refused(
             "it is out of its balancer, and not by a roll: somebody holds it out",
             "put it back there, then run the deploy again",

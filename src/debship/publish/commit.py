@@ -2,51 +2,37 @@
 
 No lock is held, so none can be left behind. Who loses the race begins again from what won. A
 publisher that dies leaves the suite as it was, and objects that nothing names.
+
+Seen from a store that is far away it is four rounds: read, upload, commit, tell.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from functools import partial
+from typing import Self
 
-from debship.errors import DebshipError, Failed, Refused
+from debship.errors import Failed, Refused
+from debship.publish import contents
+from debship.publish.aftermath import follow, settle
+from debship.publish.clock import Last
 from debship.publish.index import Index
 from debship.publish.keys import check_keys
+from debship.publish.page import PAGE
+from debship.publish.publisher import Publisher
 from debship.publish.release import Checksum, Part, Release, Settings
-from debship.publish.signing import Certificates, Keyring
 from debship.publish.snapshot import (
     Snapshot,
     by_hash_path,
     checksums,
     history_path,
+    index_path,
     inrelease_path,
-    read_snapshot,
 )
 from debship.publish.store import Condition, Conflict, IfAbsent, IfMatch, Store
-
-Clock = Callable[[], datetime]
-Pause = Callable[[float], None]
-Say = Callable[[str], None]
+from debship.publish.together import together
 
 _ATTEMPTS = 60
-_ASTRAY = timedelta(seconds=8)
-_PATIENCE = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True)
-class Publisher:
-    """All that a publisher needs: the store, the keys, and time."""
-
-    store: Store
-    keys: Keyring
-    now: Clock
-    pause: Pause  # seconds
-    say: Say
-    jitter: Callable[[], float]  # 0 to 1, another for each publisher
-    ours: Certificates
-
-    def snapshot(self, suite: str) -> Snapshot:
-        """Read a suite as it is now."""
-        return read_snapshot(self.store, suite, self.ours, self.keys.run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +42,17 @@ class Draft:
     Attributes:
         files: what Release names, changed indices apart.
         indices: those that change.
+        contents: the Contents that change, by their paths.
+        first: writes that must be made before the commit; they do not wait for one another.
+        added: the stanzas that are new, where nothing else changes; None where more does.
     """
 
     settings: Settings
     files: Mapping[str, Checksum]
     indices: Mapping[Part, Index] = field(default_factory=dict)
+    contents: Mapping[str, bytes] = field(default_factory=dict)
+    first: Sequence[Callable[[], object]] = ()
+    added: tuple[bytes, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +69,12 @@ class Publication:
     date: datetime
     changed: bool
     release: Release
-    inrelease: bytes
+
+    @classmethod
+    def of(cls, now: Snapshot, *, changed: bool) -> Self:
+        """Say what is published now."""
+        release = now.release
+        return cls(now.id, release.settings.suite, release.date, changed, release)
 
 
 def commit(
@@ -85,6 +82,7 @@ def commit(
     suite: str,
     change: Callable[[Snapshot], Draft | None],
     *,
+    likely: Sequence[Part] = (),
     rekey: Callable[[Snapshot], tuple[str, ...]] | None = None,
 ) -> Publication:
     """Change a suite.
@@ -95,27 +93,29 @@ def commit(
         change: what it shall become, from what it is; None leaves it as it is. It is asked again
             after each lost race. It is asked only where a commit could follow, so it may write
             what nothing names yet.
+        likely: the indices that it will want, as far as one can tell; they are read together with
+            the InRelease.
         rekey: the fingerprints that shall sign from now on; None keeps those that do.
 
     Raises:
         Refused: apt would refuse the result, or ``change`` does.
         Failed: the store failed, or other publishers were always first.
     """
+    beside = (*(index_path(suite, part) for part in likely), PAGE)
     for attempt in range(_ATTEMPTS):
-        before = publisher.snapshot(suite)
+        before = publisher.snapshot(suite, beside)
         signers = rekey(before) if rekey else tuple(sorted(before.signers))
         _check_signers(publisher, suite, signers, known=rekey is not None or attempt > 0)
-        _wait(publisher, before)
+        publisher.clock.check(publisher.store.now(), _last(before))
         draft = change(before)
         if draft is None:
-            _heal(publisher, before)
-            release = before.release
-            return Publication(before.id, suite, release.date, False, release, before.inrelease)
+            settle(publisher, suite, before)
+            return Publication.of(before, changed=False)
         try:
             return _attempt(publisher, before, draft, signers)
         except Conflict:
             publisher.say("another publisher was first; starting again from what it left")
-            publisher.pause(min(0.05 * 2**attempt, 2.0) * (0.5 + publisher.jitter()))
+            publisher.clock.pause(min(0.05 * 2**attempt, 2.0) * (0.5 + publisher.jitter()))
     raise Failed(f"{suite}: {_ATTEMPTS} times another publisher was first", "run it again")
 
 
@@ -132,7 +132,7 @@ def create(publisher: Publisher, draft: Draft, before_it: Mapping[str, bytes]) -
     """
     suite, signers = draft.settings.suite, publisher.keys.fingerprints
     _check_signers(publisher, suite, signers)
-    _wait(publisher, None)
+    publisher.clock.check(publisher.store.now(), None)
     for path, data in before_it.items():
         publisher.store.write(path, data)
     try:
@@ -145,36 +145,43 @@ def _attempt(
     publisher: Publisher, before: Snapshot | None, draft: Draft, signers: tuple[str, ...]
 ) -> Publication:
     store, suite = publisher.store, draft.settings.suite
-    date = _date(publisher, before)
-    packed = {part: index.packed() for part, index in draft.indices.items()}
+    packed = {it: index.files(xz=draft.settings.xz) for it, index in draft.indices.items()}
     files = dict(draft.files)
     for part, index in draft.indices.items():
         files |= checksums(part, index, packed[part])
-    release = Release(draft.settings, date, files)
-    text = release.render()
+    written, sums = contents.packed(draft.contents)
+    written |= {f"{it.folder}/{name}": data for it in packed for name, data in packed[it].items()}
+    files |= sums
+    writes: list[Callable[[], object]] = [
+        *draft.first,
+        *(
+            partial(store.write, by_hash_path(suite, path, files[path].sha256), data)
+            for path, data in written.items()
+        ),
+        *([partial(_keep, store, suite, before)] if before else []),
+    ]
+    together(writes)
     publisher.say("signing")
-    inrelease = publisher.keys.sign(text, signers)
-    for part, data in packed.items():
-        path = f"{part.folder}/Packages.gz"
-        store.write(by_hash_path(suite, path, files[path].sha256), data)
-    if before is not None:
-        _keep(store, suite, before)
-    condition: Condition = IfMatch(before.etag) if before else IfAbsent()
+    date = publisher.clock.date(store.now(), _last(before))
+    release = Release(draft.settings, date, files)
+    inrelease = publisher.keys.sign(release.render(), signers)
     publisher.say(f"committing to {suite}")
-    _put(store, inrelease_path(suite), inrelease, condition)
-    canonical = {f"{part.folder}/Packages.gz": data for part, data in packed.items()}
-    _for_old_clients(publisher, release, inrelease, signers, canonical)
-    return Publication(Snapshot.id_of(inrelease), suite, date, True, release, inrelease)
+    etag = _put(store, suite, inrelease, IfMatch(before.etag) if before else IfAbsent())
+    now = Snapshot(release, inrelease, etag, date, frozenset(signers))
+    follow(publisher, before, now, written, draft.added)
+    return Publication.of(now, changed=True)
 
 
-def _put(store: Store, path: str, data: bytes, condition: Condition) -> None:
+def _put(store: Store, suite: str, inrelease: bytes, condition: Condition) -> str:
     """Write the commit; a lost answer to a write that was made is no lost race."""
+    path = inrelease_path(suite)
     try:
-        store.write(path, data, condition)
+        return store.write(path, inrelease, condition).etag
     except Conflict:
         there = store.read(path)
-        if there is None or there.data != data:
+        if there is None or there.data != inrelease:
             raise
+        return there.etag
 
 
 def _keep(store: Store, suite: str, before: Snapshot) -> None:
@@ -183,6 +190,10 @@ def _keep(store: Store, suite: str, before: Snapshot) -> None:
         store.write(history_path(suite, before.id), before.inrelease, IfAbsent())
     except Conflict:
         return
+
+
+def _last(before: Snapshot | None) -> Last | None:
+    return Last(before.release.date, before.modified) if before else None
 
 
 def _check_signers(
@@ -198,91 +209,4 @@ def _check_signers(
             "debship repo key retire",
         )
     if not known:
-        check_keys(publisher.keys, signers, publisher.now())
-
-
-def _wait(publisher: Publisher, before: Snapshot | None) -> timedelta:
-    """How long a publication must wait until its Date can be later than the last one's.
-
-    apt refuses a Date that is more than 10 s ahead (Acquire::Max-FutureTime), keeps its old files
-    without a message where it went back (VerifyVendor), and asks with If-Modified-Since, whose
-    grain is a second: a host that came between two publications of one second would not see the
-    later one until there is a third.
-    """
-    now, theirs = publisher.now(), publisher.store.now()
-    if theirs is not None and abs(theirs - now) > _ASTRAY:
-        raise Refused(
-            f"this machine's clock is {(now - theirs).total_seconds():+.0f} s off the store's",
-            "apt refuses a publication from the future and ignores one from the past: "
-            "set the clock (timedatectl)",
-        )
-    if before is None:
-        return timedelta()
-    last = max(before.release.date, before.modified.replace(microsecond=0))
-    wait = last + timedelta(seconds=1) - now
-    if wait > _PATIENCE:
-        raise Refused(
-            f"the last publication is of {last:%Y-%m-%d %H:%M:%S} UTC, "
-            f"{wait.total_seconds():.0f} s ahead of this machine's clock",
-            "set the clock (timedatectl): apt would refuse or ignore what is published now",
-        )
-    return max(wait, timedelta())
-
-
-def _date(publisher: Publisher, before: Snapshot | None) -> datetime:
-    """Wait as long as must be, and give the Date."""
-    wait = _wait(publisher, before)
-    due = publisher.now() + wait
-    if wait:
-        publisher.pause(wait.total_seconds())
-    return max(publisher.now(), due).astimezone(UTC).replace(microsecond=0)
-
-
-def _for_old_clients(
-    publisher: Publisher,
-    release: Release,
-    inrelease: bytes,
-    signers: Sequence[str],
-    packed: Mapping[str, bytes],
-) -> None:
-    """Write the canonical names, which only clients and mirrors without by-hash read.
-
-    The publication stands already, so nothing here can fail it. Where somebody committed
-    meanwhile, our names may have replaced theirs: then they are written again from theirs.
-    """
-    store, suite = publisher.store, release.settings.suite
-    try:
-        for _ in range(3):
-            text = release.render()
-            for path, data in packed.items():
-                store.write(f"dists/{suite}/{path}", data)
-            signature = publisher.keys.sign_detached(text, signers)
-            store.write(f"dists/{suite}/Release.gpg", signature)
-            store.write(f"dists/{suite}/Release", text)  # last: it says that all of them are there
-            now = publisher.snapshot(suite)
-            if now.inrelease == inrelease:
-                return
-            release, inrelease, packed = now.release, now.inrelease, _canonical(store, now.release)
-            signers = _present(publisher, now)
-    except DebshipError as error:
-        publisher.say(f"published, but not under the names for old clients: {error.message}")
-
-
-def _heal(publisher: Publisher, now: Snapshot) -> None:
-    """Write the canonical names that a publisher did not come to, for it died after its commit."""
-    release = now.release
-    found = publisher.store.read(f"dists/{release.settings.suite}/Release")
-    if found is None or found.data != release.render():
-        packed = _canonical(publisher.store, release)
-        _for_old_clients(publisher, release, now.inrelease, _present(publisher, now), packed)
-
-
-def _present(publisher: Publisher, now: Snapshot) -> list[str]:
-    return sorted(now.signers & set(publisher.keys.fingerprints))
-
-
-def _canonical(store: Store, release: Release) -> dict[str, bytes]:
-    suite = release.settings.suite
-    paths = [path for path in release.files if path.endswith(".gz")]
-    found = {p: store.read(by_hash_path(suite, p, release.files[p].sha256)) for p in paths}
-    return {path: it.data for path, it in found.items() if it is not None}
+        check_keys(publisher.keys, publisher.ours, signers, publisher.clock.now())

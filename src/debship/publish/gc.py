@@ -2,20 +2,21 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from debship.model import DebVersion
-from debship.publish.commit import Draft, Publisher, commit
+from debship.publish.commit import Draft, commit
 from debship.publish.history import Past, history, parts_by_hash
 from debship.publish.index import Index, Key, place_of
+from debship.publish.publisher import Publisher
 from debship.publish.release import Part
-from debship.publish.snapshot import Snapshot, by_hash_path, history_path, read_indices
+from debship.publish.snapshot import Snapshot, by_hash_path, history_path, read_indices, suites
 from debship.publish.store import Entry, Store
+from debship.publish.together import together
 
 RETENTION = timedelta(days=14)  # what an InRelease names stays so long after it was replaced
-_AT_ONCE = 8  # deletions
 _GRACE = timedelta(days=1)  # a publisher that runs now has uploaded what nothing names yet
 
 
@@ -43,12 +44,6 @@ class GcPlan:
     def size(self) -> int:
         """Bytes that become free."""
         return sum(entry.size for entry in self.deleted)
-
-
-def suites(store: Store) -> tuple[str, ...]:
-    """Find all suites of a repository."""
-    paths = (entry.path.split("/") for entry in store.list("dists/"))
-    return tuple(parts[1] for parts in paths if len(parts) == 3 and parts[2] == "InRelease")
 
 
 def plan_gc(store: Store, policy: Policy, now: datetime, only: Sequence[str]) -> GcPlan:
@@ -105,9 +100,9 @@ def _reached(store: Store, past: Mapping[str, Sequence[Past]], now: datetime) ->
             if it.replaced is not None and now - it.replaced > RETENTION:
                 continue
             reached.add(history_path(suite, it.id))
+            for path in it.release.packed:
+                reached.add(by_hash_path(suite, path, it.release.files[path].sha256))
             for part, sha256 in parts_by_hash(it.release).items():
-                path = f"{part.folder}/Packages.gz"
-                reached.add(by_hash_path(suite, path, sha256))
                 if (suite, sha256) not in read:
                     read.add((suite, sha256))
                     index = read_indices(store, it.release, [part])[part]
@@ -132,14 +127,13 @@ def collect(publisher: Publisher, plan: GcPlan) -> None:
         if keys:
             publisher.say(f"unlisting {len(keys)} versions of {suite}")
             _unlist(publisher, suite, keys)
-    store, now = publisher.store, publisher.now()
+    store, now = publisher.store, publisher.clock.now()
     reached = _reached(store, {suite: history(store, suite) for suite in suites(store)}, now)
     gone = [entry for entry in plan.deleted if entry.path not in reached]
     publisher.say(f"deleting {len(gone)} objects")
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _, together in itertools.groupby(gone, key=lambda entry: _order(entry)[0]):
-            for _ in pool.map(store.delete, [entry.path for entry in together]):
-                pass
+    for _, some in itertools.groupby(gone, key=lambda entry: _order(entry)[0]):
+        together(partial(store.delete, entry.path) for entry in some)
+    store.sweep(now - _GRACE)
 
 
 def _unlist(publisher: Publisher, suite: str, keys: Iterable[Key]) -> None:

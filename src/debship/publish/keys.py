@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from debship.errors import Refused
-from debship.publish.signing import Keyring
+from debship.publish.signing import Certificates, Keyring, dearmored
 
 _NAMES = {"1": "rsa", "17": "dsa", "19": "ecdsa", "22": "eddsa"}
 _CURVES = ("ed25519", "nistp256", "nistp384", "nistp521")
@@ -38,14 +38,19 @@ class Key:
     bound: bool
 
 
-def inspect(ring: Keyring, fingerprint: str) -> Key:
-    """Read what gpg knows of a key, from the part of it that signs."""
+def inspect(ring: Keyring, fingerprint: str, packets: bytes) -> Key:
+    """Read what gpg knows of a key, from the part of it that signs.
+
+    Args:
+        ring: holds it.
+        fingerprint: which one.
+        packets: its public part, maybe with others.
+    """
     listed = ring.gpg("--with-colons", "--fixed-list-mode", "--list-keys", fingerprint).text
     lines = [line.split(":") for line in listed.splitlines()]
     signing = [line for line in lines if line[0] in ("pub", "sub") and "s" in line[11]]
     usable = [line for line in signing if line[1] not in ("e", "r", "i", "d")] or signing
     line = usable[-1] if usable else next(line for line in lines if line[0] == "pub")
-    packets = ring.gpg("--export", fingerprint).stdout
     described = ring.gpg("--list-packets", stdin=packets).text
     return Key(
         fingerprint=fingerprint,
@@ -84,14 +89,23 @@ def problem(key: Key, now: datetime) -> str | None:
     return None
 
 
-def check_keys(ring: Keyring, fingerprints: Sequence[str], now: datetime) -> None:
+def check_keys(
+    ring: Keyring, public: Certificates, fingerprints: Sequence[str], now: datetime
+) -> None:
     """Refuse keys that hosts would not believe.
+
+    Args:
+        ring: holds them.
+        public: their public parts.
+        fingerprints: which of them.
+        now: the time, UTC.
 
     Raises:
         Refused: naming the first of them.
     """
+    packets = dearmored(public.armored)
     for fingerprint in fingerprints:
-        why = problem(inspect(ring, fingerprint), now)
+        why = problem(inspect(ring, fingerprint, packets), now)
         if why:
             raise Refused(
                 f"key {fingerprint}: {why}",

@@ -41,10 +41,11 @@ class Additions:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file and its place in the pool."""
+    """A file, its place in the pool, and what the index says of it."""
 
     deb: Deb
     path: str
+    stanza: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def plan_publish(
         text = stanza(archive, path)
         key = key_of(text)
         additions.append(Addition(str(archive.deb.path), component, key, text))
-        uploads[key] = Upload(archive.deb, path)
+        uploads[key] = Upload(archive.deb, path, text)
     added = add(settings, indices, additions, allow_older=allow_older)
     wanted = {it.key for it in added.new}
     return PublishPlan(

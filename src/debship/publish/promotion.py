@@ -1,15 +1,20 @@
 """What was tested in one suite is listed in another: the same stanzas, no file moved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from debship.errors import Misused, Refused
 from debship.model import DebVersion
-from debship.publish.commit import Draft, Publication, Publisher, commit
-from debship.publish.index import Index, Key, place_of
+from debship.publish.commit import Draft, Publication, commit
+from debship.publish.contents import refreshed
+from debship.publish.index import Index, Key, Place, place_of
 from debship.publish.plan import Addition, add, touched_parts
+from debship.publish.publisher import Publisher
 from debship.publish.release import Part
 from debship.publish.snapshot import Snapshot, read_indices
+from debship.publish.store import Store
+from debship.publish.together import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +50,45 @@ def promote(
     tested = publisher.snapshot(source).release
     indices = read_indices(publisher.store, tested, tested.settings.parts)
     additions = [it for wish in wishes for it in _chosen(indices, wish, source)]
-    for it in additions:
-        path = place_of(it.stanza).filename
-        if not any(entry.path == path for entry in publisher.store.list(path)):
-            raise Refused(f"{path}: it is gone from the pool", f"publish it again to {source}")
-    new: list[Key] = []
+    _check_there(publisher.store, {place_of(it.stanza) for it in additions}, source)
+    new: list[Addition] = []
 
     def change(before: Snapshot) -> Draft | None:
         settings = before.release.settings
         parts = touched_parts(settings, {(it.component, it.key.architecture) for it in additions})
-        known = read_indices(publisher.store, before.release, parts)
+        known = read_indices(publisher.store, before.release, parts, before.beside)
         added = add(settings, known, additions, allow_older=allow_older)
-        new[:] = [it.key for it in added.new]
-        return Draft(added.settings, before.release.files, added.indices) if added.new else None
+        new[:] = added.new
+        if not new:
+            return None
+        names = {it.key.package for it in new}
+        return Draft(
+            settings=added.settings,
+            files=before.release.files,
+            indices=added.indices,
+            contents=refreshed(publisher.store, before.release, added.indices, names, {})
+            if added.settings.contents
+            else {},
+            added=tuple(it.stanza for it in new),
+        )
 
-    publication = commit(publisher, target, change)
-    return Promoted(tuple(new), publication)
+    publication = commit(publisher, target, change, likely=sorted(indices))
+    return Promoted(tuple(it.key for it in new), publication)
+
+
+def _check_there(store: Store, places: Collection[Place], source: str) -> None:
+    """See that files are in the pool, where nothing is ever overwritten."""
+    wanted = sorted(places)
+    found = together(partial(_is_there, store, place) for place in wanted)
+    for place, there in zip(wanted, found, strict=True):
+        if not there:
+            raise Refused(
+                f"{place.filename}: it is gone from the pool", f"publish it again to {source}"
+            )
+
+
+def _is_there(store: Store, place: Place) -> bool:
+    return any(it[:2] == (place.filename, place.size) for it in store.list(place.filename))
 
 
 def _chosen(indices: Mapping[Part, Index], wish: Wish, source: str) -> list[Addition]:

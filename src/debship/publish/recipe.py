@@ -1,17 +1,16 @@
 """A publication from its packages to its commit."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from debship.debian.archive import Archive
-from debship.errors import Failed, Refused
-from debship.publish.commit import Draft, Publication, Publisher, commit
-from debship.publish.plan import PublishPlan, Upload, plan_publish, touched_parts
+from debship.publish.commit import Draft, Publication, commit
+from debship.publish.contents import refreshed
+from debship.publish.plan import PublishPlan, plan_publish, touched_parts
+from debship.publish.pool import Pool
+from debship.publish.publisher import Publisher
+from debship.publish.release import Part
 from debship.publish.snapshot import Snapshot, read_indices
-from debship.publish.store import Conflict, IfAbsent, Store
-
-_AT_ONCE = 8  # uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ def plan(
     """Read what a suite lists, and decide; see ``plan_publish``."""
     settings = before.release.settings
     parts = touched_parts(settings, {(component, it.deb.architecture) for it in archives})
-    indices = read_indices(publisher.store, before.release, parts)
+    indices = read_indices(publisher.store, before.release, parts, before.beside)
     return plan_publish(settings, indices, archives, component=component, allow_older=allow_older)
 
 
@@ -59,47 +58,37 @@ def publish(
         Failed: the store or gpg failed; run it again.
     """
     plans: list[PublishPlan] = []
-    found: set[Upload] = set()
+    pool = Pool(publisher.store, publisher.say)
 
     def change(before: Snapshot) -> Draft | None:
         decided = plan(publisher, before, archives, component=component, allow_older=allow_older)
         plans.append(decided)
         if decided.unchanged:
             return None
-        publisher.say(f"uploading {len(decided.uploads)} to the pool")
-        found.update(_upload_all(publisher.store, decided.uploads))
-        return Draft(decided.settings, before.release.files, decided.indices)
+        return Draft(
+            settings=decided.settings,
+            files=before.release.files,
+            indices=decided.indices,
+            contents=_contents(publisher, before, decided),
+            first=pool.uploads(decided.uploads),
+            added=tuple(upload.stanza for upload in decided.uploads),
+        )
 
-    publication = commit(publisher, suite, change)
+    publication = commit(publisher, suite, change, likely=_likely(archives, component))
     if publication.changed:
-        # Once more, for what lay in the pool already: a gc may have taken it before our commit.
-        _upload_all(publisher.store, tuple(found))
+        pool.see_again()
     return Published(plans[-1], publication)
 
 
-def _upload_all(store: Store, uploads: Sequence[Upload]) -> list[Upload]:
-    """Upload, several at once; give those that lay in the pool already."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        futures = [pool.submit(_upload, store, upload) for upload in uploads]
-        return [upload for upload, it in zip(uploads, futures, strict=True) if not it.result()]
+def _contents(publisher: Publisher, before: Snapshot, plan: PublishPlan) -> dict[str, bytes]:
+    if not plan.settings.contents:
+        return {}
+    names = {upload.deb.package for upload in plan.uploads}
+    local = {upload.path: upload.deb.path for upload in plan.uploads}
+    return refreshed(publisher.store, before.release, plan.indices, names, local)
 
 
-def _upload(store: Store, upload: Upload) -> bool:
-    """Put a file into the pool, where nothing is ever overwritten; say whether it was new."""
-    deb = upload.deb
-    there = store.sha256(upload.path)
-    if there is None:
-        try:
-            if store.write(upload.path, deb.path, IfAbsent()).sha256 == deb.sha256:
-                return True
-        except Conflict:
-            there = store.sha256(upload.path)
-        else:
-            store.delete(upload.path)
-            raise Failed(f"{deb.path}: it changed while it was published", "run it again")
-    if there != deb.sha256:
-        raise Refused(
-            f"{deb.path}: {upload.path} is in the pool with other bytes",
-            "what hosts may have installed never changes: publish it under a new version",
-        )
-    return False
+def _likely(archives: Sequence[Archive], component: str) -> tuple[Part, ...]:
+    """Guess which indices are wanted; what is for all is most often for amd64 alone."""
+    names = {it.deb.architecture for it in archives}
+    return tuple(Part(component, name if name != "all" else "amd64") for name in sorted(names))

@@ -1,8 +1,10 @@
 """A new signing key, while every host goes on reading: both sign, until all hosts know the new one."""
 
 from debship.errors import Misused, Refused
-from debship.publish.commit import Draft, Publication, Publisher, commit
+from debship.publish.aftermath import settle
+from debship.publish.commit import Draft, Publication, commit
 from debship.publish.keys import check_keys
+from debship.publish.publisher import Publisher
 from debship.publish.snapshot import Snapshot, key_path
 
 
@@ -17,7 +19,7 @@ def add_key(publisher: Publisher, suite: str, fingerprint: str) -> Publication:
     Raises:
         Refused: a key that signs now is not here, or hosts would not believe the new one.
     """
-    check_keys(publisher.keys, [fingerprint], publisher.now())
+    check_keys(publisher.keys, publisher.ours, [fingerprint], publisher.clock.now())
 
     def signers(before: Snapshot) -> tuple[str, ...]:
         return tuple(sorted(before.signers | {fingerprint}))
@@ -48,7 +50,7 @@ def retire_key(publisher: Publisher, suite: str, fingerprint: str) -> Publicatio
                 f"{suite}: {fingerprint} is the only key that signs it",
                 f"first: debship repo key add NEW --suite {suite}",
             )
-        check_keys(publisher.keys, rest, publisher.now())
+        check_keys(publisher.keys, publisher.ours, rest, publisher.clock.now())
         return rest
 
     def change(before: Snapshot) -> Draft:
@@ -56,6 +58,7 @@ def retire_key(publisher: Publisher, suite: str, fingerprint: str) -> Publicatio
 
     publication = commit(publisher, suite, change, rekey=signers)
     _give_out(publisher, suite, tuple(sorted(publisher.snapshot(suite).signers)))
+    settle(publisher, suite)
     return publication
 
 

@@ -4,13 +4,13 @@ import base64
 import contextlib
 import itertools
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from debship.errors import Failed, Misused, Refused
 from debship.model import Secret
+from debship.publish.scratch import scratch, sweep
 from debship.run import Completed, Run, Word
 
 _BEGIN, _END = b"-----BEGIN PGP SIGNED MESSAGE-----\n", b"-----END PGP SIGNATURE-----\n"
@@ -85,8 +85,8 @@ class Keyring:
 
     def _sign(self, text: bytes, fingerprints: Sequence[str], *how: str) -> bytes:
         users = [word for one in fingerprints for word in ("--local-user", one)]
-        with tempfile.TemporaryDirectory(prefix="debship-sign-") as folder:
-            file = Path(folder, "Release")
+        with scratch() as folder:
+            file = folder / "Release"
             file.write_bytes(text)
             words = ("--digest-algo", "SHA512", *users, "--passphrase-fd", "0", "--output", "-")
             passphrase = self.passphrase.reveal().encode() if self.passphrase else b""
@@ -120,8 +120,8 @@ def keyring(
         ring = Keyring(run, (), None, passphrase)
         yield Keyring(run, _secret_keys(ring, keys) if keys else (), None, passphrase)
         return
-    with tempfile.TemporaryDirectory(prefix="debship-gpg-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)  # mkdtemp makes it 0700
+    sweep(run)
+    with scratch() as home:
         ring = Keyring(run, (), home, passphrase)
         try:
             text = armored.reveal().encode() + b"\n"
@@ -139,8 +139,8 @@ def keyring(
 @contextlib.contextmanager
 def public_ring(certificates: Certificates, run: Run) -> Iterator[Keyring]:
     """Open public keys, to look at them, in a home that is thrown away."""
-    with tempfile.TemporaryDirectory(prefix="debship-gpg-", ignore_cleanup_errors=True) as folder:
-        ring = Keyring(run, (), Path(folder))
+    with scratch() as home:
+        ring = Keyring(run, (), home)
         ring.gpg("--import", stdin=certificates.armored.encode())
         yield ring
 
@@ -153,19 +153,14 @@ def verify(signed: bytes, certificates: Certificates, run: Run) -> Verified:
     """
     if not signed.startswith(_BEGIN) or not signed.endswith(_END) or signed.count(_BEGIN) != 1:
         raise Refused("it is not signed")
-    with tempfile.TemporaryDirectory(prefix="debship-verify-") as folder:
-        ring = Path(folder, "keys.gpg")
+    with scratch() as folder:
+        ring = folder / "keys.gpg"
         ring.write_bytes(dearmored(certificates.armored))
-        file = Path(folder, "InRelease")
-        file.write_bytes(signed)
         home = ("--homedir", folder, "--no-default-keyring", "--keyring", ring)
-        out = Path(folder, "text")
+        out = folder / "text"
         words = ("--batch", "--no-tty", "--trust-model", "always", "--status-fd", "1")
-        done = run(
-            ("gpg", *home, *words, "--output", out, "--decrypt", file),
-            check=False,
-            timeout=_TIMEOUT,
-        )
+        argv = ("gpg", *home, *words, "--output", out, "--decrypt")
+        done = run(argv, stdin=signed, check=False, timeout=_TIMEOUT)
         text = out.read_bytes() if out.exists() else b""
     return _judged(done.text, text, certificates)
 
@@ -200,7 +195,7 @@ def _judged(status: str, text: bytes, certificates: Certificates) -> Verified:
 def certificates(armored: str, run: Run) -> Certificates:
     """Trust all of these public keys."""
     show = ("gpg", "--batch", "--no-tty", "--with-colons", "--show-keys")
-    with tempfile.TemporaryDirectory(prefix="debship-keys-") as home:
+    with scratch() as home:
         text = run((*show, "--homedir", home), stdin=armored.encode(), timeout=_TIMEOUT).text
     return Certificates(armored, frozenset(_primaries(text, "pub")))
 

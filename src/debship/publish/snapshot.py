@@ -1,16 +1,20 @@
 """A suite at one moment: the InRelease that was read, and all that follows from it by hash."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from debship.errors import Failed, Refused
 from debship.publish.index import Index
 from debship.publish.release import Checksum, Part, Release
 from debship.publish.signing import Certificates, verify
 from debship.publish.store import Found, Store
+from debship.publish.together import together
 from debship.run import Run
+
+Beside = Mapping[str, Found | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class Snapshot:
         etag: what the store must still have for a commit on top of it.
         modified: what HTTP says of its age, UTC.
         signers: fingerprints of the keys that signed it.
+        beside: what was read in the same moment, by path. It may be of another publication: an
+            index is believed only where it has the hash that the Release gives.
     """
 
     release: Release
@@ -28,6 +34,7 @@ class Snapshot:
     etag: str
     modified: datetime
     signers: frozenset[str]
+    beside: Beside = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -45,6 +52,11 @@ def inrelease_path(suite: str) -> str:
     return f"dists/{suite}/InRelease"
 
 
+def release_path(suite: str) -> str:
+    """Where a suite's Release lies for mirrors that read no InRelease."""
+    return f"dists/{suite}/Release"
+
+
 def key_path(suite: str) -> str:
     """Where the public keys of a suite lie."""
     return f"dists/{suite}/key.asc"
@@ -55,27 +67,57 @@ def history_path(suite: str, publication: str) -> str:
     return f"dists/{suite}/by-hash/SHA256/{publication}"
 
 
+def index_path(suite: str, part: Part) -> str:
+    """Where an index lies for clients and mirrors that know nothing of by-hash."""
+    return f"dists/{suite}/{part.folder}/Packages.gz"
+
+
 def by_hash_path(suite: str, path: str, sha256: str) -> str:
     """Where the bytes of an index lie (``path`` is the one in Release)."""
     return f"dists/{suite}/{path.rpartition('/')[0]}/by-hash/SHA256/{sha256}"
 
 
-def read_snapshot(store: Store, suite: str, ours: Certificates, run: Run) -> Snapshot:
+def suites(store: Store) -> tuple[str, ...]:
+    """Find all suites of a repository."""
+    paths = (entry.path.split("/") for entry in store.list("dists/"))
+    return tuple(parts[1] for parts in paths if len(parts) == 3 and parts[2] == "InRelease")
+
+
+def read_snapshot(
+    store: Store, suite: str, ours: Certificates, run: Run, beside: Sequence[str] = ()
+) -> Snapshot:
     """Read a suite as it is now, if one of our keys signed it.
+
+    Args:
+        store: where it lies.
+        suite: which one.
+        ours: the keys whose signature counts.
+        run: the door to gpg.
+        beside: paths that are read at the same time, for what is likely to follow.
 
     Raises:
         Refused: the suite is not there, or its signature is not ours.
     """
-    found = store.read(inrelease_path(suite))
+    read = read_all(store, (inrelease_path(suite), *beside))
+    found = read.pop(inrelease_path(suite))
     if found is None:
         raise Refused(
             f"{suite}: an unsigned store: there is no {inrelease_path(suite)}",
             f"debship repo init --suite {suite} ...",
         )
-    return opened(found, suite, ours, run)
+    return opened(found, suite, ours, run, read)
 
 
-def opened(found: Found, suite: str, ours: Certificates, run: Run) -> Snapshot:
+def read_all(store: Store, paths: Iterable[str]) -> dict[str, Found | None]:
+    """Read several objects at the same time."""
+    wanted = list(dict.fromkeys(paths))
+    found = together(partial(store.read, path) for path in wanted)
+    return dict(zip(wanted, found, strict=True))
+
+
+def opened(
+    found: Found, suite: str, ours: Certificates, run: Run, beside: Beside | None = None
+) -> Snapshot:
     """Check an InRelease and read it."""
     try:
         verified = verify(found.data, ours, run)
@@ -90,40 +132,61 @@ def opened(found: Found, suite: str, ours: Certificates, run: Run) -> Snapshot:
         raise Failed(f"{inrelease_path(suite)}: {error.message}") from error
     if release.settings.suite != suite:
         raise Refused(f"{inrelease_path(suite)}: it is of suite {release.settings.suite}")
-    return Snapshot(release, found.data, found.etag, found.modified, verified.signers)
+    return Snapshot(release, found.data, found.etag, found.modified, verified.signers, beside or {})
 
 
-def read_indices(store: Store, release: Release, parts: Iterable[Part]) -> Mapping[Part, Index]:
+def read_indices(
+    store: Store, release: Release, parts: Iterable[Part], beside: Beside | None = None
+) -> Mapping[Part, Index]:
     """Read indices by the hashes that a Release gives; one it does not name is empty.
+
+    Args:
+        store: where they lie.
+        release: what names them.
+        parts: which of them.
+        beside: what was read already and may be one of them.
 
     Raises:
         Failed: the store lacks one, or has other bytes under its name.
     """
-    return {part: _index(store, release, part) for part in parts}
+    wanted = list(dict.fromkeys(parts))
+    found = together(partial(_index, store, release, part, beside or {}) for part in wanted)
+    return dict(zip(wanted, found, strict=True))
 
 
-def _index(store: Store, release: Release, part: Part) -> Index:
-    path = f"{part.folder}/Packages.gz"
-    checksum = release.files.get(path)
-    if checksum is None:
+def _index(store: Store, release: Release, part: Part, beside: Beside) -> Index:
+    if f"{part.folder}/Packages.gz" not in release.files:
         return Index()
-    place = by_hash_path(release.settings.suite, path, checksum.sha256)
+    packed = _file(store, release, f"{part.folder}/Packages.gz", beside)
+    xz = f"{part.folder}/Packages.xz"
+    return Index.unpack(packed, _file(store, release, xz, beside) if xz in release.files else b"")
+
+
+def _file(store: Store, release: Release, path: str, beside: Beside) -> bytes:
+    suite, checksum = release.settings.suite, release.files[path]
+    near = beside.get(f"dists/{suite}/{path}")
+    if near is not None and _is(near, checksum):
+        return near.data
+    place = by_hash_path(suite, path, checksum.sha256)
     found = store.read(place)
-    if found is None or hashlib.sha256(found.data).hexdigest() != checksum.sha256:
+    if found is None or not _is(found, checksum):
         how = "missing" if found is None else "damaged"
-        raise Failed(
-            f"{place}: it is {how}", f"debship repo verify --suite {release.settings.suite}"
-        )
-    return Index.unpack(found.data)
+        raise Failed(f"{place}: it is {how}", f"debship repo verify --suite {suite}")
+    return found.data
 
 
-def checksums(part: Part, index: Index, packed: bytes) -> dict[str, Checksum]:
+def _is(found: Found, checksum: Checksum) -> bool:
+    return hashlib.sha256(found.data).hexdigest() == checksum.sha256
+
+
+def checksums(part: Part, index: Index, files: Mapping[str, bytes]) -> dict[str, Checksum]:
     """Say what Release says of an index.
 
     The uncompressed name must be listed, though it is not written: apt ignores an index without
-    a message where only its compressed name is there.
+    a message where only its compressed names are there.
     """
-    return {
-        f"{part.folder}/Packages": Checksum(index.sha256, index.size),
-        f"{part.folder}/Packages.gz": Checksum(hashlib.sha256(packed).hexdigest(), len(packed)),
+    found = {
+        f"{part.folder}/{name}": Checksum(hashlib.sha256(data).hexdigest(), len(data))
+        for name, data in files.items()
     }
+    return {f"{part.folder}/Packages": Checksum(index.sha256, index.size), **found}

@@ -4,7 +4,7 @@ A store has no rename and no links, for S3 has none. What takes their place is a
 write: it is evaluated and the bytes appear in one step, or nothing happens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ class IfMatch:
 
 
 Condition = IfAbsent | IfMatch | None
+Sent = Callable[[int], None]
 
 
 class Conflict(Exception):
@@ -67,8 +68,20 @@ class Store(Protocol):
         """Give an object whole, or None where there is none."""
         ...
 
-    def write(self, path: str, data: bytes | Path, condition: Condition = None) -> Written:
+    def write(
+        self,
+        path: str,
+        data: bytes | Path,
+        condition: Condition = None,
+        sent: Sent | None = None,
+    ) -> Written:
         """Put bytes, or a file's, under a path: all of them or none.
+
+        Args:
+            path: where.
+            data: what.
+            condition: see ``IfAbsent`` and ``IfMatch``.
+            sent: hears how many bytes more are written, as they are; from any thread.
 
         Raises:
             Conflict: the condition does not hold.
@@ -89,6 +102,10 @@ class Store(Protocol):
 
     def now(self) -> datetime | None:
         """Read the store's own clock; None where it is this machine's."""
+        ...
+
+    def sweep(self, before: datetime) -> None:
+        """Take away what writes left that died before then, and that no listing shows."""
         ...
 
 

@@ -18,6 +18,7 @@ from debship.publish.store import (
     Found,
     IfAbsent,
     IfMatch,
+    Sent,
     Written,
     checked,
 )
@@ -48,14 +49,20 @@ class DirectoryStore:
                 return None
         return Found(data, hashlib.sha256(data).hexdigest(), _modified(status))
 
-    def write(self, path: str, data: bytes | Path, condition: Condition = None) -> Written:
+    def write(
+        self,
+        path: str,
+        data: bytes | Path,
+        condition: Condition = None,
+        sent: Sent | None = None,
+    ) -> Written:
         """Write a file beside, then put it in its place under the lock."""
         target = self._at(path)
         with _errors(path):
             if isinstance(condition, IfAbsent) and target.exists():
                 raise Conflict(path)
             with self._temporary() as (file, temporary):
-                etag = _copy(data, file)
+                etag = _copy(data, file, sent)
                 with self._locked():
                     self._meet(target, condition)
                     self._make(target.parent)
@@ -94,6 +101,9 @@ class DirectoryStore:
     def now(self) -> datetime | None:
         """Have no clock but this machine's."""
         return None
+
+    def sweep(self, before: datetime) -> None:
+        """Have nothing to do: the first write of every publisher sweeps."""
 
     def _at(self, path: str) -> Path:
         return self._root / checked(path)
@@ -143,7 +153,7 @@ class DirectoryStore:
             _sync(folder.parent)
 
 
-def _copy(data: bytes | Path, file: BinaryIO) -> str:
+def _copy(data: bytes | Path, file: BinaryIO, sent: Sent | None) -> str:
     digest = hashlib.sha256()
     if isinstance(data, bytes):
         digest.update(data)
@@ -153,6 +163,8 @@ def _copy(data: bytes | Path, file: BinaryIO) -> str:
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
                 file.write(chunk)
+                if sent:
+                    sent(len(chunk))
     file.flush()
     os.fsync(file.fileno())
     return digest.hexdigest()

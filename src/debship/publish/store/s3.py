@@ -1,4 +1,4 @@
-"""A store in S3 or in what speaks like it; the only import of boto3 in this room."""
+"""A store in S3 or in what speaks like it; the only import of boto3 (its botocore) in this room."""
 
 import contextlib
 import hashlib
@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -17,16 +18,26 @@ from debship.publish.store import (
     Found,
     IfAbsent,
     IfMatch,
+    Sent,
     Written,
     cache_control,
     checked,
 )
+from debship.publish.together import together
 
 # 412 is a lost condition; 409 a write at the same moment (ConditionalRequestConflict).
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 _ABSENT = ("NoSuchKey", "404", "NotFound")
-_PROBED = ".debship-conditions"
-_TYPES = {".deb": "application/vnd.debian.binary-package", ".gz": "application/gzip"}
+_HONOURED = "conditions"  # in the metadata of what we write: where conditions were tried
+_TYPES = {
+    ".deb": "application/vnd.debian.binary-package",
+    ".gz": "application/gzip",
+    ".html": "text/html; charset=utf-8",
+}
+_LARGE = 64 << 20  # bytes; one request takes 5 GB, and a larger one is sent by several at once
+_PART = 16 << 20
+_PARTS = 10_000  # S3 takes no more
+_PARTS_AT_ONCE = 4  # each is in memory
 
 
 class S3Store:
@@ -36,11 +47,16 @@ class S3Store:
     have changed. No object is ever copied or locked.
     """
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+    def __init__(
+        self, client: Any, bucket: str, prefix: str, *, single_publisher: bool = False
+    ) -> None:
         self._client, self._bucket = client, bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._ahead: timedelta | None = None  # of the store's clock
-        self._probed = False
+        self._single = single_publisher
+        endpoint = f"{client.meta.endpoint_url} {bucket}"
+        self._place = hashlib.sha256(endpoint.encode()).hexdigest()[:12]
+        self._tried = False  # whether this store was seen to honour conditions
         client.meta.events.register("after-call.s3", self._look_at_clock)
 
     @classmethod
@@ -53,20 +69,20 @@ class S3Store:
         bucket, _, prefix = address.removeprefix("s3://").partition("/")
         if not bucket:
             raise Misused(f"{address}: it names no bucket", "s3://bucket/prefix")
-        import boto3
+        # What boto3 finds endpoint and credentials with; itself it would only take time to load.
         from botocore.config import Config
+        from botocore.session import get_session
 
         # Stores that only speak like S3 refuse the checksums that boto3 adds by itself.
         config = Config(
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             retries={"mode": "standard", "max_attempts": 5},
-            max_pool_connections=16,
+            max_pool_connections=32,
         )
         with _errors(address):
-            store = cls(boto3.client("s3", config=config), bucket, prefix)
-        store._probed = single_publisher
-        return store
+            client = get_session().create_client("s3", config=config)
+            return cls(client, bucket, prefix, single_publisher=single_publisher)
 
     def read(self, path: str) -> Found | None:
         """Get an object."""
@@ -74,15 +90,27 @@ class S3Store:
             answer = self._absent_as_none("get_object", path)
             if answer is None:
                 return None
+            # Whoever wrote this here, under a condition, had tried that it is kept.
+            self._tried |= answer["Metadata"].get(_HONOURED) == self._place
             modified = answer["LastModified"].astimezone(UTC)
             return Found(answer["Body"].read(), answer["ETag"], modified)
 
-    def write(self, path: str, data: bytes | Path, condition: Condition = None) -> Written:
+    def write(
+        self,
+        path: str,
+        data: bytes | Path,
+        condition: Condition = None,
+        sent: Sent | None = None,
+    ) -> Written:
         """Put an object; a lost condition is a conflict, and so is a write at the same moment."""
-        if condition is not None and not self._probed:
-            self._probe()
+        checked(path)
+        if condition is not None and not self._tried and not self._single:
+            self._try_conditions()
+            self._tried = True
         with _errors(path):
-            return self._put(path, data, condition)
+            if isinstance(data, Path) and data.stat().st_size > _LARGE:
+                return self._put_parts(path, data, condition, sent)
+            return self._put(path, data, condition, sent)
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """List objects, a thousand a request."""
@@ -100,7 +128,7 @@ class S3Store:
     def delete(self, path: str) -> None:
         """Delete an object."""
         with _errors(path):
-            self._client.delete_object(Bucket=self._bucket, Key=self._key(path))
+            self._client.delete_object(**self._at(path))
 
     def sha256(self, path: str) -> str | None:
         """Give the hash that was kept beside the object as it was put, or hash it."""
@@ -121,75 +149,115 @@ class S3Store:
         """Read the store's clock, as far as its last answer showed it."""
         return None if self._ahead is None else datetime.now(UTC) + self._ahead
 
-    def _key(self, path: str) -> str:
-        return self._prefix + checked(path)
+    def sweep(self, before: datetime) -> None:
+        """Abort uploads in parts whose publisher died; S3 lists none of them and bills them all."""
+        with _errors(""):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=self._prefix
+            )
+            for page in pages:
+                for upload in page.get("Uploads", ()):
+                    if upload["Initiated"] < before:
+                        self._client.abort_multipart_upload(
+                            Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                        )
 
-    def _put(self, path: str, data: bytes | Path, condition: Condition) -> Written:
-        conditions: dict[str, str] = {}
-        if isinstance(condition, IfAbsent):
-            conditions["IfNoneMatch"] = "*"
-        if isinstance(condition, IfMatch):
-            conditions["IfMatch"] = condition.etag
+    def _at(self, path: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + checked(path)}
+
+    def _put(
+        self, path: str, data: bytes | Path, condition: Condition, sent: Sent | None
+    ) -> Written:
         with contextlib.ExitStack() as stack:
-            body: Any = data
             if isinstance(data, Path):
-                body = stack.enter_context(data.open("rb"))
+                body: Any = stack.enter_context(data.open("rb"))
                 sha256 = hashlib.file_digest(body, "sha256").hexdigest()
+                size = body.tell()
                 body.seek(0)
             else:
-                sha256 = hashlib.sha256(data).hexdigest()
-            answer = self._absent_as_none(
-                "put_object",
-                path,
-                Body=body,
-                CacheControl=cache_control(path),
-                ContentType=_TYPES.get(PurePosixPath(path).suffix, "text/plain; charset=utf-8"),
-                Metadata={"sha256": sha256},
-                **conditions,
-            )
+                body, sha256, size = data, hashlib.sha256(data).hexdigest(), len(data)
+            words = {**self._described(path, sha256), **_conditions(condition)}
+            answer = self._absent_as_none("put_object", path, Body=body, **words)
         if answer is None:  # If-Match on what is not there
             raise Conflict(path)
+        if sent:
+            sent(size)
         return Written(str(answer["ETag"]), sha256)
+
+    def _put_parts(self, path: str, file: Path, condition: Condition, sent: Sent | None) -> Written:
+        """Put a large file in parts, several at once; the condition is on their coming together."""
+        sha256, size = _hashed(file)
+        step = max(_PART, -(-size // _PARTS))
+        at = self._at(path)
+        began = self._client.create_multipart_upload(**at, **self._described(path, sha256))
+        upload = {**at, "UploadId": began["UploadId"]}
+        try:
+            numbers = range(1, -(-size // step) + 1)
+            jobs = (partial(self._put_part, upload, file, step, it, sent) for it in numbers)
+            parts = together(jobs, _PARTS_AT_ONCE)
+            if _hashed(file) != (sha256, size):
+                raise Failed(f"{file}: it changed while it was sent", "run it again")
+            answer = self._client.complete_multipart_upload(
+                **upload, MultipartUpload={"Parts": parts}, **_conditions(condition)
+            )
+        except BaseException:
+            with contextlib.suppress(Exception):
+                self._client.abort_multipart_upload(**upload)
+            raise
+        return Written(str(answer["ETag"]), sha256)
+
+    def _put_part(
+        self, upload: dict[str, str], file: Path, step: int, number: int, sent: Sent | None
+    ) -> dict[str, Any]:
+        with file.open("rb") as source:
+            source.seek((number - 1) * step)
+            data = source.read(step)
+        answer = self._client.upload_part(**upload, PartNumber=number, Body=data)
+        if sent:
+            sent(len(data))
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def _described(self, path: str, sha256: str) -> dict[str, Any]:
+        metadata = {"sha256": sha256}
+        if self._tried:
+            metadata[_HONOURED] = self._place
+        return {
+            "CacheControl": cache_control(path),
+            "ContentType": _TYPES.get(PurePosixPath(path).suffix, "text/plain; charset=utf-8"),
+            "Metadata": metadata,
+        }
 
     def _absent_as_none(self, action: str, path: str, **words: Any) -> Any:
         from botocore.exceptions import ClientError
 
         ask = getattr(self._client, action)
         try:
-            return ask(Bucket=self._bucket, Key=self._key(path), **words)
+            return ask(**self._at(path), **words)
         except ClientError as error:
             if error.response["Error"]["Code"] in _ABSENT:
                 return None
             raise
 
-    def _probe(self) -> None:
-        """See once for each bucket that it honours conditions; many that speak like S3 do not.
+    def _try_conditions(self) -> None:
+        """See that this store honours conditions; many that speak like S3 do not.
 
         Raises:
             Refused: it does not.
         """
-        endpoint = f"{self._client.meta.endpoint_url} {self._bucket}"
-        seen = f"{_PROBED}-{hashlib.sha256(endpoint.encode()).hexdigest()[:12]}"
-        if self.read(seen) is None:
-            self._try_conditions(f"{_PROBED}-{secrets.token_hex(8)}")
-            with _errors(seen):
-                self._put(seen, b"this store honours If-Match and If-None-Match\n", None)
-        self._probed = True
-
-    def _try_conditions(self, path: str) -> None:
+        path = f".debship-conditions-{secrets.token_hex(8)}"
         try:
             with _errors(path):
-                etag = self._put(path, b"1", IfAbsent()).etag
+                etag = self._put(path, b"1", IfAbsent(), None).etag
             for condition in (IfAbsent(), IfMatch(f'"{"0" * 32}"')):
                 with contextlib.suppress(Conflict), _errors(path):
-                    self._put(path, b"2", condition)
+                    self._put(path, b"2", condition, None)
                     raise Refused(
                         f"s3://{self._bucket}: this store ignores conditional writes",
                         "two publishers at once would lose packages; --single-publisher takes it "
                         "where there is only ever one",
                     )
             with _errors(path):
-                self._put(path, b"3", IfMatch(etag))
+                self._put(path, b"3", IfMatch(etag), None)
         finally:
             with contextlib.suppress(Failed):
                 self.delete(path)
@@ -199,6 +267,17 @@ class S3Store:
         if date:
             with contextlib.suppress(ValueError):
                 self._ahead = parsedate_to_datetime(date) - datetime.now(UTC)
+
+
+def _conditions(condition: Condition) -> dict[str, str]:
+    if isinstance(condition, IfAbsent):
+        return {"IfNoneMatch": "*"}
+    return {"IfMatch": condition.etag} if isinstance(condition, IfMatch) else {}
+
+
+def _hashed(file: Path) -> tuple[str, int]:
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest(), source.tell()
 
 
 @contextlib.contextmanager

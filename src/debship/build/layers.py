@@ -1,0 +1,344 @@
+"""Layers: each distribution of a package, packed once and kept for later builds.
+
+A layer depends on what is installed, on where it will lie and on what made it, all of which its
+key holds; and on nothing else: not on the application, not on the clock. A build finds its layers
+in one of two ways. Where a lock was built before, it names its layers itself, and nothing is
+installed. Else the lock is installed, which takes uv little where its cache is warm, and each
+distribution is looked up by what came of it.
+"""
+
+import hashlib
+import json
+import os
+import posixpath
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import cache as remembered
+from importlib.metadata import version as version_of
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, get_args, get_type_hints
+
+import zstandard
+
+from debship.build.cache import Cache, Entry
+from debship.build.dists import Dist, is_shared_object, mode_of
+from debship.build.installed import Installed, relation_names
+from debship.build.libraries import Libraries, machine_code, shared_libraries
+from debship.build.origins import Locked, Origin, locked_files, origin
+from debship.build.parts import Packed, pack, wheel_part
+from debship.build.plan import BuildPlan
+from debship.build.virtualenv import Virtualenv
+from debship.debian.compression import Segment, memory_of
+from debship.debian.xz_blocks import Record
+from debship.run import Run
+
+Say = Callable[[str], None]
+
+_NO_ORIGIN = Origin("", ())
+_LONG = 4 << 20  # bytes of files that take more than a second at level 19
+_MEMORY = 100 << 20  # bytes that compressing may take, in all threads together
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A distribution as it stands in a package.
+
+    Attributes:
+        code: whether machine code is in it.
+        libraries: what that needs.
+        origin: what it was installed from.
+        near: the files of other distributions that bear the names of such libraries.
+        made_with: the Debian packages that it would be another without, with their versions.
+    """
+
+    dist: Dist
+    packed: Packed
+    code: bool
+    libraries: Libraries
+    origin: Origin = _NO_ORIGIN
+    near: tuple[str, ...] = ()
+    made_with: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """Finds the layers of one build, or makes them.
+
+    Args:
+        plan: what is built.
+        level: of the compressor.
+        cache: what earlier builds kept.
+        folder: a new one, to work in.
+        packages: of Debian, where the build runs.
+        run: the door.
+        say: told what takes long.
+        root: where the release's own files lie, for this process.
+    """
+
+    plan: BuildPlan
+    level: int
+    cache: Cache
+    folder: Path
+    packages: tuple[Installed, ...]
+    run: Run
+    say: Say
+    root: Path = Path("/")
+
+    def of_lock(self, lock: Sequence[str]) -> tuple[Layer, ...] | None:
+        """Give the layers of a lock that was built before; None where one of them is missing."""
+        self.folder.mkdir(exist_ok=True)
+        key = self._key("lock", *self.plan.uv, *lock)
+        entry = self.cache.find(key, self.folder / key)
+        if entry is None:
+            return None
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = list(pool.map(self._find, json.loads(entry.facts)))
+        layers = tuple(layer for layer in found if layer is not None)
+        if len(layers) < len(found) or not all(map(self._is_as_made, layers)):
+            return None
+        return layers
+
+    def of_installed(self, installed: Virtualenv, lock: Sequence[str]) -> tuple[Layer, ...]:
+        """Give the layers of what the lock names, once it is installed; keep what is new."""
+        self.folder.mkdir(exist_ok=True)
+        files: dict[str, list[Locked]] = {dist.name: [] for dist in installed.dists}
+        for file in locked_files(self.plan.lock):
+            files.setdefault(file.project, []).append(file)
+        keys = {
+            dist.name: self._key_of(dist, installed, files[dist.name]) for dist in installed.dists
+        }
+        kept = {name: layer for name, key in keys.items() if (layer := self._find(key))}
+        found = {
+            name: layer
+            for name, layer in kept.items()
+            if self._is_as_made(layer) and layer.near == _near(layer, installed)
+        }
+        # Of one whose libraries' packages moved on, the relations alone are asked for again.
+        packed = {
+            name: layer.packed
+            for name, layer in kept.items()
+            if (self.plan.python, self.version(self.plan.python)) in layer.made_with
+        }
+        missing = [dist for dist in installed.dists if dist.name not in found]
+        if missing:
+            several = f"{len(missing)} of {len(installed.dists)} wheels"
+            self.say(f"packing {several} at level {self.level}: later builds find them packed")
+        mtime = self.plan.release.date
+        for made in self.make(missing, installed, mtime, self.level, packed=packed):
+            layer = replace(made, origin=origin(made.dist, files[made.dist.name]))
+            found[layer.dist.name] = layer
+            facts = _frozen(layer)
+            self.cache.keep(keys[layer.dist.name], facts, layer.packed.segment.blocks)
+        # What was compiled here is compiled each time: its compiler may be another by then.
+        if installed.own is None and not installed.compiled:
+            of_lock = self._key("lock", *self.plan.uv, *lock)
+            self.cache.keep(of_lock, json.dumps(list(keys.values())).encode())
+        if missing:
+            self.cache.sweep()
+        return tuple(found[dist.name] for dist in installed.dists)
+
+    def make(
+        self,
+        dists: Sequence[Dist],
+        installed: Virtualenv,
+        mtime: int,
+        level: int,
+        *,
+        packed: Mapping[str, Packed] = MappingProxyType({}),
+    ) -> tuple[Layer, ...]:
+        """Make layers, the biggest first, as many at once as there are processors.
+
+        Args:
+            dists: of what is installed.
+            installed: where.
+            mtime: of every file, in seconds since 1970.
+            level: of the compressor.
+            packed: what of them is packed already, by name.
+        """
+        self.folder.mkdir(exist_ok=True)
+        sizes = {dist.name: _size(dist, installed.prefix) for dist in dists}
+        fitting = _MEMORY // memory_of(self.plan.release.compression, level)
+        stop = threading.Event()
+
+        def pack_one(dist: Dist) -> Packed:
+            if dist.name in packed:
+                return packed[dist.name]
+            if sizes[dist.name] > _LONG:
+                self.say(f"packing {dist.name} {dist.version}: {sizes[dist.name] >> 20} MiB")
+            part = wheel_part(dist, installed.root, self.plan, mtime, self.run)
+            path = self.folder / f"{dist.name}.part"
+            return pack(part, path, self.plan.release.compression, level, stop.is_set)
+
+        with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, fitting))) as pool:
+            try:
+                work = {
+                    dist.name: (
+                        pool.submit(pack_one, dist),
+                        pool.submit(self._libraries, dist, installed),
+                    )
+                    for dist in sorted(dists, key=lambda dist: -sizes[dist.name])
+                }
+                made = [
+                    Layer(dist, part.result(), *libraries.result())
+                    for dist in dists
+                    for part, libraries in (work[dist.name],)
+                ]
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+        return tuple(
+            replace(layer, near=_near(layer, installed), made_with=self._made_with(layer))
+            for layer in made
+        )
+
+    def _libraries(self, dist: Dist, installed: Virtualenv) -> tuple[bool, Libraries]:
+        files = [installed.prefix / file for file in dist.files]
+        code = machine_code(files, self.root / self.plan.interpreter.relative_to("/"))
+        work = self.folder / f"{dist.name}.libraries"
+        # Python code may load the library of another wheel, where the loader would not look.
+        others = {
+            posixpath.basename(f) for other in installed.dists if other != dist for f in other.files
+        }
+        found = (name for name in others if is_shared_object(name))
+        return bool(code), shared_libraries(
+            code,
+            installed.root,
+            work,
+            self.run,
+            ignored={*self.plan.app.build.ignore_libraries, *found},
+        )
+
+    def _find(self, key: str) -> Layer | None:
+        entry = self.cache.find(key, self.folder / key)
+        return None if entry is None else _thawed(entry)
+
+    def _made_with(self, layer: Layer) -> tuple[tuple[str, str], ...]:
+        """The compiler of its bytecode, and the libraries whose symbols made its relations."""
+        names = {n for relation in layer.libraries.relations for n in relation_names(relation)}
+        return tuple((name, self.version(name)) for name in sorted({*names, self.plan.python}))
+
+    def _is_as_made(self, layer: Layer) -> bool:
+        return all(self.version(name) == version for name, version in layer.made_with)
+
+    def version(self, name: str) -> str:
+        """Give that of a Debian package where the build runs; empty where it is not there."""
+        return " ".join(sorted(p.version for p in self.packages if p.name == name))
+
+    def _key_of(self, dist: Dist, installed: Virtualenv, files: Iterable[Locked]) -> str:
+        """Name a distribution by its files: RECORD has a hash of each, and the lock of them all."""
+        record = next(file for file in dist.files if file.endswith(".dist-info/RECORD"))
+        modes = [f"{mode_of(installed.prefix / file):o} {file}" for file in dist.files]
+        of_lock = sorted(f"{file.version} {file.file} {file.sha256}" for file in files)
+        return self._key("dist", (installed.prefix / record).read_text(), *modes, *of_lock)
+
+    def _key(self, *words: str) -> str:
+        release = self.plan.release
+        ground = (
+            _makers_code(),
+            zstandard.__version__,
+            ".".join(map(str, zstandard.ZSTD_VERSION)),
+            version_of("uv"),
+            release.codename,
+            str(release.date),
+            release.compression,
+            str(self.level),
+            self.plan.machine,
+            str(self.plan.interpreter),
+            str(self.plan.prefix),
+            *self.plan.app.build.ignore_libraries,
+        )
+        return hashlib.sha256(json.dumps([*ground, *words]).encode()).hexdigest()
+
+
+@remembered
+def _makers_code() -> str:
+    """Name the code that makes layers: when it changes, so may they."""
+    rooms = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for module in (
+        *(
+            "build/bundled",
+            "build/bytecode",
+            "build/dists",
+            "build/layers",
+            "build/libraries",
+            "build/parts",
+        ),
+        *("debian/archive_writer", "debian/compression", "debian/zstd_blocks"),
+    ):
+        digest.update((rooms / f"{module}.py").read_bytes())
+    return digest.hexdigest()
+
+
+def _near(layer: Layer, installed: Virtualenv) -> tuple[str, ...]:
+    wanted = frozenset(layer.libraries.names)
+    if not wanted:
+        return ()
+    return tuple(
+        file
+        for dist in installed.dists
+        if dist.name != layer.dist.name
+        for file in dist.files
+        if posixpath.basename(file) in wanted
+    )
+
+
+def _size(dist: Dist, prefix: Path) -> int:
+    return sum((prefix / file).stat().st_size for file in dist.files)
+
+
+def _frozen(layer: Layer) -> bytes:
+    packed = layer.packed
+    facts = {
+        "dist": asdict(layer.dist),
+        "libraries": asdict(layer.libraries),
+        "code": layer.code,
+        "origin": asdict(layer.origin),
+        "near": layer.near,
+        "made_with": layer.made_with,
+        "md5s": packed.md5s,
+        "kib": packed.kib,
+        "records": packed.segment.records,
+    }
+    return json.dumps(facts).encode()
+
+
+def _thawed(entry: Entry) -> Layer:
+    facts = json.loads(entry.facts)
+    md5s = tuple((path, md5) for path, md5 in facts["md5s"])
+    return Layer(
+        dist=_value(Dist, facts["dist"]),
+        packed=Packed(
+            segment=Segment(entry.blocks, tuple(Record(*it) for it in facts["records"])),
+            paths=tuple(path for path, _ in md5s),  # a distribution is files alone
+            md5s=md5s,
+            kib=facts["kib"],
+        ),
+        code=facts["code"],
+        libraries=_value(Libraries, facts["libraries"]),
+        origin=_value(Origin, facts["origin"]),
+        near=tuple(facts["near"]),
+        made_with=tuple((name, version) for name, version in facts["made_with"]),
+    )
+
+
+def _value(kind: Any, facts: Any) -> Any:
+    """Make a frozen value of what JSON has of it: strings, and tuples of strings or such values."""
+    if isinstance(facts, dict):
+        hints = get_type_hints(kind)
+        return kind(**{name: _value(hints[name], fact) for name, fact in facts.items()})
+    if isinstance(facts, list):
+        inner = get_args(kind)[0]
+        return tuple(facts if inner is str else (_value(inner, fact) for fact in facts))
+    return facts
+
+
+def scripts(layers: Iterable[Layer]) -> frozenset[str]:
+    """Give what a service may start with."""
+    files = (file for layer in layers for file in layer.dist.files)
+    installed = (file.removeprefix("bin/") for file in files if file.startswith("bin/"))
+    return frozenset({*installed, "python", "python3"})

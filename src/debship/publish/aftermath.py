@@ -1,0 +1,188 @@
+"""What follows a commit: the names that know nothing of by-hash, and the page for people.
+
+apt of every supported Debian reads InRelease and by-hash alone. Mirrors read the canonical names
+(aptly and debmirror do; debmirror wants a Release too), and people read the page. The publication
+stands already, so nothing here can fail it, and what a publisher that died did not come to, the
+next one that finds nothing to do puts right.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from debship.errors import DebshipError, Refused
+from debship.publish.page import PAGE, Page, Section, days_of, parse, render
+from debship.publish.publisher import Publisher
+from debship.publish.snapshot import (
+    Beside,
+    Snapshot,
+    by_hash_path,
+    inrelease_path,
+    key_path,
+    read_all,
+    read_indices,
+    release_path,
+    suites,
+)
+from debship.publish.store import Condition, Conflict, Found, IfAbsent, IfMatch, Store
+from debship.publish.together import together
+
+_ROUNDS = 5
+
+Job = Callable[[], object]
+
+
+def follow(
+    publisher: Publisher,
+    before: Snapshot | None,
+    now: Snapshot,
+    written: Mapping[str, bytes],
+    added: Sequence[bytes] | None,
+) -> None:
+    """Write what follows; in one round where all was in step with the publication before.
+
+    A name is written on the condition that nobody wrote it since it was read. Where somebody did,
+    or where it was of another publication already, all of it is looked at again: of two
+    publishers at once the later one's publication must stay.
+    """
+    store, release, suite = publisher.store, now.release, now.release.settings.suite
+    page = _next_page(before, now, added)
+    if before is None or page is None or not all(_in_step(before, path) for path in written):
+        settle(publisher, suite, now)
+        return
+    names = {f"dists/{suite}/{path}": data for path, data in written.items()}
+    names |= {PAGE: render(page), release_path(suite): release.render()}
+    seen = {path: _unchanged(found) for path, found in before.beside.items()}
+    writes = [partial(store.write, it, data, seen.get(it)) for it, data in names.items()]
+    try:
+        together(writes)
+    except Conflict:
+        settle(publisher, suite, now)
+    except DebshipError as error:
+        _say(publisher, error)
+
+
+def settle(publisher: Publisher, suite: str, now: Snapshot | None = None) -> None:
+    """Look at all that follows from what is published, and write what does not.
+
+    Args:
+        publisher: who writes.
+        suite: which one.
+        now: what is published, as far as the publisher knows.
+    """
+    try:
+        for _ in range(_ROUNDS):
+            found = publisher.store.read(inrelease_path(suite))
+            if now is None or found is None or found.data != now.inrelease:
+                now = publisher.snapshot(suite)
+            writes = _lacking(publisher, now)
+            if not writes:
+                return
+            try:
+                together(writes)
+            except Conflict:
+                continue
+    except DebshipError as error:
+        _say(publisher, error)
+
+
+def _say(publisher: Publisher, error: DebshipError) -> None:
+    publisher.say(f"published; but its page or the names for mirrors are old: {error.message}")
+
+
+def _unchanged(found: Found | None) -> Condition:
+    return IfMatch(found.etag) if found else IfAbsent()
+
+
+def _in_step(before: Snapshot, path: str) -> bool:
+    """Whether an index was read under its canonical name, and was the published one.
+
+    What else there is of a part goes with its Packages.gz.
+    """
+    if not path.endswith("/Packages.gz"):
+        return True
+    name = f"dists/{before.release.settings.suite}/{path}"
+    if name not in before.beside:
+        return False
+    found, checksum = before.beside[name], before.release.files.get(path)
+    return (found and hashlib.sha256(found.data).hexdigest()) == (checksum and checksum.sha256)
+
+
+def _next_page(
+    before: Snapshot | None, now: Snapshot, added: Sequence[bytes] | None
+) -> Page | None:
+    """Give the page with stanzas more, where it showed the publication before."""
+    found = before.beside.get(PAGE) if before else None
+    page = parse(found.data) if found else None
+    section = page.get(now.release.settings.suite) if page else None
+    if not before or not page or not section or added is None or section.publication != before.id:
+        return None
+    more = section.extended(now.release, now.id, added, days_of(page))
+    return {**page, section.suite: more}
+
+
+def _lacking(publisher: Publisher, now: Snapshot) -> list[Job]:
+    store, release, suite = publisher.store, now.release, now.release.settings.suite
+    paths = release.packed
+    names = [f"dists/{suite}/{path}" for path in paths]
+    beside = read_all(store, (*names, release_path(suite), PAGE, key_path(suite)))
+    writes: list[Job] = [
+        partial(_copy, store, by_hash_path(suite, path, release.files[path].sha256), name)
+        for path, name in zip(paths, names, strict=True)
+        if not _has(beside[name], release.files[path].sha256)
+    ]
+    text = release.render()
+    if not _has(beside[release_path(suite)], hashlib.sha256(text).hexdigest()):
+        writes.append(partial(store.write, release_path(suite), text))
+    return writes + _page_lacking(publisher, now, beside)
+
+
+def _has(found: Found | None, sha256: str) -> bool:
+    return found is not None and hashlib.sha256(found.data).hexdigest() == sha256
+
+
+def _copy(store: Store, source: str, target: str) -> None:
+    found = store.read(source)
+    if found is not None:
+        store.write(target, found.data)
+
+
+def _page_lacking(publisher: Publisher, now: Snapshot, beside: Beside) -> list[Job]:
+    suite, old = now.release.settings.suite, beside[PAGE]
+    page = parse(old.data) if old else None
+    given = beside[key_path(suite)]
+    key = given.data.decode(errors="replace") if given else ""
+    if page and suite in page:
+        section = page[suite]
+        if (section.publication, section.key.strip()) == (now.id, key.strip()):
+            return []
+    days = {
+        entry.path: entry.modified.date().isoformat() for entry in publisher.store.list("pool/")
+    }
+    page = {
+        **(page or _others(publisher, suite, days)),
+        suite: _section(publisher, now, key, days, beside),
+    }
+    return [partial(publisher.store.write, PAGE, render(page), _unchanged(old))]
+
+
+def _section(
+    publisher: Publisher, now: Snapshot, key: str, days: Mapping[str, str], beside: Beside
+) -> Section:
+    indices = read_indices(publisher.store, now.release, now.release.settings.parts, beside)
+    stanzas = (stanza for index in indices.values() for _, stanza in index.stanzas())
+    return Section.of(now.release, now.id, key, stanzas, days)
+
+
+def _others(publisher: Publisher, suite: str, days: Mapping[str, str]) -> Page:
+    """Show the other suites anew, as far as they are signed by a key of ours."""
+    page = {}
+    for other in set(suites(publisher.store)) - {suite}:
+        try:
+            now = publisher.snapshot(other, (key_path(other),))
+        except Refused:
+            continue
+        given = now.beside[key_path(other)]
+        key = given.data.decode(errors="replace") if given else ""
+        page[other] = _section(publisher, now, key, days, {})
+    return page

@@ -1,0 +1,27 @@
+"""Who publishes: the store, the keys, and time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from debship.publish.clock import Clock
+from debship.publish.signing import Certificates, Keyring
+from debship.publish.snapshot import Snapshot, read_snapshot
+from debship.publish.store import Store
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """All that a publisher needs."""
+
+    store: Store
+    keys: Keyring
+    clock: Clock
+    say: Say
+    jitter: Callable[[], float]  # 0 to 1, another for each publisher
+    ours: Certificates
+
+    def snapshot(self, suite: str, beside: Sequence[str] = ()) -> Snapshot:
+        """Read a suite as it is now; see ``read_snapshot``."""
+        return read_snapshot(self.store, suite, self.ours, self.keys.run, beside)
