@@ -10,6 +10,7 @@ from debship.build.package import Package
 from debship.build.unit_files import check_units, sandbox_of
 from debship.build.units import check_script, check_scripts
 from debship.run import Run
+from debship.templates import check_overrides
 
 
 def check_package(package: Package, scripts: Collection[str]) -> None:
@@ -26,6 +27,8 @@ def check_package(package: Package, scripts: Collection[str]) -> None:
     plan = package.plan
     if not plan.allow_older:
         check_version(package.version, plan.previous)
+    if plan.app.build.templates:
+        check_overrides(plan.app.build.templates)
     check_scripts(plan.units, scripts)
     for command in plan.app.run.commands:
         check_script(command, scripts, where="run.commands")
@@ -56,4 +59,6 @@ def review(package: Package, run: Run, *, folder: Path, root: Path) -> tuple[str
         for unit in plan.units
         for relaxation in sandbox_of(unit, plan.release, package.importable).relaxations
     )
-    return (*relaxed, *(package.conffiles.notes if plan.previous else ()))
+    silent = [dist.name for dist in package.dists if not (dist.license or dist.license_files)]
+    licences = (f"{', '.join(silent)}: nothing there says under which licence",) if silent else ()
+    return (*relaxed, *licences, *(package.conffiles.notes if plan.previous else ()))
