@@ -138,7 +138,7 @@ def debship(*words, env: dict[str, str], check: bool = True) -> subprocess.Compl
     done = subprocess.run(
         [sys.executable, "-m", "debship", *map(str, words)],
         check=False,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **env},
+        env={**os.environ, **env},
         capture_output=True,
         text=True,
     )

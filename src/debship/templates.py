@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from debship.errors import Failed
+
+if TYPE_CHECKING:
+    import jinja2
 
 
 def directory() -> Path:
@@ -26,7 +27,9 @@ def directory() -> Path:
 
 
 @cache
-def _environment(*folders: Path) -> jinja2.Environment:
+def _environment(*folders: Path) -> "jinja2.Environment":
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader([str(folder) for folder in folders]),
         undefined=jinja2.StrictUndefined,
@@ -48,6 +51,8 @@ def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = Non
     Raises:
         Failed: the template is missing, is not valid, or names a value that is not there.
     """
+    import jinja2
+
     folders = (*((overrides,) if overrides else ()), directory())
     try:
         return _environment(*folders).get_template(name).render(values)

@@ -16,10 +16,11 @@ from sample import DATE, Sample
 
 from debship.build.bundled import Bundled, Component
 from debship.build.dists import Dist
+from debship.build.installed import Installed, installed_packages
 from debship.build.origins import Origin
 from debship.build.package import Package
 from debship.build.papers.changes import newest_entry
-from debship.build.papers.installed import Installed, installed_packages, took_part
+from debship.build.papers.installed import took_part
 from debship.build.papers.sbom import sbom
 from debship.build.plan import BuildPlan, Surroundings, plan_build
 from debship.build.together import together
@@ -220,7 +221,7 @@ def test_debian_reads_the_buildinfo(deb: Deb, release) -> None:
 
 def test_what_took_part_is_followed_to_its_end(package: Package) -> None:
     def installed(name: str, *needs: str, essential: bool = False, provides: tuple[str, ...] = ()):
-        return Installed(name, "amd64", "1", essential, ", ".join(needs), provides)
+        return Installed(name, "amd64", "1", essential, needs, provides)
 
     there = [
         installed("python3.11", "virtual"),

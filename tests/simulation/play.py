@@ -1,6 +1,8 @@
 """One seed from its scenario to its end: what is drawn, what happens, and what must be so then."""
 
+import json
 import random
+from dataclasses import replace
 
 from debship.config.fleet import Share
 from debship.deploy.report import Outcome
@@ -108,10 +110,13 @@ def _hurt(world: World) -> None:
             host.behaviours[NEW] = slow
     if chance.random() < 0.15:
         host = chance.choice(hosts)
-        what = chance.choice(("iF ", "iHR", "hi ", "down", "disabled"))
+        what = chance.choice(("iF ", "iHR", "hi ", "down", "disabled", "new"))
         world.tell("--", f"{host.address} is {what} before")
         if what == "down":
             host.active = "failed"
+        elif what == "new":
+            for fresh in hosts if chance.random() < 0.3 else [host]:
+                _empty(fresh)
         elif what == "disabled":
             host.enabled, host.active, host.running = "disabled", "inactive", None
         else:
@@ -122,6 +127,12 @@ def _hurt(world: World) -> None:
     world.faults += draw(chance, tuple(world.hosts), names)
     well = not any(_is_bad(host.behaviours[NEW]) for host in hosts)
     world.gentle = well and not world.story and all(f.gentle for f in world.faults)
+
+
+def _empty(host: SimHost) -> None:
+    """Make it a host that never had the package."""
+    host.abbrev, host.version, host.running, host.active = "un ", None, None, "inactive"
+    host.files.clear()
 
 
 def _bad(chance: random.Random) -> Nature:
@@ -204,8 +215,10 @@ def converge(world: World) -> None:
     """I7: with nothing going wrong any more, whatever was left is finished, and then stays."""
     calm(world)
     chance = world.random
+    if chance.random() < 0.15:
+        change_fleet(world)
     if chance.random() < 0.5:
-        left = {name for name, host in world.hosts.items() if OUT in host.files}
+        left = {name for name, host in world.hosts.items() if _had_something(host)}
         healer = Roller("r7", Process("r7"), "restore", OLD, WAS, machine="m7")
         world.start(healer)
         world.finish(healer)
@@ -227,6 +240,33 @@ def converge(world: World) -> None:
         world.must(roller.report.exit_code == 0, "I7", f"{name}: {roller.report.stopped}: {told}")
         _all_well(world, version, value)
     world.must(not world.mutations, "I7", f"a further deploy changed {world.mutations} things")
+
+
+def _had_something(host: SimHost) -> bool:
+    """Whether a roll left it out, and it had something before."""
+    return OUT in host.files and json.loads(host.files[OUT].content)["before"] is not None
+
+
+def change_fleet(world: World) -> None:
+    """A host of before is gone for ever, and another has come, with nothing or with the old."""
+    chance, hosts = world.random, list(world.app.hosts)
+    if chance.random() < 0.5 and len(hosts) > 1:
+        gone = chance.choice(hosts)
+        world.tell("--", f"{gone} is no more")
+        hosts.remove(gone)
+        del world.hosts[gone]
+        world.holds.discard(gone)
+        for balancer in world.balancers:
+            balancer.held.pop(gone, None)
+    if chance.random() < 0.7:
+        world.tell("--", "new has come")
+        world.hosts["new"] = make_host(world, "new")
+        model = world.hosts[hosts[0]]
+        world.hosts["new"].behaviours = model.behaviours
+        if chance.random() < 0.5:
+            _empty(world.hosts["new"])
+        hosts.insert(chance.randrange(len(hosts) + 1), "new")
+    world.app = replace(world.app, hosts=tuple(hosts))
 
 
 def calm(world: World) -> None:

@@ -43,7 +43,8 @@ def compile_files(
     if not sources:
         return ()
     pairs = [(str(root / source), f"/{source}") for source in sources]
-    env = {"PYTHONHASHSEED": "0", "PYTHONPATH": None, "PYTHONHOME": None, "PYTHONOPTIMIZE": None}
+    swayed = ("PYTHONPATH", "PYTHONHOME", "PYTHONOPTIMIZE", "PYTHONPYCACHEPREFIX")
+    env = {"PYTHONHASHSEED": "0", **dict.fromkeys(swayed)}
     done = run(
         [interpreter, "-s", "-S", "-W", "ignore", "-c", _COMPILE],
         stdin=json.dumps(pairs).encode(),

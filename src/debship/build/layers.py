@@ -25,13 +25,13 @@ import zstandard
 
 from debship.build.cache import Cache, Entry
 from debship.build.dists import Dist, mode_of
+from debship.build.installed import Installed, relation_names
 from debship.build.libraries import Libraries, machine_code, shared_libraries
 from debship.build.origins import Locked, Origin, locked_files, origin
 from debship.build.parts import Packed, pack, wheel_part
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
 from debship.debian.compression import Segment, memory_of
-from debship.debian.relations import names
 from debship.run import Run
 
 Say = Callable[[str], None]
@@ -71,6 +71,7 @@ class Layers:
         level: of the compressor.
         cache: what earlier builds kept.
         folder: a new one, to work in.
+        packages: of Debian, where the build runs.
         run: the door.
         say: told what takes long.
         root: where the release's own files lie, for this process.
@@ -80,6 +81,7 @@ class Layers:
     level: int
     cache: Cache
     folder: Path
+    packages: tuple[Installed, ...]
     run: Run
     say: Say
     root: Path = Path("/")
@@ -94,8 +96,7 @@ class Layers:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             found = list(pool.map(self._find, json.loads(entry.facts)))
         layers = tuple(layer for layer in found if layer is not None)
-        versions = self._versions(layers)
-        if len(layers) < len(found) or not all(_is_as_made(layer, versions) for layer in layers):
+        if len(layers) < len(found) or not all(map(self._is_as_made, layers)):
             return None
         return layers
 
@@ -109,17 +110,16 @@ class Layers:
             dist.name: self._key_of(dist, installed, files[dist.name]) for dist in installed.dists
         }
         kept = {name: layer for name, key in keys.items() if (layer := self._find(key))}
-        versions = self._versions(kept.values())
         found = {
             name: layer
             for name, layer in kept.items()
-            if _is_as_made(layer, versions) and layer.near == _near(layer, installed)
+            if self._is_as_made(layer) and layer.near == _near(layer, installed)
         }
         # Of one whose libraries' packages moved on, the relations alone are asked for again.
         packed = {
             name: layer.packed
             for name, layer in kept.items()
-            if (self.plan.python, versions[self.plan.python]) in layer.made_with
+            if (self.plan.python, self._version(self.plan.python)) in layer.made_with
         }
         missing = [dist for dist in installed.dists if dist.name not in found]
         if missing:
@@ -189,13 +189,8 @@ class Layers:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        versions = self._versions(made)
         return tuple(
-            replace(
-                layer,
-                near=_near(layer, installed),
-                made_with=tuple((name, versions[name]) for name in sorted(self._makers(layer))),
-            )
+            replace(layer, near=_near(layer, installed), made_with=self._made_with(layer))
             for layer in made
         )
 
@@ -211,22 +206,16 @@ class Layers:
         entry = self.cache.find(key, self.folder / key)
         return None if entry is None else _thawed(entry)
 
-    def _makers(self, layer: Layer) -> frozenset[str]:
+    def _made_with(self, layer: Layer) -> tuple[tuple[str, str], ...]:
         """The compiler of its bytecode, and the libraries whose symbols made its relations."""
-        return names(layer.libraries.relations) | {self.plan.python}
+        names = {n for relation in layer.libraries.relations for n in relation_names(relation)}
+        return tuple((name, self._version(name)) for name in sorted({*names, self.plan.python}))
 
-    def _versions(self, layers: Iterable[Layer]) -> dict[str, str]:
-        packages = sorted({name for layer in layers for name in self._makers(layer)})
-        if not packages:
-            return {}
-        shown = self.run(
-            ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *packages], check=False
-        )
-        versions = dict.fromkeys(packages, "")
-        for line in sorted(shown.text.splitlines()):
-            name, _, version = line.partition(" ")
-            versions[name] = f"{versions.get(name, '')} {version}".strip()
-        return versions
+    def _is_as_made(self, layer: Layer) -> bool:
+        return all(self._version(name) == version for name, version in layer.made_with)
+
+    def _version(self, name: str) -> str:
+        return " ".join(sorted(p.version for p in self.packages if p.name == name))
 
     def _key_of(self, dist: Dist, installed: Virtualenv, files: Iterable[Locked]) -> str:
         """Name a distribution by its files: RECORD has a hash of each, and the lock of them all."""
@@ -272,10 +261,6 @@ def _makers_code() -> str:
     ):
         digest.update((rooms / f"{module}.py").read_bytes())
     return digest.hexdigest()
-
-
-def _is_as_made(layer: Layer, versions: Mapping[str, str]) -> bool:
-    return all(versions[name] == version for name, version in layer.made_with)
 
 
 def _near(layer: Layer, installed: Virtualenv) -> tuple[str, ...]:

@@ -126,9 +126,11 @@ def skeleton(plan: BuildPlan, packed: Iterable[Packed], folders: Iterable[PurePo
     marker = Entry(f"{prefix}/pyvenv.cfg", 0o644, config.encode())
     paths = [entry.path for entry in (*links, marker)]
     paths += [path for part in packed for path in part.paths]
-    directories = {str(parent) for path in paths for parent in PurePosixPath(path).parents}
-    for folder in folders:
-        inner = folder.relative_to("/")
+    directories = {"."}
+    for folder in {path.rpartition("/")[0] for path in paths} - {""}:
+        directories |= {folder, *(str(parent) for parent in PurePosixPath(folder).parents)}
+    for shipped in folders:
+        inner = shipped.relative_to("/")
         directories |= {str(path) for path in (inner, *inner.parents)}
     entries = (*(Entry(path) for path in sorted(directories)), *links, marker)
     return Part("_skeleton", plan.release.date, entries)

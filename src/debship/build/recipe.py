@@ -2,7 +2,8 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -11,14 +12,15 @@ from debship.build.backends import trusted_backends
 from debship.build.cache import Cache
 from debship.build.changelog import changelog
 from debship.build.control import control_tar
+from debship.build.dists import Dist
 from debship.build.files import template_part
+from debship.build.installed import Installed, installed_packages
 from debship.build.layers import Layer, Layers, Say, scripts
 from debship.build.lock import identity
 from debship.build.maintainer_scripts import config_folders
 from debship.build.origins import Origin
 from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
-from debship.build.papers.installed import installed_packages
 from debship.build.parts import Packed, Part, pack, skeleton
 from debship.build.plan import BuildPlan
 from debship.build.review import review
@@ -27,7 +29,7 @@ from debship.build.space import told_if_full
 from debship.build.together import together
 from debship.build.units import check_scripts
 from debship.build.uv import Uv
-from debship.build.virtualenv import install, install_alone
+from debship.build.virtualenv import Virtualenv, check_beside, install, install_alone, overlays
 from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.archive_writer import END_OF_TAR, write_ar
 from debship.debian.checksums import checksums_of_file
@@ -77,7 +79,8 @@ def build(
         Failed: a program that the build needs failed.
         Refused: the package would break a promise.
     """
-    check_needs(plan, run)
+    packages = installed_packages(run)
+    check_needs(plan, packages)
     with scratch_folder(scratch) as folder:
         trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
         date = plan.release.date if plan.date is None else plan.date
@@ -87,8 +90,8 @@ def build(
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv)
-        making = Layers(plan, level, cache, folder / "layers", run, say, root)
-        layers, own = _layers(plan, wheel, making, folder, run)
+        making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
+        layers, own = _layers(plan, wheel, making, folder, Uv(run, plan.release.date))
         startable = scripts((*layers, own) if own else layers)
         check_scripts(plan.units, startable)
         package = describe(plan, layers, own, date_of(plan, wheel))
@@ -100,20 +103,19 @@ def build(
         parts.append(_pack(template_part(package), plan, folder))
         parts.insert(0, _pack(skeleton(plan, parts, config_folders(plan)), plan, folder))
         data = [*(part.segment for part in parts), _end_of_tar(plan, folder)]
-        return _write(package, control_tar(package, parts), data, output, run=run, check=check)
+        return _write(
+            package, control_tar(package, parts), data, output, packages=packages, check=check
+        )
 
 
-def check_needs(plan: BuildPlan, run: Run) -> None:
+def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
     """See that this machine has what the build needs.
 
     Raises:
         Refused: a Debian package is not installed; the hint installs it.
     """
+    there = {package.name for package in packages}
     wanted = (plan.python, *plan.app.build.needs)
-    asked = run(
-        ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted], check=False
-    )
-    there = {line.removesuffix(" installed") for line in asked.text.splitlines()}
     missing = [need for need in wanted if need.partition(":")[0] not in there]
     if missing:
         raise Refused(
@@ -123,24 +125,35 @@ def check_needs(plan: BuildPlan, run: Run) -> None:
 
 
 def _layers(
-    plan: BuildPlan, wheel: Wheel | None, making: Layers, folder: Path, run: Run
+    plan: BuildPlan, wheel: Wheel | None, making: Layers, folder: Path, uv: Uv
 ) -> tuple[tuple[Layer, ...], Layer | None]:
     """Give the layers of the lock, and that of the application's wheel."""
-    uv = Uv(run, plan.release.date)
     lock = identity(plan.lock, plan.app)
-    layers, installed = making.of_lock(lock), None
-    if layers is not None and wheel is not None:
-        installed = install_alone(plan, wheel, [layer.dist for layer in layers], folder, uv)
-    if layers is None or (wheel is not None and installed is None):
-        making.say(f"installing {plan.lock.path.name}")
-        trusted = trusted_backends(plan.backends, plan.lock, folder)
-        installed = install(plan, wheel, folder, replace(uv, backends=trusted))
-        layers = making.of_installed(installed, lock)
-    if wheel is None or installed is None or installed.own is None:
+    with ThreadPoolExecutor(1) as beside:
+        installing = beside.submit(install_alone, plan, wheel, folder, uv) if wheel else None
+        layers = making.of_lock(lock)
+        if layers is not None:
+            if wheel is None or installing is None:
+                return layers, None
+            alone, dists = installing.result(), [layer.dist for layer in layers]
+            if alone.own is not None and not overlays(alone.own, dists):
+                checked = beside.submit(check_beside, plan, alone, dists, uv)
+                own = _own_layer(making, alone.own, alone, wheel)
+                checked.result()
+                return layers, own
+    making.say(f"installing {plan.lock.path.name}")
+    trusted = trusted_backends(plan.backends, plan.lock, folder)
+    whole = install(plan, wheel, folder, replace(uv, backends=trusted))
+    layers = making.of_installed(whole, lock)
+    if wheel is None or whole.own is None:
         return layers, None
+    return layers, _own_layer(making, whole.own, whole, wheel)
+
+
+def _own_layer(making: Layers, own: Dist, installed: Virtualenv, wheel: Wheel) -> Layer:
     level = min(making.level, LEVEL_OF_APPLICATION)
-    made = making.make([installed.own], installed, date_of(plan, wheel), level)
-    return layers, replace(made[0], origin=Origin(wheel.path.name, (wheel.sha256,)))
+    layer = making.make([own], installed, date_of(making.plan, wheel), level)[0]
+    return replace(layer, origin=Origin(wheel.path.name, (wheel.sha256,)))
 
 
 def _pack(part: Part, plan: BuildPlan, folder: Path) -> Packed:
@@ -160,7 +173,7 @@ def _write(
     data: Sequence[Segment],
     output: Path,
     *,
-    run: Run,
+    packages: Sequence[Installed],
     check: Check | None,
 ) -> Deb:
     """Let the package and its papers appear, together or not at all."""
@@ -180,7 +193,7 @@ def _write(
             [package],
             [sums],
             changelog=changelog(package),
-            installed=installed_packages(run),
+            installed=packages,
             tools={name: importlib.metadata.version(name) for name in ("debship", "uv")},
             lock_sha256=hashlib.sha256(plan.lock.path.read_bytes()).hexdigest(),
         )

@@ -4,16 +4,24 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 
 class Together:
-    """Files that are written, and not there yet."""
+    """Files that are written, and not there yet.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where they will be.
+        disk: what waits for the disk, while the next file is written.
+    """
+
+    def __init__(self, folder: Path, disk: Executor) -> None:
         self._folder = folder
+        self._disk = disk
         self._hidden: dict[str, Path] = {}
+        self._settled: list[Future[None]] = []
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[tuple[Path, BinaryIO]]:
@@ -24,11 +32,13 @@ class Together:
             yield Path(hidden), sink
             sink.flush()
             os.fchmod(sink.fileno(), 0o644)
-            os.fsync(sink.fileno())
+        self._settled.append(self._disk.submit(_settle, Path(hidden)))
 
     def appear(self, names: Sequence[str]) -> None:
         """Let all appear, in this order; where one cannot, those before it go again."""
         done: list[Path] = []
+        for settled in self._settled:
+            settled.result()
         try:
             for name in names:
                 self._hidden[name].replace(self._folder / name)
@@ -49,8 +59,17 @@ class Together:
 def together(folder: Path) -> Iterator[Together]:
     """Give a place for files; those that were not let appear are gone at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = Together(folder)
+    with ThreadPoolExecutor(4) as disk:
+        files = Together(folder, disk)
+        try:
+            yield files
+        finally:
+            files.forget()
+
+
+def _settle(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield files
+        os.fsync(descriptor)
     finally:
-        files.forget()
+        os.close(descriptor)

@@ -80,6 +80,7 @@ def other_circumstances(
         "LANG": "C",
         "LANGUAGE": "tr",
         "PYTHONHASHSEED": "4321",
+        "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
         # Which index is asked, and with which password, is the same user's to say.
         "XDG_CONFIG_HOME": environment.get("XDG_CONFIG_HOME") or str(home / ".config"),
         "NETRC": environment.get("NETRC") or str(home / ".netrc"),

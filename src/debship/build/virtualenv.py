@@ -71,33 +71,29 @@ def install(plan: BuildPlan, wheel: Wheel | None, folder: Path, uv: Uv) -> Virtu
     return Virtualenv(empty.root, empty.prefix, dists, own, compiled, overlaid)
 
 
-def install_alone(
-    plan: BuildPlan, wheel: Wheel, others: Sequence[Dist], folder: Path, uv: Uv
-) -> Virtualenv | None:
-    """Install the application's wheel as it would be installed beside others.
+def install_alone(plan: BuildPlan, wheel: Wheel, folder: Path, uv: Uv) -> Virtualenv:
+    """Install the application's wheel, and nothing that it needs.
 
     Args:
         plan: what is built.
         wheel: the application's.
-        others: what the lock names; of them nothing is installed.
         folder: where ``alone`` is made, what will be ``/`` on the hosts.
         uv: how uv is run.
+    """
+    alone = _empty(plan, folder / "alone", uv)
+    return replace(alone, own=_install_wheel(plan, wheel, alone, uv))
 
-    Returns:
-        None where it brings what one of them brings too: they must be installed together.
+
+def check_beside(plan: BuildPlan, alone: Virtualenv, others: Sequence[Dist], uv: Uv) -> None:
+    """See that an application that was installed alone has what it needs in others.
 
     Raises:
-        Refused: the others are not what the application needs.
+        Refused: it has not.
     """
-    empty = _empty(plan, folder / "alone", uv)
-    own = _install_wheel(plan, wheel, empty, uv)
-    if overlays(own, others):
-        return None
-    site = empty.root / plan.site.relative_to("/")
+    site = alone.root / plan.site.relative_to("/")
     for dist in others:
         _stand_in(dist, site)
-    _check_complete(plan, empty, uv)
-    return Virtualenv(empty.root, empty.prefix, tuple(others), own)
+    _check_complete(plan, alone, uv)
 
 
 def overlays(own: Dist, others: Sequence[Dist]) -> bool:

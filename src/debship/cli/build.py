@@ -74,7 +74,6 @@ def command(
     from debship.build.cache import LAYERS, Cache
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
-    from debship.build.releases import Workshop, build_in_roots
     from debship.config.app_file import read_app
     from debship.debian.releases import release, this_machine
     from debship.run import run
@@ -92,6 +91,8 @@ def command(
     output = output or directory / "dist"
     with progress() as say:
         if releases:
+            from debship.build.releases import Workshop, build_in_roots
+
             shop = Workshop(cache_folder(), os.environ, run, say, level)
             debs = build_in_roots(plans, output, shop)
         else:

@@ -82,13 +82,22 @@ def sources(snapshot: Snapshot, keys: Certificates, url: str) -> str:
     Raises:
         Misused: the URL cannot stand in a .sources.
     """
-    if any(letter.isspace() or not letter.isprintable() for letter in url) or ":" not in url:
-        raise Misused(f'"{url}" is not a URL')
     settings = snapshot.release.settings
     values = {
-        "url": url.rstrip("/") or url,
+        "url": checked_url(url),
         "suite": settings.suite,
         "components": " ".join(settings.components),
         "key": keys.armored.strip(),
     }
     return templates.render("repository.sources.j2", values)
+
+
+def checked_url(url: str) -> str:
+    """Give back a URL that can stand in a .sources, without slashes at its end.
+
+    Raises:
+        Misused: it cannot.
+    """
+    if any(letter.isspace() or not letter.isprintable() for letter in url) or ":" not in url:
+        raise Misused(f'"{url}" is not a URL')
+    return url.rstrip("/") or url

@@ -1,4 +1,4 @@
-"""A store in S3 or in what speaks like it; the only import of boto3 in this room."""
+"""A store in S3 or in what speaks like it; the only import of boto3 (its botocore) in this room."""
 
 import contextlib
 import hashlib
@@ -69,8 +69,9 @@ class S3Store:
         bucket, _, prefix = address.removeprefix("s3://").partition("/")
         if not bucket:
             raise Misused(f"{address}: it names no bucket", "s3://bucket/prefix")
-        import boto3
+        # What boto3 finds endpoint and credentials with; itself it would only take time to load.
         from botocore.config import Config
+        from botocore.session import get_session
 
         # Stores that only speak like S3 refuse the checksums that boto3 adds by itself.
         config = Config(
@@ -80,7 +81,7 @@ class S3Store:
             max_pool_connections=32,
         )
         with _errors(address):
-            client = boto3.client("s3", config=config)
+            client = get_session().create_client("s3", config=config)
             return cls(client, bucket, prefix, single_publisher=single_publisher)
 
     def read(self, path: str) -> Found | None:
