@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from debship.cli.cache import cache_folder
-from debship.cli.output import Say, printable
+from debship.cli.output import Say
 from debship.errors import Failed
 
 if TYPE_CHECKING:
@@ -91,4 +90,4 @@ def lint(debs: Sequence["Deb"], say: Say) -> None:
             f"lintian-explain-tags {opinion.tags[0].split()[2]}",
         )
     overridden = f" ({opinion.overridden} overridden, with reasons)" if opinion.overridden else ""
-    print(printable(f"lintian has nothing to say{overridden}"), file=sys.stderr)
+    say(f"lintian has nothing to say{overridden}")

@@ -43,7 +43,7 @@ def show_error(error: DebshipError) -> None:
 
 
 def _printable_lines(text: str) -> str:
-    return "\n".join(map(printable, text.split("\n")))
+    return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
 
 
 def show_json(command: str, result: Mapping[str, Any]) -> None:
@@ -63,9 +63,14 @@ def progress() -> Iterator[Say]:
     """
     if sys.stderr.isatty():
         from rich.console import Console
+        from rich.markup import escape
 
         with Console(stderr=True).status("") as status:
-            yield status.update
+            yield lambda step: status.update(escape(printable(step)))
         return
     start = time.monotonic()
-    yield lambda step: print(f"{time.monotonic() - start:6.1f}s  {step}", file=sys.stderr)
+
+    def say(step: str) -> None:
+        print(f"{time.monotonic() - start:6.1f}s  {printable(step)}", file=sys.stderr)
+
+    yield say
