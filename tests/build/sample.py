@@ -86,7 +86,7 @@ class Sample:
     output: Path
     cache: Path | None = None
 
-    def build(self, app: App | None = None, *, output: Path | None = None, **seen: int) -> Deb:
+    def build(self, app: App | None = None, *, output: Path | None = None, **seen: object) -> Deb:
         app = app or self.app
         files = frozenset(path.name for path in app.directory.iterdir())
         around = Surroundings(self.machine, files, **{"source_date_epoch": DATE, **seen})

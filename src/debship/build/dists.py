@@ -134,12 +134,17 @@ def rivals(site: Path) -> tuple[str, ...]:
     return tuple(sorted({max(by) for by in claims.values() if len(set(by.values())) > 1}))
 
 
+def is_shared_object(name: str) -> bool:
+    """Tell whether a file's name is that of a shared object."""
+    return _SHARED_OBJECT.search(name) is not None
+
+
 def mode_of(path: Path) -> int:
     """Give the mode that a file of a wheel has in the package, whatever the umask was.
 
     Programs and scripts may be executed, shared objects and all else may not (Policy 10.2, 10.9).
     """
-    if not path.stat().st_mode & 0o100 or _SHARED_OBJECT.search(path.name):
+    if not path.stat().st_mode & 0o100 or is_shared_object(path.name):
         return 0o644
     with path.open("rb") as file:
         return 0o755 if file.read(4).startswith((b"#!", b"\x7fELF")) else 0o644

@@ -24,7 +24,7 @@ from typing import Any, get_args, get_type_hints
 import zstandard
 
 from debship.build.cache import Cache, Entry
-from debship.build.dists import Dist, mode_of
+from debship.build.dists import Dist, is_shared_object, mode_of
 from debship.build.installed import Installed, relation_names
 from debship.build.libraries import Libraries, machine_code, shared_libraries
 from debship.build.origins import Locked, Origin, locked_files, origin
@@ -32,6 +32,7 @@ from debship.build.parts import Packed, pack, wheel_part
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
 from debship.debian.compression import Segment, memory_of
+from debship.debian.xz_blocks import Record
 from debship.run import Run
 
 Say = Callable[[str], None]
@@ -119,7 +120,7 @@ class Layers:
         packed = {
             name: layer.packed
             for name, layer in kept.items()
-            if (self.plan.python, self._version(self.plan.python)) in layer.made_with
+            if (self.plan.python, self.version(self.plan.python)) in layer.made_with
         }
         missing = [dist for dist in installed.dists if dist.name not in found]
         if missing:
@@ -132,7 +133,7 @@ class Layers:
             facts = _frozen(layer)
             self.cache.keep(keys[layer.dist.name], facts, layer.packed.segment.blocks)
         # What was compiled here is compiled each time: its compiler may be another by then.
-        if not installed.overlaid and not installed.compiled:
+        if installed.own is None and not installed.compiled:
             of_lock = self._key("lock", *self.plan.uv, *lock)
             self.cache.keep(of_lock, json.dumps(list(keys.values())).encode())
         if missing:
@@ -198,8 +199,17 @@ class Layers:
         files = [installed.prefix / file for file in dist.files]
         code = machine_code(files, self.root / self.plan.interpreter.relative_to("/"))
         work = self.folder / f"{dist.name}.libraries"
+        # Python code may load the library of another wheel, where the loader would not look.
+        others = {
+            posixpath.basename(f) for other in installed.dists if other != dist for f in other.files
+        }
+        found = (name for name in others if is_shared_object(name))
         return bool(code), shared_libraries(
-            code, installed.root, work, self.run, ignored=self.plan.app.build.ignore_libraries
+            code,
+            installed.root,
+            work,
+            self.run,
+            ignored={*self.plan.app.build.ignore_libraries, *found},
         )
 
     def _find(self, key: str) -> Layer | None:
@@ -209,12 +219,13 @@ class Layers:
     def _made_with(self, layer: Layer) -> tuple[tuple[str, str], ...]:
         """The compiler of its bytecode, and the libraries whose symbols made its relations."""
         names = {n for relation in layer.libraries.relations for n in relation_names(relation)}
-        return tuple((name, self._version(name)) for name in sorted({*names, self.plan.python}))
+        return tuple((name, self.version(name)) for name in sorted({*names, self.plan.python}))
 
     def _is_as_made(self, layer: Layer) -> bool:
-        return all(self._version(name) == version for name, version in layer.made_with)
+        return all(self.version(name) == version for name, version in layer.made_with)
 
-    def _version(self, name: str) -> str:
+    def version(self, name: str) -> str:
+        """Give that of a Debian package where the build runs; empty where it is not there."""
         return " ".join(sorted(p.version for p in self.packages if p.name == name))
 
     def _key_of(self, dist: Dist, installed: Virtualenv, files: Iterable[Locked]) -> str:
@@ -302,7 +313,7 @@ def _thawed(entry: Entry) -> Layer:
     return Layer(
         dist=_value(Dist, facts["dist"]),
         packed=Packed(
-            segment=Segment(entry.blocks, tuple((a, b) for a, b in facts["records"])),
+            segment=Segment(entry.blocks, tuple(Record(*it) for it in facts["records"])),
             paths=tuple(path for path, _ in md5s),  # a distribution is files alone
             md5s=md5s,
             kib=facts["kib"],

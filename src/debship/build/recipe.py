@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -12,7 +11,6 @@ from debship.build.backends import trusted_backends
 from debship.build.cache import Cache
 from debship.build.changelog import changelog
 from debship.build.control import control_tar
-from debship.build.dists import Dist
 from debship.build.files import template_part
 from debship.build.installed import Installed, installed_packages
 from debship.build.layers import Layer, Layers, Say, scripts
@@ -28,8 +26,9 @@ from debship.build.scratch import scratch_folder
 from debship.build.space import told_if_full
 from debship.build.together import together
 from debship.build.units import check_scripts
+from debship.build.unpacked import check_has_all, unpack
 from debship.build.uv import Uv
-from debship.build.virtualenv import Virtualenv, check_beside, install, install_alone, overlays
+from debship.build.virtualenv import Virtualenv, install, overlays
 from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.archive_writer import END_OF_TAR, write_ar
 from debship.debian.checksums import checksums_of_file
@@ -129,30 +128,27 @@ def _layers(
 ) -> tuple[tuple[Layer, ...], Layer | None]:
     """Give the layers of the lock, and that of the application's wheel."""
     lock = identity(plan.lock, plan.app)
-    with ThreadPoolExecutor(1) as beside:
-        installing = beside.submit(install_alone, plan, wheel, folder, uv) if wheel else None
-        layers = making.of_lock(lock)
-        if layers is not None:
-            if wheel is None or installing is None:
-                return layers, None
-            alone, dists = installing.result(), [layer.dist for layer in layers]
-            if alone.own is not None and not overlays(alone.own, dists):
-                checked = beside.submit(check_beside, plan, alone, dists, uv)
-                own = _own_layer(making, alone.own, alone, wheel)
-                checked.result()
-                return layers, own
-    making.say(f"installing {plan.lock.path.name}")
-    trusted = trusted_backends(plan.backends, plan.lock, folder)
-    whole = install(plan, wheel, folder, replace(uv, backends=trusted))
-    layers = making.of_installed(whole, lock)
-    if wheel is None or whole.own is None:
+    alone = unpack(plan, wheel, folder / "alone") if wheel else None
+    own = alone.own if alone else None
+    layers = making.of_lock(lock)
+    dists = tuple(layer.dist for layer in layers or ())
+    if layers is None or (own is not None and overlays(own, dists)):
+        making.say(f"installing {plan.lock.path.name}")
+        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        whole = install(plan, wheel, own, folder, replace(uv, backends=trusted))
+        layers, dists = making.of_installed(whole, lock), whole.dists
+        alone = whole if whole.own else alone
+    elif own is not None:
+        check_has_all(plan, own, dists, making.version(plan.python))
+    if wheel is None or alone is None:
         return layers, None
-    return layers, _own_layer(making, whole.own, whole, wheel)
+    return layers, _own_layer(making, replace(alone, dists=dists), wheel)
 
 
-def _own_layer(making: Layers, own: Dist, installed: Virtualenv, wheel: Wheel) -> Layer:
+def _own_layer(making: Layers, installed: Virtualenv, wheel: Wheel) -> Layer:
+    assert installed.own is not None
     level = min(making.level, LEVEL_OF_APPLICATION)
-    layer = making.make([own], installed, date_of(making.plan, wheel), level)[0]
+    layer = making.make([installed.own], installed, date_of(making.plan, wheel), level)[0]
     return replace(layer, origin=Origin(wheel.path.name, (wheel.sha256,)))
 
 

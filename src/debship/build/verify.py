@@ -125,6 +125,7 @@ def build_again(
     circumstances: Circumstances,
     *,
     options: Sequence[str],
+    cwd: Path,
     run: Run,
 ) -> Path:
     """Build a copy of the application, by a process of its own.
@@ -135,6 +136,7 @@ def build_again(
         folder: that the circumstances were made for.
         circumstances: how it is run.
         options: of ``debship build``.
+        cwd: what relative paths among them are relative to.
         run: the door.
 
     Returns:
@@ -153,7 +155,7 @@ def build_again(
         _give(folder, circumstances.user)
     command = (sys.executable, "-m", "debship", "build", str(copy), "--output", str(built))
     try:
-        run([*circumstances.words, *command, *options], cwd=folder, env=circumstances.env)
+        run([*circumstances.words, *command, *options], cwd=cwd, env=circumstances.env)
     except Failed as error:
         raise Failed(
             f"the second build failed\n{error.message}",

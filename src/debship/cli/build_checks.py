@@ -43,15 +43,26 @@ def verify(
         (folder / "cache").mkdir()
         # A clean root is what it is: making it again, of another day's archive, would prove less.
         (folder / "cache" / "roots").symlink_to(cache_folder() / "roots")
+        # What hosts have is looked up from here, with what this user may read.
+        compared = "--previous" in options
+        itself = compared or plan.app.build.releases
         other = other_circumstances(
             folder,
             os.environ,
             date=plan.date,
-            nobody=not plan.app.build.releases and can_be_nobody(run),
+            nobody=not itself and can_be_nobody(run),
             faketime=shutil.which("faketime") is not None,
         )
         say(f"building again: {', '.join(other.told)}")
-        again = build_again(plan.app.directory, output, folder, other, options=options, run=run)
+        again = build_again(
+            plan.app.directory,
+            output,
+            folder,
+            other,
+            options=options,
+            cwd=Path.cwd() if compared else folder,
+            run=run,
+        )
         say("comparing")
         names = [path.name for deb in debs for path in (deb.path, *papers_beside(deb))]
         findings = compare(output, again, names)

@@ -58,15 +58,24 @@ def show_json(command: str, result: Mapping[str, Any]) -> None:
 def progress() -> Iterator[Say]:
     """Give a function that shows what is being done now.
 
-    A terminal gets one live line with a spinner; a pipe or CI gets plain lines with the seconds
-    since the start.
+    A terminal gets one live line with a spinner, and keeps what is a note; a pipe or CI gets
+    plain lines with the seconds since the start.
     """
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.markup import escape
 
-        with Console(stderr=True).status("") as status:
-            yield lambda step: status.update(escape(printable(step)))
+        console = Console(stderr=True)
+        with console.status("") as status:
+
+            def show(step: str) -> None:
+                text = printable(step)
+                if "note: " in text:
+                    console.print(text, markup=False, highlight=False, soft_wrap=True)
+                else:
+                    status.update(escape(text))
+
+            yield show
         return
     start = time.monotonic()
 
