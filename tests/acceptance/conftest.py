@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from examples.rehearsal import Rehearsal
+from house import House
 
+from debship.debian.releases import this_machine
 from debship.lab.observer import Observer
 from debship.lab.traffic import Traffic
 
@@ -25,6 +27,20 @@ def stage(tmp_path_factory: pytest.TempPathFactory):
         )
         stage.fab("bootstrap", "--app", "auth")
         yield stage
+    finally:
+        stage.down()
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory):
+    """One host with what a machine that builds has."""
+    folder = tmp_path_factory.mktemp("house")
+    stage = Rehearsal(folder, name=f"house{os.getpid()}")
+    release = this_machine(Path("/etc/os-release").read_text())
+    has = (f"libpython{release.python}", "dpkg-dev", "git", "gpg", "gpg-agent")
+    try:
+        stage.up("--hosts", "1", *(word for name in has for word in ("--package", name)))
+        yield House(stage, release)
     finally:
         stage.down()
 

@@ -203,8 +203,10 @@ class Layers:
         files = [installed.prefix / file for file in dist.files]
         code = machine_code(files, self.root / self.plan.interpreter.relative_to("/"))
         work = self.folder / f"{dist.name}.libraries"
+        beside = (installed.prefix / file for other in installed.dists for file in other.files)
+        ignored = self.plan.app.build.ignore_libraries
         return bool(code), shared_libraries(
-            code, installed.root, work, self.run, ignored=self.plan.app.build.ignore_libraries
+            code, installed.root, work, self.run, beside=beside, ignored=ignored
         )
 
     def _find(self, key: str) -> Layer | None:
