@@ -1,13 +1,14 @@
 """Real hosts, shared by the tests of a session: a lab is booted once and taken away at the end."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from examples.rehearsal import Rehearsal
 from house import House
 
-from debship.debian.releases import this_machine
+from debship.debian.releases import release, this_machine
 from debship.lab.observer import Observer
 from debship.lab.traffic import Traffic
 
@@ -32,17 +33,31 @@ def stage(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory):
-    """One host with what a machine that builds has."""
-    folder = tmp_path_factory.mktemp("house")
-    stage = Rehearsal(folder, name=f"house{os.getpid()}")
-    release = this_machine(Path("/etc/os-release").read_text())
-    has = (f"libpython{release.python}", "dpkg-dev", "git", "gpg", "gpg-agent")
+def houses(tmp_path_factory: pytest.TempPathFactory):
+    """Give the one host of a release, with what a machine that builds has; booted when asked for."""
+    there: dict[str, House] = {}
+
+    def house(codename: str) -> House:
+        if codename not in there:
+            folder = tmp_path_factory.mktemp(f"house-{codename}")
+            stage = Rehearsal(folder, name=f"{codename}{os.getpid()}")
+            there[codename] = House(stage, release(codename))
+            has = (f"libpython{release(codename).python}", "dpkg-dev", "git", "gpg", "gpg-agent")
+            packages = (word for name in has for word in ("--package", name))
+            stage.up("--hosts", "1", "--release", codename, *packages)
+        return there[codename]
+
     try:
-        stage.up("--hosts", "1", *(word for name in has for word in ("--package", name)))
-        yield House(stage, release)
+        yield house
     finally:
-        stage.down()
+        for one in there.values():
+            one.stage.down()
+
+
+@pytest.fixture(scope="session")
+def house(houses: Callable[[str], House]) -> House:
+    """A host of this machine's release."""
+    return houses(this_machine(Path("/etc/os-release").read_text()).codename)
 
 
 @pytest.fixture

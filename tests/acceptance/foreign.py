@@ -178,6 +178,7 @@ DOZEN = (
             8203,
         ),
         _http(8203, "/get", "headers"),
+        build='needs = ["gcc", "libc6-dev", "python3-dev"]\n',
         builds_with=("setuptools", "wheel"),
     ),
     Foreign(

@@ -25,9 +25,9 @@ class House:
     def folder(self) -> Path:
         return self.stage.folder
 
-    def build(self, folder: Path) -> Path:
+    def build(self, folder: Path, *options: str) -> Path:
         # How hard wheels are compressed is not what these tests are about.
-        words = ("build", folder, "--level", "3", "--output", self.folder / "packages")
+        words = ("build", folder, "--level", "3", "--output", self.folder / "packages", *options)
         return Path(self.stage.debship(*words).text.splitlines()[0])
 
     def sh(self, line: str, *, check: bool = True, stdin: bytes = b"") -> Completed:
