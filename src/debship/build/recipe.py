@@ -28,7 +28,7 @@ from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_comma
 from debship.debian.checksums import Checksums
 from debship.errors import Refused
 from debship.model import Deb
-from debship.run import Run
+from debship.run import Run, without_passwords
 
 Check = Callable[[Sequence[Package], Sequence[Path]], None]
 
@@ -76,7 +76,7 @@ def build(
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
-            say(f"testing: {plan.app.build.test}")
+            say(f"testing: {without_passwords(plan.app.build.test)}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv, root)
