@@ -47,7 +47,9 @@ class Fault:
         if self.kind == "throttled":
             return self.times <= 8 and self.moment != "members"
         few = self.kind in {"lost before", "lost after", "silent"} and self.times <= 2
-        return few and self.moment in {"install", "probe", "settle", f"put {OUT}"}
+        if self.moment == "update":  # looked at before the roll begins, twice
+            return few and self.times == 1
+        return few and self.moment in {"install", "probe", "settle", f"put {OUT}", "update"}
 
     def meets(self, roller: Roller, where: str, name: str) -> bool:
         """Whether its moment has come."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from debship.deploy.balancer.door import Member
+from debship.deploy.balancer.door import Member, Terms, Unanswered
 from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
 from debship.deploy.journal import JournalLost
 from debship.errors import Failed
@@ -108,8 +108,11 @@ class BalancerLink:
         return self.balancer.name
 
     @property
-    def drain(self) -> float:
-        return self.balancer.drain
+    def terms(self) -> Terms:
+        return Terms(drain=self.balancer.drain, rise=60.0)
+
+    def absent(self, names: frozenset[str]) -> Member | None:
+        return None
 
     def members(self) -> tuple[Member, ...]:
         self._ask("members")
@@ -135,12 +138,12 @@ class BalancerLink:
         fault = self.world.on_balancer(self.roller, self.balancer, what)
         if fault == "throttled":
             self.world.sleep(0.05)
-            raise Failed(f"{self.name}: Throttling")
+            raise Unanswered(f"{self.name}: Throttling")
         return fault
 
     def _answer(self, fault: str) -> None:
         if fault == "lost answer":
-            raise Failed(f"{self.name}: the answer was lost")
+            raise Unanswered(f"{self.name}: the answer was lost")
         self.world.sleep(0.02)
 
 

@@ -126,6 +126,7 @@ def _hurt(world: World) -> None:
     names = tuple(balancer.name for balancer in world.balancers)
     world.faults += draw(chance, tuple(world.hosts), names)
     well = not any(_is_bad(host.behaviours[NEW]) for host in hosts)
+    world.polite = well and all(fault.kind == "stop" for fault in world.faults)
     world.gentle = well and not world.story and all(f.gentle for f in world.faults)
 
 
@@ -174,6 +175,11 @@ def judge_report(world: World, roller: Roller) -> None:
     if world.gentle:
         told = "; ".join(f"{h.host} {h.outcome.value} {h.reason}" for h in report.hosts)
         world.must(report.exit_code == 0, "row 6", f"it ended for little: {report.stopped}: {told}")
+    if world.polite and roller.stop.asked == 1:
+        finished = all(h.outcome in {Outcome.CHANGED, Outcome.UNTOUCHED} for h in report.hosts)
+        world.must(finished, "row 8", f"asked once, the batch was not finished: {outcomes}")
+        touched = {h.host for h in report.hosts if h.outcome is Outcome.UNTOUCHED} & roller.touched
+        world.must(not touched, "row 8", f"asked once, it left {touched} in the middle")
     failed = (h for h in report.hosts if h.outcome in BAD)
     bad = [h.host for h in failed if not h.reason.startswith("taken back")]
     batch = max(1, world.app.batch.of(len(world.hosts)))
@@ -199,6 +205,10 @@ def _judge(world: World, roller: Roller, entry) -> None:
         world.must(name not in roller.touched or host.lock[0] == "-", "I8", f"{name} was touched")
     if lost or host.dead or name in world.disturbed:
         return
+    crash = host.behaviours[NEW].crash
+    if crash and world.app.soak > crash + 3 and not roller.stop.asked:
+        changed = entry.outcome is Outcome.CHANGED
+        world.must(not changed, "soak", f"{name} crashed, and is called {entry.outcome}")
     world.must(not world.out(host) or world.reloaded, "I3", f"{name} is out, and {entry.outcome}")
     world.must(OUT not in host.files, "I6", f"{name}: a record is left, and {entry.outcome}")
     if name in roller.touched and entry.outcome is not Outcome.UNTOUCHED:

@@ -111,6 +111,7 @@ class World:
     disturbed: set[str] = field(default_factory=set)  # hosts that some fault hit
     crossed: bool = False  # whether two rollers met
     gentle: bool = False  # whether all that goes wrong must not stop a roll
+    polite: bool = False  # whether nothing happens but that somebody asks to stop
     holds: set[str] = field(default_factory=set)  # hosts that have the package on hold
 
     # -- telling ---------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from debship.build.parts import Packed, pack, wheel_part
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
 from debship.debian.compression import Segment, memory_of
+from debship.debian.xz_blocks import Record
 from debship.run import Run
 
 Say = Callable[[str], None]
@@ -277,18 +278,9 @@ def _makers_code() -> str:
     """Name the code that makes layers: when it changes, so may they."""
     rooms = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for module in (
-        *(
-            "build/bundled",
-            "build/bytecode",
-            "build/dists",
-            "build/layers",
-            "build/libraries",
-            "build/parts",
-        ),
-        *("debian/archive_writer", "debian/compression", "debian/zstd_blocks"),
-    ):
-        digest.update((rooms / f"{module}.py").read_bytes())
+    # More than has a part in it: a list would be forgotten when a module is added.
+    for module in sorted((*rooms.glob("build/*.py"), *rooms.glob("debian/*.py"))):
+        digest.update(module.read_bytes())
     return digest.hexdigest()
 
 
@@ -338,7 +330,7 @@ def _thawed(entry: Entry) -> Layer:
     return Layer(
         dist=_value(Dist, facts["dist"]),
         packed=Packed(
-            segment=Segment(entry.blocks, tuple((a, b) for a, b in facts["records"])),
+            segment=Segment(entry.blocks, tuple(Record(*it) for it in facts["records"])),
             paths=tuple(path for path, _ in md5s),  # a distribution is files alone
             md5s=md5s,
             kib=facts["kib"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from debship.build.backends import find_backends
-from debship.build.conffiles import Previous
+from debship.build.conffiles import Previous, check_version
 from debship.build.lock import Lock, find_lock
 from debship.build.units import Unit, plan_units
 from debship.config.app import App
@@ -36,7 +36,7 @@ class Surroundings:
         described: what ``git describe`` says, where the version is git's.
         uv: the settings of uv in the environment, some of which choose what is installed.
         previous: the package that hosts have.
-        allow_downgrade: whether the version may sort below that of ``previous``.
+        allow_older: whether the version may sort below that of ``previous``.
     """
 
     architecture: Architecture
@@ -46,7 +46,7 @@ class Surroundings:
     described: str | None = None
     uv: tuple[str, ...] = ()
     previous: Previous | None = None
-    allow_downgrade: bool = False
+    allow_older: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class BuildPlan:
     date: int | None
     uv: tuple[str, ...] = ()
     previous: Previous | None = None
-    allow_downgrade: bool = False
+    allow_older: bool = False
     serves: PackageName | None = None
 
     @property
@@ -132,6 +132,9 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
     """
     _check(app)
     _check_buildable(app, seen.files)
+    version = _version(app, release, seen.described)
+    if version is not None and not seen.allow_older:
+        check_version(version, seen.previous)
     epoch = seen.source_date_epoch
     return BuildPlan(
         app=app,
@@ -140,11 +143,11 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
         lock=find_lock(app, seen.files),
         backends=find_backends(app, seen.files),
         units=plan_units(app),
-        version=_version(app, release, seen.described),
+        version=version,
         date=epoch if epoch is not None else seen.committed,
         uv=seen.uv,
         previous=seen.previous,
-        allow_downgrade=seen.allow_downgrade,
+        allow_older=seen.allow_older,
     )
 
 

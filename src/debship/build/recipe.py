@@ -84,21 +84,20 @@ def build(
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
         laid, there = _laid(making, wheel, folder, output)
         check_scripts(plan.units, scripts(laid.all))
-        bundles = _bundles(plan, laid, date_of(plan, wheel), folder, there)
-        main = bundles[0].package
-        with ThreadPoolExecutor(1) as beside, together(output) as files:
+        made = _packages(plan, laid, date_of(plan, wheel))
+        main = made[0]
+        say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
+        with ThreadPoolExecutor(1) as beside:
             reviewing = beside.submit(
                 review, main, scripts(laid.all), run, folder=folder, root=root
             )
-            say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
-            sums = [
-                there if there and there.name == b.filename else _write(b, files, check)
-                for b in bundles
-            ]
+            bundles = _bundles(made, laid, folder, there)
             for note in reviewing.result():
                 say(f"note: {note}")
+        with together(output) as files:
+            sums = [there if there and not b.parts else _write(b, files, check) for b in bundles]
             papers = papers_of(
-                [bundle.package for bundle in bundles],
+                made,
                 sums,
                 changelog=changelog(main),
                 installed=packages,
@@ -169,26 +168,28 @@ def _deb_of(dependencies: BuildPlan) -> tuple[str, ...]:
     return ("deb", dependencies.app.name)
 
 
-def _bundles(
-    plan: BuildPlan, laid: Laid, date: int, folder: Path, there: Checksums | None
-) -> list[Bundle]:
-    """Put the packages together, the application's first; what is there already has no parts."""
-    own = [laid.own.packed] if laid.own else []
+def _packages(plan: BuildPlan, laid: Laid, date: int) -> tuple[Package, ...]:
+    """Say what the packages are, the application's first."""
     if laid.dependencies is None:
-        package = describe(plan, laid.layers, laid.own, date)
-        layers = [layer.packed for layer in laid.layers]
-        return [bundle(package, [*layers, *own], folder / "bundle")]
-    theirs = laid.dependencies
-    dependencies = describe(theirs, laid.layers, None, plan.release.date)
-    package = describe(plan, (), laid.own, date, dependencies=dependencies)
-    mine = laid.own.dist if laid.own else None
-    joining = joining_part(plan, theirs, mine, dependencies.dists, date)
+        return (describe(plan, laid.layers, laid.own, date),)
+    dependencies = describe(laid.dependencies, laid.layers, None, plan.release.date)
+    return describe(plan, (), laid.own, date, dependencies=dependencies), dependencies
+
+
+def _bundles(
+    packages: tuple[Package, ...], laid: Laid, folder: Path, there: Checksums | None
+) -> list[Bundle]:
+    """Put the packages together; what is there already has no parts."""
+    main, *others = packages
     layers = [layer.packed for layer in laid.layers]
+    own = [laid.own.packed] if laid.own else []
+    if not others:
+        return [bundle(main, [*layers, *own], folder / "bundle")]
+    mine, theirs = laid.own.dist if laid.own else None, others[0]
+    joining = joining_part(main.plan, theirs.plan, mine, theirs.dists, main.date)
     return [
-        bundle(package, own, folder / "bundle", more=[joining]),
-        Bundle(dependencies, (), folder)
-        if there
-        else bundle(dependencies, layers, folder / "dependencies"),
+        bundle(main, own, folder / "bundle", more=[joining]),
+        Bundle(theirs, (), b"", folder) if there else bundle(theirs, layers, folder / "theirs"),
     ]
 
 

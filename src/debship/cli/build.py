@@ -43,6 +43,19 @@ if TYPE_CHECKING:
     show_default=True,
     help="How hard to compress what the lock names: once, for it is kept (debship cache).",
 )
+@click.option(
+    "--previous",
+    metavar="WHAT",
+    envvar="DEBSHIP_PREVIOUS",
+    help="The package that hosts have: a .deb, or the suite whose newest it is. What changed in "
+    "configuration files since is handled and said, and a version below it is refused.",
+)
+@click.option(
+    "--store",
+    metavar="STORE",
+    help="Where the suite of --previous lies. Left out: DEBSHIP_STORE, or the nearest fleet.toml.",
+)
+@click.option("--allow-older", is_flag=True, help="Take a version below that of --previous.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def command(
@@ -51,6 +64,9 @@ def command(
     output: Path | None,
     codenames: tuple[str, ...],
     level: int,
+    previous: str | None,
+    store: str | None,
+    allow_older: bool,
     only_plan: bool,
     as_json: bool,
 ) -> None:
@@ -62,6 +78,7 @@ def command(
     from debship.build.cache import LAYERS, Cache
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
+    from debship.cli.previous import read_what_hosts_have
     from debship.config.app_file import read_app
     from debship.debian.releases import release, this_machine
     from debship.run import run
@@ -72,7 +89,11 @@ def command(
     releases = [release(name) for name in app.build.releases]
     wanted = releases or [this_machine(Path("/etc/os-release").read_text())]
     seen = look_around(app, environment=os.environ, run=run)
-    plans = [plan_build(app, one, seen) for one in wanted]
+    before = read_what_hosts_have(previous, store, app, wanted, seen.architecture)
+    plans = [
+        plan_build(app, one, replace(seen, previous=had, allow_older=allow_older))
+        for one, had in zip(wanted, before, strict=True)
+    ]
     if only_plan:
         _show_plans(plans, as_json)
         return
@@ -122,6 +143,7 @@ def _show_plans(plans: Sequence["BuildPlan"], as_json: bool) -> None:
 
 
 def _rows(plan: "BuildPlan") -> dict[str, Any]:
+    from debship.build.conffiles import compare
     from debship.build.releases import build_packages
     from debship.build.units import command_line
 
@@ -139,6 +161,10 @@ def _rows(plan: "BuildPlan") -> dict[str, Any]:
         "date": plan.date,
         "user": plan.app.user if plan.units else None,
         "units": {name: command_line(unit.words) for unit in plan.units for name in unit.names},
+        "previous": str(plan.previous.version) if plan.previous else None,
+        "commands": [f"/usr/bin/{name}" for name in plan.app.run.commands],
+        "files": [str(file.path) for file in plan.app.files],
         "conffiles": [str(config.path) for config in plan.app.configs if not config.managed],
+        "conffiles change": list(compare(plan.app, plan.previous).notes),
         "written by the deploy": [str(c.path) for c in plan.app.configs if c.managed],
     }

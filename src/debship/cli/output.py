@@ -58,14 +58,22 @@ def show_json(command: str, result: Mapping[str, Any]) -> None:
 def progress() -> Iterator[Say]:
     """Give a function that shows what is being done now.
 
-    A terminal gets one live line with a spinner; a pipe or CI gets plain lines with the seconds
-    since the start.
+    A terminal gets one live line with a spinner, and keeps what is a note; a pipe or CI gets
+    plain lines with the seconds since the start.
     """
     if sys.stderr.isatty():
         from rich.console import Console
 
-        with Console(stderr=True).status("") as status:
-            yield status.update
+        console = Console(stderr=True)
+        with console.status("") as status:
+
+            def show(step: str) -> None:
+                if "note: " in step:
+                    console.print(step, markup=False, highlight=False, soft_wrap=True)
+                else:
+                    status.update(step)
+
+            yield show
         return
     start = time.monotonic()
     yield lambda step: print(f"{time.monotonic() - start:6.1f}s  {step}", file=sys.stderr)

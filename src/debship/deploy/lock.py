@@ -22,6 +22,7 @@ from debship.model import PackageName
 
 LEASE = 30.0  # seconds without a heartbeat after which a holder counts as dead, by a host's clock
 BEAT = 8.0  # seconds between heartbeats while the roll itself is silent
+JUST = 2.0  # seconds in which a lock that was ours is taken to be ours still
 BUSY = 960.0  # seconds that a command of a dead roll may still run on a host: longer than apt may
 
 _FENCED = 75
@@ -101,11 +102,12 @@ class GuardedHost:
     def confirm(self) -> None:
         """See that the lock is ours before something is done that no host can refuse.
 
-        Nobody takes over before a lease is over, so within one nothing need be asked.
+        Nobody takes over before a lease is over, but somebody may have broken the lock; what a
+        call before has just told need not be asked again.
         """
         if self.lost:
             raise Fenced(self.lost[0])
-        if self.clock.monotonic() - self.confirmed > LEASE / 2:
+        if self.clock.monotonic() - self.confirmed > JUST:
             self.run(("true",))
 
     def close(self) -> None:

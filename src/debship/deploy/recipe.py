@@ -11,7 +11,8 @@ from debship.deploy.campaign import World, connected
 from debship.deploy.history import Entry, entries
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.lock import Holder, Lock, break_lock, seems_alive, show_lock
-from debship.deploy.places import find_places
+from debship.deploy.observation import HostState
+from debship.deploy.places import Place, find_places, unusable
 from debship.deploy.plan import RollPlan, plan_roll
 from debship.deploy.report import RollReport
 from debship.deploy.restore import Restore
@@ -66,9 +67,8 @@ def deploy(
         say(f"making {len(mine)} hosts ready for {app.package} {version}")
         files, secrets = campaign.render_all(fleet, app, names, world)
         ready = campaign.prepare_all(app, version, mine, world)
-        written = {name: prepared.state.out for name, prepared in ready.items()}
-        places = find_places(names, world.balancers, world.resolve, written)
-        plan = _plan(app, version, order, campaign.in_order(tuple(mine), places))
+        places = _places(names, world, {name: one.state for name, one in ready.items()})
+        plan = _plan(app, version, order, world, campaign.in_order(tuple(mine), places))
         journal = world.journal(campaign.where_journals_lie(world.env, app, order.roll))
         walk = Roll(
             plan,
@@ -95,9 +95,8 @@ def plan(fleet: Fleet, app: FleetApp, world: World, order: Order) -> RollPlan:
         version = campaign.find_version(app, mine, _wanted(app, world, order, mine), world.workers)
         campaign.render_all(fleet, app, names, world)
         states = campaign.observe_all(app, mine, world.workers)
-    written = {name: state.out for name, state in states.items()}
-    places = find_places(names, world.balancers, world.resolve, written)
-    return _plan(app, version, order, campaign.in_order(tuple(mine), places))
+    places = _places(names, world, states)
+    return _plan(app, version, order, world, campaign.in_order(tuple(mine), places))
 
 
 def restore(
@@ -177,11 +176,34 @@ def _wanted(app: FleetApp, world: World, order: Order, hosts: Mapping[str, Host]
     return order.version
 
 
-def _plan(app: FleetApp, version: DebVersion, order: Order, hosts: tuple[str, ...]) -> RollPlan:
-    fleet = len(campaign.host_names(app))
+def _plan(
+    app: FleetApp, version: DebVersion, order: Order, world: World, hosts: tuple[str, ...]
+) -> RollPlan:
     return plan_roll(
-        app, version, hosts, roll=order.roll, by=order.by, fleet=fleet, undo=order.undo
+        app,
+        version,
+        hosts,
+        roll=order.roll,
+        by=order.by,
+        fleet=len(campaign.host_names(app)),
+        undo=order.undo,
+        balancers=tuple((balancer.name, balancer.terms) for balancer in world.balancers),
     )
+
+
+def _places(
+    names: tuple[str, ...], world: World, states: Mapping[str, HostState]
+) -> dict[str, tuple[Place, ...]]:
+    """Find every host's places; a balancer that is wired to nobody could prove nothing.
+
+    Raises:
+        Refused: there is such a one, or a host is in none of a balancer's places.
+    """
+    written = {name: state.out for name, state in states.items()}
+    places = find_places(names, world.balancers, world.resolve, written)
+    if idle := unusable(place for mine in places.values() for place in mine):
+        raise Refused(idle, "wire it to a load balancer, or take it out of fleet.toml")
+    return places
 
 
 def _where_answered(

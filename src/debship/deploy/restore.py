@@ -129,7 +129,7 @@ class Restore:
     def _may_leave(
         self, name: str, places: Mapping[str, tuple[Place, ...]], plan: RollPlan
     ) -> None:
-        short = shortfall(self.world.balancers, places, (name,), plan.minimum)
+        short = shortfall(self.world.balancers, places, (name,), plan.minimum, floors=plan.floors)
         if short:
             raise Failed(short)
 
@@ -138,7 +138,7 @@ class Restore:
             self.app, version or DebVersion("0"), self.names, roll=self.roll, by=self.by
         )
         door, clock = self.hosts[name], self.world.clock
-        traffic = Traffic(places, clock, door.confirm)
+        traffic = Traffic(places, clock, door.confirm, f"{self.roll} {name}")
         return Steps(door, traffic, plan, (), self.journal, clock, self.say, self.stop)
 
 
