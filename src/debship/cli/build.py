@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from debship.cli import build_checks
 from debship.cli.cache import cache_folder
 from debship.cli.output import progress, show_json
 
@@ -56,6 +57,15 @@ if TYPE_CHECKING:
     help="Where the suite of --previous lies. Left out: DEBSHIP_STORE, or the nearest fleet.toml.",
 )
 @click.option("--allow-older", is_flag=True, help="Take a version below that of --previous.")
+@click.option(
+    "--verify",
+    "twice",
+    is_flag=True,
+    help="Build twice, elsewhere and under other circumstances, and compare every byte.",
+)
+@click.option(
+    "--lint", "linted", is_flag=True, help="Fail where lintian finds an error or a warning."
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def command(
@@ -67,6 +77,8 @@ def command(
     previous: str | None,
     store: str | None,
     allow_older: bool,
+    twice: bool,
+    linted: bool,
     only_plan: bool,
     as_json: bool,
 ) -> None:
@@ -107,8 +119,18 @@ def command(
         else:
             layers = Cache(cache_folder() / LAYERS)
             debs = build(plans[0], output, run=run, say=say, cache=layers, level=level)
+        if linted:
+            build_checks.lint(debs, say)
+        options = ["--level", str(level), *(w for name in codenames for w in ("--release", name))]
+        options += ["--previous", previous] if previous else []
+        options += ["--store", store] if store else []
+        options += ["--allow-older"] if allow_older else []
+        verdict = build_checks.verify(plans[0], debs, options, say) if twice else None
     if as_json:
-        show_json("build", {"packages": [_facts(deb) for deb in debs]})
+        packages = [_facts(deb) for deb in debs]
+        show_json("build", {"packages": packages} | ({"verified": verdict} if verdict else {}))
+    elif verdict:
+        build_checks.show_verdict(verdict)
     else:
         print(*(deb.path for deb in debs), sep="\n")
 
