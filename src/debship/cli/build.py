@@ -10,6 +10,7 @@ import click
 
 from debship.cli import build_checks
 from debship.cli.cache import cache_folder
+from debship.cli.ending import ended_cleanly
 from debship.cli.output import progress, show_json
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 @click.option(
     "--lint", "linted", is_flag=True, help="Fail where lintian finds an error or a warning."
 )
+@click.option("-v", "--verbose", is_flag=True, help="Name the slowest steps at the end.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def command(
@@ -79,6 +81,7 @@ def command(
     allow_older: bool,
     twice: bool,
     linted: bool,
+    verbose: bool,
     only_plan: bool,
     as_json: bool,
 ) -> None:
@@ -110,7 +113,7 @@ def command(
         _show_plans(plans, as_json)
         return
     output = output or directory / "dist"
-    with progress() as say:
+    with ended_cleanly(), progress(slowest=verbose) as say:
         if releases:
             from debship.build.releases import Workshop, build_in_roots
 
