@@ -43,6 +43,16 @@ def test_what_lies_where(root: Path, golden) -> None:
     golden("build/rich/files", "".join(lines))
 
 
+@pytest.mark.acceptance
+def test_lintian_finds_nothing_that_is_not_overridden_with_a_reason(deb: Deb, root: Path) -> None:
+    words = ("lintian", "--no-cfg", "--allow-root", "--fail-on", "error,warning", deb.path)
+    done = run(words, check=False)
+    assert done.returncode == 0, done.text
+    overrides = (root / "usr/share/lintian/overrides/tiny").read_text().splitlines()
+    for before, line in zip(["", *overrides], overrides, strict=False):
+        assert line.startswith("#") or before.startswith("#") or before.startswith("tiny:"), line
+
+
 def test_a_command_is_a_link_that_leads_to_a_script(root: Path) -> None:
     assert (root / "usr/bin/tiny-job").resolve() == root / "usr/lib/tiny/bin/tiny-job"
 
