@@ -50,7 +50,7 @@ def test_lintian_finds_nothing_that_is_not_overridden_with_a_reason(deb: Deb, ro
     assert done.returncode == 0, done.text
     overrides = (root / "usr/share/lintian/overrides/tiny").read_text().splitlines()
     for before, line in zip(["", *overrides], overrides, strict=False):
-        assert line.startswith("#") or before.startswith("#") or before.startswith("tiny:"), line
+        assert line.startswith("#") or before.startswith(("#", "tiny:")), line
 
 
 def test_a_command_is_a_link_that_leads_to_a_script(root: Path) -> None:
