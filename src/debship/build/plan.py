@@ -15,7 +15,7 @@ from debship.config.app import App
 from debship.debian.releases import Release
 from debship.debian.versions import from_git_describe
 from debship.errors import Misused, Refused
-from debship.model import Architecture, DebVersion
+from debship.model import Architecture, DebVersion, PackageName
 from debship.run import Run
 
 _MAINTAINER = re.compile(r"[^<>\n]*[^<>\s][^<>\n]* <[^<>@\s]+@[^<>\s]+>")
@@ -63,6 +63,7 @@ class BuildPlan:
         version: None where the wheel's own is to be translated.
         date: seconds since 1970; the mtime of what the application wrote. None: the newest entry
             of its wheel, or the release's date where there is no wheel of its own.
+        serves: the package of the application whose dependencies this one is.
     """
 
     app: App
@@ -77,11 +78,17 @@ class BuildPlan:
     uv: tuple[str, ...] = ()
     previous: Previous | None = None
     allow_older: bool = False
+    serves: PackageName | None = None
 
     @property
     def prefix(self) -> PurePosixPath:
         """Where the virtualenv lives on the hosts."""
         return PurePosixPath("/usr/lib") / self.app.name
+
+    @property
+    def python_here(self) -> PurePosixPath:
+        """The interpreter that runs scripts: the application's, which sees all there is."""
+        return PurePosixPath("/usr/lib") / (self.serves or self.app.name) / "bin/python"
 
     @property
     def interpreter(self) -> Path:
