@@ -66,6 +66,7 @@ class FakeHost:
     files: dict[str, File] = field(default_factory=dict)
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)  # what was changed, in order
+    socket: str | None = None  # the state of the unit that holds the port, where there is one
     calls: int = 0
     dead: bool = False
     fault: Callable[[str], None] | None = None  # called before and after each word of a roll
@@ -212,6 +213,9 @@ class FakeHost:
             ]
             if self.active == "active":
                 lines += [f"running {self.running}", f"started {self.started}"]
+            if self.socket is not None:
+                lines += [f"unit {self.package}.socket", f"ActiveState={self.socket}"]
+                lines += ["UnitFileState=enabled"]
         if self.unit is not None:
             lines.append(f"install {self.unit}")
         if self.conffile:
@@ -309,6 +313,11 @@ class FakeHost:
     def _systemctl(self, argv: tuple[str, ...]) -> Answer:
         if argv[1] == "stop" and argv[2].startswith("debship-install-"):
             self.unit = None
+        if self.socket is not None and argv[1] in ("start", "stop", "restart"):
+            self.log.append(" ".join(argv[1:]))
+            self.socket = (
+                "active" if argv[1:] == ("start", f"{self.package}.socket") else self.socket
+            )
         if argv[1] != "restart":
             return Answer(0, b"", b"")
         self.log.append("restart")

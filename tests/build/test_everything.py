@@ -43,6 +43,15 @@ def test_what_lies_where(root: Path, golden) -> None:
     golden("build/rich/files", "".join(lines))
 
 
+def test_its_size_and_sums_are_what_debian_counts(deb: Deb, root: Path) -> None:
+    run(["md5sum", "--check", "--strict", "--quiet", "DEBIAN/md5sums"], cwd=root)
+    kib = 0
+    for path in (root, *(p for p in root.rglob("*") if "DEBIAN" not in p.parts)):
+        content = path.is_symlink() or path.is_file()
+        kib += -(-path.lstat().st_size // 1024) if content else 1
+    assert int(run(["dpkg-deb", "-f", deb.path, "Installed-Size"]).text) == kib
+
+
 @pytest.mark.acceptance
 def test_lintian_finds_nothing_that_is_not_overridden_with_a_reason(deb: Deb, root: Path) -> None:
     words = ("lintian", "--no-cfg", "--allow-root", "--fail-on", "error,warning", deb.path)

@@ -143,7 +143,7 @@ class Steps:
         wanted = self.observe().wanted_units
         sockets = [unit for unit in wanted if unit.name.endswith(".socket")]
         units = [unit.name for unit in wanted if unit not in sockets]
-        if not wanted:
+        if not units:
             return
         self.host.run(("systemctl", "reset-failed", *(unit.name for unit in wanted)))
         self.traffic.stay_out(self.stop.safe_point)
