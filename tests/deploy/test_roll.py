@@ -302,6 +302,21 @@ def test_a_version_that_is_not_there_is_found_before_anything(rig: Rig) -> None:
     assert rig.balancer.log == []
 
 
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("active", ["restart auth.service"]),
+        ("inactive", ["stop auth.service", "start auth.socket", "restart auth.service"]),
+    ],
+)
+def test_a_socket_goes_on_listening(rig: Rig, state: str, expected: list[str]) -> None:
+    for host in rig.hosts:
+        host.socket = state
+    assert rig.deploy().exit_code == 0
+    log = rig.hosts[0].log
+    assert [line for line in log if " auth." in line] == expected
+
+
 def test_an_installation_that_removes_something_is_refused(rig: Rig) -> None:
     rig.hosts[1].also = "Remv nginx [1.22-1]"
     with pytest.raises(Refused, match="would remove nginx"):

@@ -154,11 +154,13 @@ class Steps:
         sockets = [unit for unit in wanted if unit.name.endswith(".socket")]
         units = [unit.name for unit in wanted if unit not in sockets]
         self.traffic.stay_out(self.stop.safe_point)
-        for socket in sockets:
-            if not socket.up:
-                name = socket.name.removesuffix("socket")
-                self.host.run(("systemctl", "stop", f"{name}service"), timeout=150)
-                self.host.run(("systemctl", "start", socket.name))
+        deaf = [socket.name for socket in sockets if not socket.up]
+        if deaf:
+            self.host.run(("systemctl", "daemon-reload"))
+        for name in deaf:
+            service = f"{name.removesuffix('.socket')}.service"
+            self.host.run(("systemctl", "stop", service), timeout=150)
+            self.host.run(("systemctl", "start", name))
         answer = self.host.run(("sh", "-c", _RESTART, "debship-restart", *units), timeout=150)
         if answer.returncode != 0:
             down = [unit for unit in self.observe().wanted_units if not unit.up]
