@@ -86,7 +86,13 @@ class Sample:
     output: Path
     cache: Path | None = None
 
-    def build(self, app: App | None = None, *, output: Path | None = None, **seen: int) -> Deb:
+    def build(self, app: App | None = None, *, output: Path | None = None, **seen: object) -> Deb:
+        """Build the application's package, and where it has one that of its dependencies."""
+        return self.build_all(app, output=output, **seen)[0]
+
+    def build_all(
+        self, app: App | None = None, *, output: Path | None = None, **seen: object
+    ) -> tuple[Deb, ...]:
         app = app or self.app
         files = frozenset(path.name for path in app.directory.iterdir())
         around = Surroundings(self.machine, files, **{"source_date_epoch": DATE, **seen})

@@ -222,7 +222,7 @@ def test_debian_reads_the_buildinfo(deb: Deb, release) -> None:
 
 def test_what_took_part_is_followed_to_its_end(package: Package) -> None:
     def installed(name: str, *needs: str, essential: bool = False, provides: tuple[str, ...] = ()):
-        return Installed(name, "amd64", "1", essential, needs, provides)
+        return Installed(name, "amd64", "1", essential, ", ".join(needs), provides)
 
     there = [
         installed("python3.11", "virtual"),

@@ -71,8 +71,8 @@ def test_what_is_tried() -> None:
     assert trial.scripts == ("auth-admin", "gunicorn")
     assert trial.units == ("auth.service", "auth-x.service")
     assert trial.user == "_auth"
-    assert smoke_packages(tried) == ("python3.11", "libc6", "libssl3", "systemd")
-    assert smoke_packages(package(auth)) == ("python3.11", "libc6", "libssl3")
+    assert smoke_packages([tried]) == ("python3.11", "libc6", "libssl3", "systemd")
+    assert smoke_packages([package(auth)]) == ("python3.11", "libc6", "libssl3")
 
 
 class FakeCell:
@@ -150,7 +150,7 @@ def test_what_cannot_work_is_refused(tried: Package, tmp_path: Path, case: str) 
     word, answer, message = REFUSED[case]
     cell = FakeCell(tmp_path, {word: answer})
     with pytest.raises(Refused, match=message):
-        smoke_test(tried, tmp_path / "x.deb", cell, print)
+        smoke_test([(tried, tmp_path / "x.deb")], cell, print)
 
 
 NOTED = {
@@ -184,7 +184,7 @@ def test_what_may_work_elsewhere_is_said(tried: Package, tmp_path: Path, case: s
     word, answer, line = NOTED[case]
     notes: list[str] = []
     cell = FakeCell(tmp_path, {word: answer})
-    smoke_test(tried, tmp_path / "x.deb", cell, notes.append)
+    smoke_test([(tried, tmp_path / "x.deb")], cell, notes.append)
     assert notes == [f"note: {line}"]
     tried_as_user = [words for words in cell.calls if PYTHON in words or ADMIN in words]
     assert len(tried_as_user) == 2

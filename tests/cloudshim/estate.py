@@ -1,5 +1,6 @@
 """A small estate in the cloud: instances in two zones, behind whatever a test needs."""
 
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,22 +17,29 @@ class Estate:
     cloud: Cloud
     vpc: str = ""
     subnets: tuple[str, ...] = ()  # one a zone, for whom an address is chosen here
+    blocks: tuple[ipaddress.IPv4Network, ...] = ()
     scaling: tuple[str, ...] = ()  # one a zone, where Auto Scaling chooses
     instances: dict[str, str] = field(default_factory=dict)  # address: id
 
     def build(
-        self, addresses: Sequence[str] = (), *, network: str = "10.0", tag: str = "auth"
+        self,
+        addresses: Sequence[str] = (),
+        *,
+        tag: str = "auth",
+        vpc: str = "10.0.0.0/16",
+        subnets: Sequence[str] = ("10.0.0.0/24", "10.0.1.0/24", "10.0.2.0/24", "10.0.3.0/24"),
     ) -> "Estate":
         """See to a network of two zones, and to instances at these addresses."""
         ec2 = self.cloud.client("ec2")
         if not self.vpc:
-            self.vpc = ec2.create_vpc(CidrBlock=f"{network}.0.0/16")["Vpc"]["VpcId"]
+            self.vpc = ec2.create_vpc(CidrBlock=vpc)["Vpc"]["VpcId"]
             made = [
-                ec2.create_subnet(
-                    VpcId=self.vpc, CidrBlock=f"{network}.{number}.0/24", AvailabilityZone=zone
-                )["Subnet"]["SubnetId"]
-                for number, zone in enumerate(ZONES * 2)
+                ec2.create_subnet(VpcId=self.vpc, CidrBlock=block, AvailabilityZone=zone)["Subnet"][
+                    "SubnetId"
+                ]
+                for block, zone in zip(subnets, ZONES * 2, strict=False)
             ]
+            self.blocks = tuple(ipaddress.ip_network(block) for block in subnets)
             self.subnets, self.scaling = tuple(made[:2]), tuple(made[2:])
         for address in addresses:
             if address not in self.instances:
@@ -42,9 +50,10 @@ class Estate:
         """The instances at these addresses."""
         return [self.instances[address] for address in addresses]
 
-    def instance(self, address: str, *, tag: str = "auth", zone: int | None = None) -> str:
+    def instance(self, address: str, *, tag: str = "auth") -> str:
         """Run one more instance, in the zone that its address belongs to."""
-        number = int(address.split(".")[2]) if zone is None else zone
+        here = ipaddress.ip_address(address)
+        number = next(n for n, block in enumerate(self.blocks) if here in block)
         made = self.cloud.client("ec2").run_instances(
             ImageId="ami-12c6146b",
             MinCount=1,
@@ -112,7 +121,14 @@ class Estate:
         targets = [{"Id": one, "Port": port} for one in ids]
         self.cloud.client("elbv2").register_targets(TargetGroupArn=arn, Targets=targets)
 
-    def classic(self, *ids: str, name: str = "auth", delay: int = 20, crosses: bool = True) -> str:
+    def classic(
+        self,
+        *ids: str,
+        name: str = "auth",
+        delay: int = 20,
+        interval: int = 5,
+        crosses: bool = True,
+    ) -> str:
         """Make a classic load balancer with these instances; its name."""
         elb = self.cloud.client("elb")
         elb.create_load_balancer(
@@ -124,7 +140,7 @@ class Estate:
             LoadBalancerName=name,
             HealthCheck={
                 "Target": "HTTP:8101/healthz",
-                "Interval": 5,
+                "Interval": interval,
                 "Timeout": 2,
                 "UnhealthyThreshold": 2,
                 "HealthyThreshold": 2,
@@ -161,9 +177,19 @@ class Estate:
         )
         return self.scaled(*groups, name=name)
 
+    def adopt(self, arn: str, *ids: str, name: str = "auth") -> None:
+        """Make an Auto Scaling group of instances that there are."""
+        self.scaling_group(arn, name=name, size=0)
+        scaling = self.cloud.client("autoscaling")
+        scaling.attach_instances(InstanceIds=list(ids), AutoScalingGroupName=name)
+        scaling.update_auto_scaling_group(AutoScalingGroupName=name, MinSize=len(ids))
+        self.register(arn, *ids)
+
     def scaled(self, *groups: str, name: str = "auth") -> dict[str, str]:
         """The instances of an Auto Scaling group, registered where it is attached, as AWS does."""
         ids = [one["InstanceId"] for one in self.group(name)["Instances"]]
+        if not ids:
+            return {}
         found = self.cloud.client("ec2").describe_instances(InstanceIds=ids)["Reservations"]
         machines = [one for each in found for one in each["Instances"]]
         new = [one for one in ids if one not in self.instances.values()]

@@ -1,7 +1,12 @@
 """Who is registered where, and how AWS would see them as time goes by (facts: deploy.md 4.1)."""
 
+import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Key = tuple[str, str, int]  # the group's ARN, or a classic balancer's name; id; port
 
@@ -33,12 +38,24 @@ class Target:
     zone: str = ""
 
 
+def _alone(method: F) -> F:
+    """Requests come in threads, and each moves the table."""
+
+    @functools.wraps(method)
+    def wrapper(self: "Targets", *words: Any, **named: Any) -> Any:
+        with self.lock:
+            return method(self, *words, **named)
+
+    return cast("F", wrapper)
+
+
 class Targets:
     """The table of all targets; time moves it, at each look."""
 
     def __init__(
         self, clock: Callable[[], float], rules: Callable[[str], Rules], well: Well
     ) -> None:
+        self.lock = threading.RLock()
         self.clock = clock
         self.rules = rules
         self.well = well
@@ -46,6 +63,7 @@ class Targets:
         self.stopped: set[str] = set()  # instances that do not run
         self.shifted: set[str] = set()  # zones that a shift keeps requests from
 
+    @_alone
     def register(self, group: str, id_: str, port: int, zone: str = "") -> None:
         known = self.table.get((group, id_, port))
         if known is None:
@@ -54,6 +72,7 @@ class Targets:
         elif known.until is not None:  # registering ends the draining
             known.until, known.row = None, 0
 
+    @_alone
     def deregister(self, group: str, id_: str, port: int | None) -> None:
         """Begin to drain; one that is unknown, or named with another port, is no error."""
         delay = self.rules(group).delay
@@ -62,6 +81,7 @@ class Targets:
             if key[:2] == (group, id_) and same_port and target.until is None:
                 target.until = self.clock() + delay
 
+    @_alone
     def advance(self) -> None:
         """Let everything happen that was due by now."""
         now = self.clock()
@@ -84,6 +104,7 @@ class Targets:
         elif not well and target.state != "unhealthy" and target.row >= rules.unhealthy:
             target.state, target.row = "unhealthy", 0
 
+    @_alone
     def of(self, group: str) -> dict[tuple[str, int], Target]:
         """The targets of one group, those that drain included."""
         self.advance()

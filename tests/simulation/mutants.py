@@ -51,8 +51,8 @@ MUTANTS = (
     _m(
         "forget the port",
         "places",
-        '            p["port"],\n',
-        "            8080,\n",
+        '            p["port"],\n            Standing.OUT,',
+        "            8080,\n            Standing.OUT,",
     ),
     _m(
         "put back before the health check",

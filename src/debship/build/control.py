@@ -53,4 +53,9 @@ def _description(plan: BuildPlan) -> Iterable[str]:
         yield f" {line.rstrip()}" if line.strip() else " ."
     if plan.app.description.strip():
         yield " ."
-    yield f" The application and its Python dependencies lie in {plan.prefix}."
+    if plan.serves:
+        yield f" They lie in {plan.prefix}; {plan.serves} imports them from there."
+    elif plan.app.layout == "split":
+        yield f" The application lies in {plan.prefix}, its dependencies in a package of their own."
+    else:
+        yield f" The application and its Python dependencies lie in {plan.prefix}."

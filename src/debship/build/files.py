@@ -47,7 +47,7 @@ def unit_texts(package: Package) -> tuple[tuple[str, str], ...]:
             prefix=plan.prefix,
             version=package.version,
             release=plan.release,
-            dists=package.dists,
+            dists=package.importable,
         )
     )
 

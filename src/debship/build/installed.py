@@ -18,7 +18,7 @@ class Installed:
     """An installed package.
 
     Attributes:
-        needs: names in its Depends and Pre-Depends, the alternatives included.
+        depends: its Pre-Depends and Depends.
         provides: names.
     """
 
@@ -26,8 +26,13 @@ class Installed:
     architecture: str
     version: str
     essential: bool
-    needs: tuple[str, ...]
+    depends: str
     provides: tuple[str, ...]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The names in its relations, the alternatives included; read for those alone that count."""
+        return _names(self.depends)
 
 
 def installed_packages(run: Run) -> tuple[Installed, ...]:
@@ -46,10 +51,8 @@ def _parsed(text: str) -> Iterator[Installed]:
         fields = line.split("\t")
         if len(fields) != 7 or fields[3] != "installed":
             continue
-        name, architecture, version, _, essential, needs, provides = fields
-        yield Installed(
-            name, architecture, version, essential == "yes", _names(needs), _names(provides)
-        )
+        name, architecture, version, _, essential, depends, provides = fields
+        yield Installed(name, architecture, version, essential == "yes", depends, _names(provides))
 
 
 def _names(relations: str) -> tuple[str, ...]:

@@ -2,47 +2,38 @@
 
 import hashlib
 import importlib.metadata
+import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO
 
 from debship.build.backends import trusted_backends
+from debship.build.bundle import Bundle, bundle
 from debship.build.cache import Cache
 from debship.build.changelog import changelog
-from debship.build.control import control_tar
-from debship.build.dists import Dist
-from debship.build.files import template_part
 from debship.build.installed import Installed, installed_packages
-from debship.build.layers import Layer, Layers, Say, scripts
-from debship.build.lock import identity
-from debship.build.maintainer_scripts import config_folders
-from debship.build.origins import Origin
+from debship.build.layers import Layers, Say, scripts
+from debship.build.laying import Laid, lay, lay_split
 from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
-from debship.build.parts import Packed, Part, pack, skeleton
 from debship.build.plan import BuildPlan
 from debship.build.review import review
 from debship.build.scratch import scratch_folder
 from debship.build.space import told_if_full
-from debship.build.together import together
+from debship.build.split import joining_part
+from debship.build.together import Together, together
 from debship.build.units import check_scripts
 from debship.build.uv import Uv
-from debship.build.virtualenv import Virtualenv, check_beside, install, install_alone, overlays
 from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
-from debship.debian.archive_writer import END_OF_TAR, write_ar
-from debship.debian.checksums import checksums_of_file
-from debship.debian.compression import Segment, compress, joined
+from debship.debian.checksums import Checksums
 from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run
 
-Check = Callable[[Package, Path], None]
+Check = Callable[[Sequence[tuple[Package, Path]]], None]
 
-# zstd: dependencies are packed once, the application each time.
-LEVEL = 19
-LEVEL_OF_APPLICATION = 9
+LEVEL = 19  # of what is packed once
 
 
 @told_if_full
@@ -57,8 +48,8 @@ def build(
     root: Path = Path("/"),
     scratch: Path | None = None,
     check: Check | None = None,
-) -> Deb:
-    """Build one package.
+) -> tuple[Deb, ...]:
+    """Build one package, or in the split layout two.
 
     Args:
         plan: what to build.
@@ -70,10 +61,11 @@ def build(
         root: what ``run`` calls ``/``, for this process.
         scratch: where temporary files go, for this process and for what ``run`` runs; None: where
             they always go.
-        check: looks at the whole package before it appears; what it raises keeps it away.
+        check: looks at the packages, the application's first, once they are whole and before they
+            appear; what it raises keeps them away.
 
     Returns:
-        the package; two builds of the same input are the same bytes.
+        the application's package first; two builds of the same input are the same bytes.
 
     Raises:
         Failed: a program that the build needs failed.
@@ -91,21 +83,41 @@ def build(
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv, root)
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
-        layers, own = _layers(plan, wheel, making, folder, Uv(run, plan.release.date))
-        startable = scripts((*layers, own) if own else layers)
-        check_scripts(plan.units, startable)
-        package = describe(plan, layers, own, date_of(plan, wheel))
-        for note in review(package, startable, run, folder=folder, root=root):
-            say(f"note: {note}")
-        say(f"writing {plan.app.name} {package.version}: {len(package.dists)} wheels")
-        parts = [layer.packed for layer in layers]
-        parts += [own.packed] if own else []
-        parts.append(_pack(template_part(package), plan, folder))
-        parts.insert(0, _pack(skeleton(plan, parts, config_folders(plan)), plan, folder))
-        data = [*(part.segment for part in parts), _end_of_tar(plan, folder)]
-        return _write(
-            package, control_tar(package, parts), data, output, packages=packages, check=check
-        )
+        laid, there = _laid(making, wheel, folder, output)
+        check_scripts(plan.units, scripts(laid.all))
+        bundles = _bundles(plan, laid, date_of(plan, wheel), folder, there)
+        main = bundles[0].package
+        with ThreadPoolExecutor(1) as beside, together(output) as files:
+            reviewing = beside.submit(
+                review, main, scripts(laid.all), run, folder=folder, root=root
+            )
+            say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
+            sums = [
+                there if there and there.name == b.filename else _write(b, files) for b in bundles
+            ]
+            for note in reviewing.result():
+                say(f"note: {note}")
+            if check is not None:
+                old = there.name if there else None
+                check([(b.package, _place(b.filename, files, output, old)) for b in bundles])
+            papers = papers_of(
+                [bundle.package for bundle in bundles],
+                sums,
+                changelog=changelog(main),
+                installed=packages,
+                tools={name: importlib.metadata.version(name) for name in ("debship", "uv")},
+                lock_sha256=hashlib.sha256(plan.lock.path.read_bytes()).hexdigest(),
+            )
+            for paper in papers:
+                with files.open(paper.name) as (_, sink):
+                    sink.write(paper.content)
+            if laid.dependencies:
+                _keep_sums(making, laid.dependencies, sums[1])
+            # Who watches for .changes finds all that it names; who takes *.deb finds its papers.
+            *others, last = (paper.name for paper in papers)
+            debs = [s.name for s in reversed(sums) if s is not there]
+            files.appear([*others, *debs, last])
+        return tuple(b.deb(output, s) for b, s in zip(bundles, sums, strict=True))
 
 
 def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
@@ -124,83 +136,72 @@ def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
         )
 
 
-def _layers(
-    plan: BuildPlan, wheel: Wheel | None, making: Layers, folder: Path, uv: Uv
-) -> tuple[tuple[Layer, ...], Layer | None]:
-    """Give the layers of the lock, and that of the application's wheel."""
-    lock = identity(plan.lock, plan.app)
-    with ThreadPoolExecutor(1) as beside:
-        installing = beside.submit(install_alone, plan, wheel, folder, uv) if wheel else None
-        layers = making.of_lock(lock)
-        if layers is not None:
-            if wheel is None or installing is None:
-                return layers, None
-            alone, dists = installing.result(), [layer.dist for layer in layers]
-            if alone.own is not None and not overlays(alone.own, dists):
-                checked = beside.submit(check_beside, plan, alone, dists, uv)
-                own = _own_layer(making, alone.own, alone, wheel)
-                checked.result()
-                return layers, own
-    making.say(f"installing {plan.lock.path.name}")
-    trusted = trusted_backends(plan.backends, plan.lock, folder)
-    whole = install(plan, wheel, folder, replace(uv, backends=trusted))
-    layers = making.of_installed(whole, lock)
-    if wheel is None or whole.own is None:
-        return layers, None
-    return layers, _own_layer(making, whole.own, whole, wheel)
+def _laid(
+    making: Layers, wheel: Wheel | None, folder: Path, output: Path
+) -> tuple[Laid, Checksums | None]:
+    """Give the layers; and the package of dependencies, where it lies there from an earlier build."""
+    if making.plan.app.layout == "whole":
+        return lay(making, wheel, folder / "laid"), None
+    laid = lay_split(making, wheel, folder / "laid", facts_alone=True)
+    assert laid.dependencies is not None
+    kept = making.fact(*_deb_of(laid.dependencies))
+    if kept is not None:
+        sums = Checksums(**json.loads(kept))
+        if sums == _sums_of(output / sums.name, sums):
+            return laid, sums
+    if not laid.has_bytes:
+        laid = lay_split(making, wheel, folder / "again", facts_alone=False)
+    return laid, None
 
 
-def _own_layer(making: Layers, own: Dist, installed: Virtualenv, wheel: Wheel) -> Layer:
-    level = min(making.level, LEVEL_OF_APPLICATION)
-    layer = making.make([own], installed, date_of(making.plan, wheel), level)[0]
-    return replace(layer, origin=Origin(wheel.path.name, (wheel.sha256,)))
+def _sums_of(path: Path, kept: Checksums) -> Checksums | None:
+    """Look whether a file is the one whose checksums were kept."""
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+    return replace(kept, sha256=sha256)
 
 
-def _pack(part: Part, plan: BuildPlan, folder: Path) -> Packed:
-    return pack(part, folder / f"{part.name}.part", plan.release.compression, LEVEL_OF_APPLICATION)
+def _keep_sums(making: Layers, dependencies: BuildPlan, sums: Checksums) -> None:
+    making.keep_fact(json.dumps(asdict(sums)), *_deb_of(dependencies))
 
 
-def _end_of_tar(plan: BuildPlan, folder: Path) -> Segment:
-    def write(tar: IO[bytes]) -> None:
-        tar.write(END_OF_TAR)
-
-    return compress(write, folder / "_end.part", plan.release.compression, LEVEL_OF_APPLICATION)
+def _deb_of(dependencies: BuildPlan) -> tuple[str, ...]:
+    return ("deb", dependencies.app.name)
 
 
-def _write(
-    package: Package,
-    control: bytes,
-    data: Sequence[Segment],
-    output: Path,
-    *,
-    packages: Sequence[Installed],
-    check: Check | None,
-) -> Deb:
-    """Let the package and its papers appear, together or not at all."""
-    plan = package.plan
-    name, version, architecture = plan.app.name, package.version, package.architecture
-    deb = Deb(output, name, version, architecture, size=0, sha256="")
-    with together(output) as files:
-        with files.open(deb.filename) as (hidden, sink):
-            suffix = plan.release.compression
-            pieces = tuple(joined(data, suffix))
-            write_ar(sink, control=control, data=pieces, suffix=suffix, mtime=package.date)
-            sink.flush()
-            sums = checksums_of_file(deb.filename, hidden)
-            if check is not None:
-                check(package, hidden)
-        papers = papers_of(
-            [package],
-            [sums],
-            changelog=changelog(package),
-            installed=packages,
-            tools={name: importlib.metadata.version(name) for name in ("debship", "uv")},
-            lock_sha256=hashlib.sha256(plan.lock.path.read_bytes()).hexdigest(),
-        )
-        for paper in papers:
-            with files.open(paper.name) as (_, sink):
-                sink.write(paper.content)
-        # Who watches for .changes finds all that it names; who takes *.deb finds its papers.
-        *others, last = (paper.name for paper in papers)
-        files.appear([*others, deb.filename, last])
-    return replace(deb, path=output / deb.filename, size=sums.size, sha256=sums.sha256)
+def _bundles(
+    plan: BuildPlan, laid: Laid, date: int, folder: Path, there: Checksums | None
+) -> list[Bundle]:
+    """Put the packages together, the application's first; what is there already has no parts."""
+    own = [laid.own.packed] if laid.own else []
+    if laid.dependencies is None:
+        package = describe(plan, laid.layers, laid.own, date)
+        layers = [layer.packed for layer in laid.layers]
+        return [bundle(package, [*layers, *own], folder / "bundle")]
+    theirs = laid.dependencies
+    dependencies = describe(theirs, laid.layers, None, plan.release.date)
+    package = describe(plan, (), laid.own, date, dependencies=dependencies)
+    mine = laid.own.dist if laid.own else None
+    joining = joining_part(plan, theirs, mine, dependencies.dists, date)
+    layers = [layer.packed for layer in laid.layers]
+    return [
+        bundle(package, own, folder / "bundle", more=[joining]),
+        Bundle(dependencies, (), folder)
+        if there
+        else bundle(dependencies, layers, folder / "dependencies"),
+    ]
+
+
+def _place(name: str, files: Together, output: Path, old: str | None) -> Path:
+    """Say where a package is now: hidden, or where an earlier build let it appear."""
+    return output / name if name == old else files.hidden(name)
+
+
+def _write(bundle: Bundle, files: Together) -> Checksums:
+    with files.open(bundle.filename) as (_, sink):
+        sums = bundle.write(sink)
+        sink.flush()
+    return sums

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from debship.build.cache import LAYERS, Cache
 from debship.build.package import Package
-from debship.build.papers import papers_beside
 from debship.build.plan import BuildPlan
 from debship.build.recipe import LEVEL, build
+from debship.build.scratch import held, scratch_folder
 from debship.build.smoke import smoke_packages, smoke_test
 from debship.cell import PATH, Cell, Show, open_cell
 from debship.errors import DebshipError
@@ -69,17 +69,17 @@ def build_in_roots(
         DebshipError: what the build of one raised; its message names the release.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name:
-        built = [_build(plan, Path(name), shop, smoke=smoke) for plan in plans]
-        for deb in built:
-            *papers, changes = papers_beside(deb)  # .changes names all others: it comes last
-            for path in (*papers, deb.path, changes):
-                path.replace(output / path.name)
+    # Held: a build that works here beside this one sweeps what nobody holds.
+    with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name, held(Path(name)):
+        built = [deb for plan in plans for deb in _build(plan, Path(name), shop, smoke=smoke)]
+        # .changes names all others: it comes last.
+        for path in sorted(Path(name).iterdir(), key=lambda path: path.suffix == ".changes"):
+            path.replace(output / path.name)
     return tuple(replace(deb, path=output / deb.path.name) for deb in built)
 
 
-def build_here(plan: BuildPlan, output: Path, shop: Workshop) -> Deb:
-    """Build one package on the machine itself, and try it in a clean root of its release.
+def build_here(plan: BuildPlan, output: Path, shop: Workshop) -> tuple[Deb, ...]:
+    """Build a package on the machine itself, and try it in a clean root of its release.
 
     Raises:
         DebshipError: what the build raised, or the trial.
@@ -91,35 +91,40 @@ def build_here(plan: BuildPlan, output: Path, shop: Workshop) -> Deb:
         say=shop.say,
         cache=Cache(shop.cache / LAYERS),
         level=shop.level,
-        check=partial(try_package, shop=shop),
+        check=partial(try_packages, shop=shop),
     )
 
 
-def try_package(package: Package, deb: Path, shop: Workshop) -> None:
-    """Install a package in a clean root of its release, and see that it works.
+def try_packages(packages: Sequence[tuple[Package, Path]], shop: Workshop) -> None:
+    """Install what a build made in a clean root of its release, and see that it works.
+
+    Args:
+        packages: each with its file; the application's first.
+        shop: where roots are.
 
     Raises:
         Refused: something does not; see ``smoke_test``.
         Failed: a package that it depends on is not in the release.
     """
-    release = package.plan.release
-    packages = smoke_packages(package)
-    root = clean_root(release, packages, run=shop.run, cache=shop.cache / "roots", say=shop.say)
+    plan = packages[0][0].plan
+    release = plan.release
+    needed = smoke_packages([package for package, _ in packages])
+    root = clean_root(release, needed, run=shop.run, cache=shop.cache / "roots", say=shop.say)
     say = shop.of(release.codename)
-    say(f"trying {package.plan.app.name} in a clean root")
+    say(f"trying {plan.app.name} in a clean root")
     with (
-        tempfile.TemporaryDirectory(prefix="debship-root-") as name,
+        scratch_folder() as folder,
         open_cell(
             root,
             name=release.codename,
-            layer=Path(name).resolve() / "layer",
-            show=[Show(deb)],
+            layer=folder / "layer",
+            show=[Show(deb) for _, deb in packages],
             environment=None,
             variables={},
             run=shop.run,
         ) as cell,
     ):
-        smoke_test(package, deb, cell, say)
+        smoke_test(packages, cell, say)
 
 
 def build_packages(plan: BuildPlan) -> tuple[str, ...]:
@@ -133,12 +138,12 @@ def _wants_distutils(python: str) -> bool:
     return int(python.partition(".")[2]) < 10
 
 
-def _build(plan: BuildPlan, output: Path, shop: Workshop, *, smoke: bool) -> Deb:
+def _build(plan: BuildPlan, output: Path, shop: Workshop, *, smoke: bool) -> tuple[Deb, ...]:
     codename = plan.release.codename
 
-    def check(package: Package, deb: Path) -> None:
+    def check(packages: Sequence[tuple[Package, Path]]) -> None:
         if smoke:
-            try_package(package, deb, shop)
+            try_packages(packages, shop)
 
     def say(step: str) -> None:
         shop.say(f"{codename}: {step}")
@@ -179,8 +184,7 @@ def _cell(plan: BuildPlan, shop: Workshop) -> Iterator[tuple[Cell, Path]]:
     # each root has a cache of its own.
     cache = shop.cache / "uv" / root.name
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="debship-root-") as name:
-        folder = Path(name).resolve()
+    with scratch_folder() as folder:
         scratch = folder / "scratch"
         scratch.mkdir()
         shows = (

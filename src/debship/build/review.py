@@ -32,7 +32,7 @@ def review(
             systemd would not take a unit, or sh cannot read a maintainer script.
     """
     plan = package.plan
-    if not plan.allow_downgrade:
+    if not plan.allow_older:
         check_version(package.version, plan.previous)
     for command in plan.app.run.commands:
         check_script(command, scripts, where="run.commands")
@@ -43,6 +43,6 @@ def review(
     relaxed = (
         f"{unit.service_file}: {relaxation}"
         for unit in plan.units
-        for relaxation in sandbox_of(unit, plan.release, package.dists).relaxations
+        for relaxation in sandbox_of(unit, plan.release, package.importable).relaxations
     )
     return (*relaxed, *(package.conffiles.notes if plan.previous else ()))

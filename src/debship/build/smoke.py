@@ -9,7 +9,7 @@ and is no failure: a clean root has none.
 import json
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -72,19 +72,21 @@ class Trial:
     user: str | None
 
 
-def smoke_packages(package: Package) -> tuple[str, ...]:
-    """Name what a root must have for the package to install: the first choice of each relation."""
-    first = (_RELATION.match(relation) for relation in package.depends)
-    named = (match["name"] for match in first if match)
-    return tuple(dict.fromkeys((*named, *(("systemd",) if package.plan.units else ()))))
+def smoke_packages(packages: Sequence[Package]) -> tuple[str, ...]:
+    """Name what a root must have for packages to install: the first choice of each relation."""
+    relations = (relation for package in packages for relation in package.depends)
+    first = (_RELATION.match(relation) for relation in relations)
+    own = {package.plan.app.name for package in packages}
+    named = [match["name"] for match in first if match and match["name"] not in own]
+    return tuple(dict.fromkeys((*named, *(("systemd",) if packages[0].plan.units else ()))))
 
 
 def plan_smoke(package: Package) -> Trial:
-    """Decide what is tried."""
-    plan = package.plan
-    site = str(plan.site.relative_to(plan.prefix))
-    own = package.application
-    others = [dist for dist in package.dists if dist is not own and not dist.pure]
+    """Decide what is tried of an application's package."""
+    plan, own = package.plan, package.application
+    assert own is not None
+    site = f"lib/{plan.python}/site-packages"
+    others = [dist for dist in package.importable if dist is not own and not dist.pure]
     started = [unit.words[0] for unit in plan.units]
     scripts = [file.removeprefix("bin/") for file in own.files if file.startswith("bin/")]
     return Trial(
@@ -118,12 +120,11 @@ def top_level(dist: Dist, site: str) -> tuple[str, ...]:
     )
 
 
-def smoke_test(package: Package, deb: Path, cell: Cell, say: Say) -> None:
-    """Install a package in a root, and try it.
+def smoke_test(packages: Sequence[tuple[Package, Path]], cell: Cell, say: Say) -> None:
+    """Install packages in a root, and try the application.
 
     Args:
-        package: what it is.
-        deb: the file; the cell sees it.
+        packages: each with its file, which the cell sees; the application's first.
         cell: a clean one, of a root with ``smoke_packages``.
         say: hears, as notes, what is worth a look but no failure.
 
@@ -131,19 +132,20 @@ def smoke_test(package: Package, deb: Path, cell: Cell, say: Say) -> None:
         Refused: it does not install, or something of it does not work; the message has the words
             of the program that says so.
     """
-    trial, prefix = plan_smoke(package), package.plan.prefix
+    main = packages[0][0]
+    trial, prefix = plan_smoke(main), main.plan.prefix
     policy = cell.root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")  # nothing is started by maintainer scripts
     policy.chmod(0o755)
-    _install(deb, cell)
+    _install([deb for _, deb in packages], cell)
     _import(trial, prefix, cell, say)
     for script in trial.scripts:
         _start(prefix / "bin" / script, trial, cell, say)
     _verify(trial, cell, say)
 
 
-def _install(deb: Path, cell: Cell) -> None:
-    done = cell(["dpkg", "--install", deb], check=False)
+def _install(debs: Sequence[Path], cell: Cell) -> None:
+    done = cell(["dpkg", "--install", *debs], check=False)
     if done.returncode:
         raise Refused(f"the package does not install\n{_tail(done)}")
 

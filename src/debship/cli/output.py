@@ -58,8 +58,8 @@ def show_json(command: str, result: Mapping[str, Any]) -> None:
 def progress() -> Iterator[Say]:
     """Give a function that shows what is being done now.
 
-    A terminal gets one live line with a spinner; a pipe or CI gets plain lines with the seconds
-    since the start. A line that starts with ``note: `` stays on the terminal too.
+    A terminal gets one live line with a spinner, and keeps what is a note; a pipe or CI gets
+    plain lines with the seconds since the start.
     """
     if sys.stderr.isatty():
         from rich.console import Console
@@ -69,9 +69,10 @@ def progress() -> Iterator[Say]:
         with console.status("") as status:
 
             def show(step: str) -> None:
-                if step.startswith("note: "):
-                    console.print(Text(step))
-                status.update(Text(step))
+                if "note: " in step:
+                    console.print(Text(step), soft_wrap=True)
+                else:
+                    status.update(Text(step))
 
             yield show
         return

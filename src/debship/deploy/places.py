@@ -169,9 +169,11 @@ def idle(
     balancers: Sequence[Balancer], places: Mapping[str, Sequence[Place]], hosts: Sequence[str]
 ) -> tuple[str, ...]:
     """Those of some hosts that no balancer counts on now: taking them out costs nothing."""
-    serving = {(b.name, m.id) for b in balancers for m in b.members() if m.standing is Standing.IN}
+    serving = {
+        (b.name, key(m)) for b in balancers for m in b.members() if m.standing is Standing.IN
+    }
     return tuple(
         host
         for host in hosts
-        if not any((p.balancer.name, p.member.id) in serving for p in places[host])
+        if not any((p.balancer.name, key(p.member)) in serving for p in places[host])
     )

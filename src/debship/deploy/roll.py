@@ -121,13 +121,8 @@ class Roll:
         return tuple(left[:size])
 
     def _short(self, batch: Sequence[str]) -> str | None:
-        return shortfall(
-            self.doors.balancers,
-            self.doors.places,
-            batch,
-            self.plan.minimum,
-            floors=self.plan.floors,
-        )
+        plan, doors = self.plan, self.doors
+        return shortfall(doors.balancers, doors.places, batch, plan.minimum, floors=plan.floors)
 
     def _take_back(self, start: float) -> str:
         """Bring back the hosts that this roll changed, the newest first; what to add to why."""

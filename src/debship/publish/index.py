@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
 
-from debship.debian import control
+from debship.debian import control, xz_blocks
 
 _KEY = re.compile(
     rb"^(Package|Version|Architecture|Filename|SHA256|Size):[ \t]*([^\n]*)", re.M | re.I
 )
 _NAMES_PER_BLOCK = 256  # on average; about 1 MB of stanzas
 _CHUNK = 1 << 16  # bytes
+_XZ_LEVEL = 6
 
 
 class Key(NamedTuple):
@@ -61,7 +62,8 @@ def place_of(stanza: bytes) -> Place:
 class _Block(NamedTuple):
     first: str  # the name of its first package
     raw: bytes
-    packed: bytes
+    packed: bytes  # a gzip member
+    xz: tuple[bytes, xz_blocks.Record] | None = None
 
     def stanzas(self) -> dict[Key, bytes]:
         return {key_of(stanza): stanza for stanza in control.paragraphs(self.raw)}
@@ -74,19 +76,32 @@ class Index:
     blocks: tuple[_Block, ...] = ()
 
     @classmethod
-    def unpack(cls, data: bytes) -> Self:
-        """Read a Packages.gz that ``packed`` gave, and whose hash was checked."""
-        return cls(
-            tuple(
-                _Block(key_of(raw[: raw.find(b"\n\n") + 1]).package, raw, packed)
-                for raw, packed in _members(data)
-                if raw
-            )
-        )
+    def unpack(cls, data: bytes, xz: bytes = b"") -> Self:
+        """Read an index that ``files`` gave, and whose hashes were checked.
 
-    def packed(self) -> bytes:
-        """Give it as Packages.gz."""
-        return b"".join(block.packed for block in self.blocks) or _pack(b"")
+        Args:
+            data: the Packages.gz.
+            xz: the Packages.xz of the same stanzas, where there is one.
+        """
+        blocks = tuple(
+            _Block(key_of(raw[: raw.find(b"\n\n") + 1]).package, raw, packed)
+            for raw, packed in _members(data)
+            if raw
+        )
+        known = xz_blocks.split(xz) if xz else []
+        if [len(block.raw) for block in blocks] == [record.content for _, record in known]:
+            blocks = tuple(block._replace(xz=one) for block, one in zip(blocks, known, strict=True))
+        return cls(blocks)
+
+    def files(self, *, xz: bool = False) -> dict[str, bytes]:
+        """Give it as the files that hosts fetch: Packages.gz, and Packages.xz where it is wanted."""
+        packed = b"".join(block.packed for block in self.blocks) or _pack(b"")
+        return {"Packages.gz": packed, **({"Packages.xz": self._xz()} if xz else {})}
+
+    def _xz(self) -> bytes:
+        packed = [block.xz or xz_blocks.packed_block(block.raw, _XZ_LEVEL) for block in self.blocks]
+        closing = xz_blocks.closing([record for _, record in packed])
+        return b"".join((xz_blocks.opening(), *(data for data, _ in packed), closing))
 
     @cached_property
     def size(self) -> int:
