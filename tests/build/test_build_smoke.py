@@ -150,7 +150,7 @@ def test_what_cannot_work_is_refused(tried: Package, tmp_path: Path, case: str) 
     word, answer, message = REFUSED[case]
     cell = FakeCell(tmp_path, {word: answer})
     with pytest.raises(Refused, match=message):
-        smoke_test([(tried, tmp_path / "x.deb")], cell, print)
+        smoke_test(tried, [tmp_path / "x.deb"], cell, print)
 
 
 NOTED = {
@@ -184,7 +184,7 @@ def test_what_may_work_elsewhere_is_said(tried: Package, tmp_path: Path, case: s
     word, answer, line = NOTED[case]
     notes: list[str] = []
     cell = FakeCell(tmp_path, {word: answer})
-    smoke_test([(tried, tmp_path / "x.deb")], cell, notes.append)
+    smoke_test(tried, [tmp_path / "x.deb"], cell, notes.append)
     assert notes == [f"note: {line}"]
     tried_as_user = [words for words in cell.calls if PYTHON in words or ADMIN in words]
     assert len(tried_as_user) == 2

@@ -27,8 +27,7 @@ class Package:
 
     Attributes:
         dists: all that is installed, by name.
-        application: the application's distribution, whichever package it lies in; None where this
-            is the package of its dependencies.
+        application: the application's distribution; None in the package of dependencies.
         own: the same where its wheel was built here: its part carries ``date``. None where the
             application came from the lock like any other.
         date: seconds since 1970; the mtime of what is the application's.
@@ -85,7 +84,7 @@ def describe(
     pure = not code and all(dist.pure for dist in dists)
     libraries = strongest(r for layer in everything for r in layer.libraries.relations)
     exactly = (f"{dependencies.plan.app.name} (= {dependencies.version})",) if dependencies else ()
-    application = _application(plan, own, (*dists, *beside))
+    application = own.dist if own else _application(plan, (*dists, *beside))
     return Package(
         plan=plan,
         version=_version(plan, application),
@@ -103,15 +102,15 @@ def describe(
 
 
 def _version(plan: BuildPlan, application: Dist | None) -> DebVersion:
-    if plan.version:
+    if plan.version is not None:
         return plan.version
-    assert application is not None  # the package of its dependencies has its version from the plan
+    assert application is not None  # a package of dependencies is planned with its version
     return with_revision(from_pep440(application.version), plan.app, plan.release)
 
 
-def _application(plan: BuildPlan, own: Layer | None, dists: Sequence[Dist]) -> Dist | None:
-    if own or plan.serves:
-        return own.dist if own else None
+def _application(plan: BuildPlan, dists: Sequence[Dist]) -> Dist | None:
+    if plan.serves is not None:
+        return None
     installed = {dist.name: dist for dist in dists}
     text = plan.app.build.requirement or ""
     try:

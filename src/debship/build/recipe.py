@@ -18,20 +18,19 @@ from debship.build.laying import Laid, lay, lay_split
 from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
 from debship.build.plan import BuildPlan
-from debship.build.review import review
+from debship.build.review import check_package, review
 from debship.build.scratch import scratch_folder
 from debship.build.space import told_if_full
 from debship.build.split import joining_part
 from debship.build.together import Together, together
-from debship.build.units import check_scripts
 from debship.build.uv import Uv
 from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.checksums import Checksums
 from debship.errors import Refused
 from debship.model import Deb
-from debship.run import Run
+from debship.run import Run, without_passwords
 
-Check = Callable[[Sequence[tuple[Package, Path]]], None]
+Check = Callable[[Sequence[Package], Sequence[Path]], None]
 
 LEVEL = 19  # of what is packed once
 
@@ -61,8 +60,7 @@ def build(
         root: what ``run`` calls ``/``, for this process.
         scratch: where temporary files go, for this process and for what ``run`` runs; None: where
             they always go.
-        check: looks at the packages, the application's first, once they are whole and before they
-            appear; what it raises keeps them away.
+        check: looks at the whole packages before they appear; what it raises keeps them away.
 
     Returns:
         the application's package first; two builds of the same input are the same bytes.
@@ -78,28 +76,23 @@ def build(
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
-            say(f"testing: {plan.app.build.test}")
+            say(f"testing: {without_passwords(plan.app.build.test)}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv, root)
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
         laid, there = _laid(making, wheel, folder, output)
-        check_scripts(plan.units, scripts(laid.all))
         bundles = _bundles(plan, laid, date_of(plan, wheel), folder, there)
         main = bundles[0].package
+        check_package(main, scripts(laid.all))
         with ThreadPoolExecutor(1) as beside, together(output) as files:
-            reviewing = beside.submit(
-                review, main, scripts(laid.all), run, folder=folder, root=root
-            )
+            reviewing = beside.submit(review, main, run, folder=folder, root=root)
             say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
-            sums = [
-                there if there and there.name == b.filename else _write(b, files) for b in bundles
-            ]
+            whole, sums = zip(*(_write(b, files, there, output) for b in bundles), strict=True)
+            if check is not None:
+                check([bundle.package for bundle in bundles], whole)
             for note in reviewing.result():
                 say(f"note: {note}")
-            if check is not None:
-                old = there.name if there else None
-                check([(b.package, _place(b.filename, files, output, old)) for b in bundles])
             papers = papers_of(
                 [bundle.package for bundle in bundles],
                 sums,
@@ -195,13 +188,12 @@ def _bundles(
     ]
 
 
-def _place(name: str, files: Together, output: Path, old: str | None) -> Path:
-    """Say where a package is now: hidden, or where an earlier build let it appear."""
-    return output / name if name == old else files.hidden(name)
-
-
-def _write(bundle: Bundle, files: Together) -> Checksums:
-    with files.open(bundle.filename) as (_, sink):
+def _write(
+    bundle: Bundle, files: Together, there: Checksums | None, output: Path
+) -> tuple[Path, Checksums]:
+    """Write a package, or leave it where it lies; give where its bytes are now, and their sums."""
+    if there is not None and there.name == bundle.filename:
+        return output / there.name, there
+    with files.open(bundle.filename) as (hidden, sink):
         sums = bundle.write(sink)
-        sink.flush()
-    return sums
+    return hidden, sums

@@ -11,7 +11,6 @@ from debship.build.cache import LAYERS, Cache
 from debship.build.package import Package
 from debship.build.plan import BuildPlan
 from debship.build.recipe import LEVEL, build
-from debship.build.scratch import held, scratch_folder
 from debship.build.smoke import smoke_packages, smoke_test
 from debship.cell import PATH, Cell, Show, open_cell
 from debship.errors import DebshipError
@@ -69,8 +68,7 @@ def build_in_roots(
         DebshipError: what the build of one raised; its message names the release.
     """
     output.mkdir(parents=True, exist_ok=True)
-    # Held: a build that works here beside this one sweeps what nobody holds.
-    with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name, held(Path(name)):
+    with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name:
         built = [deb for plan in plans for deb in _build(plan, Path(name), shop, smoke=smoke)]
         # .changes names all others: it comes last.
         for path in sorted(Path(name).iterdir(), key=lambda path: path.suffix == ".changes"):
@@ -79,7 +77,7 @@ def build_in_roots(
 
 
 def build_here(plan: BuildPlan, output: Path, shop: Workshop) -> tuple[Deb, ...]:
-    """Build a package on the machine itself, and try it in a clean root of its release.
+    """Build one package on the machine itself, and try it in a clean root of its release.
 
     Raises:
         DebshipError: what the build raised, or the trial.
@@ -95,36 +93,32 @@ def build_here(plan: BuildPlan, output: Path, shop: Workshop) -> tuple[Deb, ...]
     )
 
 
-def try_packages(packages: Sequence[tuple[Package, Path]], shop: Workshop) -> None:
-    """Install what a build made in a clean root of its release, and see that it works.
-
-    Args:
-        packages: each with its file; the application's first.
-        shop: where roots are.
+def try_packages(packages: Sequence[Package], debs: Sequence[Path], shop: Workshop) -> None:
+    """Install the packages of a build in a clean root of its release, and see that they work.
 
     Raises:
         Refused: something does not; see ``smoke_test``.
         Failed: a package that it depends on is not in the release.
     """
-    plan = packages[0][0].plan
+    plan = packages[0].plan
     release = plan.release
-    needed = smoke_packages([package for package, _ in packages])
+    needed = smoke_packages(packages)
     root = clean_root(release, needed, run=shop.run, cache=shop.cache / "roots", say=shop.say)
     say = shop.of(release.codename)
     say(f"trying {plan.app.name} in a clean root")
     with (
-        scratch_folder() as folder,
+        tempfile.TemporaryDirectory(prefix="debship-root-") as name,
         open_cell(
             root,
             name=release.codename,
-            layer=folder / "layer",
-            show=[Show(deb) for _, deb in packages],
+            layer=Path(name).resolve() / "layer",
+            show=[Show(deb) for deb in debs],
             environment=None,
             variables={},
             run=shop.run,
         ) as cell,
     ):
-        smoke_test(packages, cell, say)
+        smoke_test(packages[0], debs, cell, say)
 
 
 def build_packages(plan: BuildPlan) -> tuple[str, ...]:
@@ -141,13 +135,6 @@ def _wants_distutils(python: str) -> bool:
 def _build(plan: BuildPlan, output: Path, shop: Workshop, *, smoke: bool) -> tuple[Deb, ...]:
     codename = plan.release.codename
 
-    def check(packages: Sequence[tuple[Package, Path]]) -> None:
-        if smoke:
-            try_packages(packages, shop)
-
-    def say(step: str) -> None:
-        shop.say(f"{codename}: {step}")
-
     try:
         with _cell(plan, shop) as (cell, scratch):
             return build(
@@ -159,7 +146,7 @@ def _build(plan: BuildPlan, output: Path, shop: Workshop, *, smoke: bool) -> tup
                 level=shop.level,
                 root=cell.root,
                 scratch=scratch,
-                check=check,
+                check=partial(try_packages, shop=shop) if smoke else None,
             )
     except DebshipError as error:
         known = codename in error.message.partition("\n")[0]
@@ -184,7 +171,8 @@ def _cell(plan: BuildPlan, shop: Workshop) -> Iterator[tuple[Cell, Path]]:
     # each root has a cache of its own.
     cache = shop.cache / "uv" / root.name
     cache.mkdir(parents=True, exist_ok=True)
-    with scratch_folder() as folder:
+    with tempfile.TemporaryDirectory(prefix="debship-root-") as name:
+        folder = Path(name).resolve()
         scratch = folder / "scratch"
         scratch.mkdir()
         shows = (

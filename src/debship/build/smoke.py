@@ -74,18 +74,19 @@ class Trial:
 
 def smoke_packages(packages: Sequence[Package]) -> tuple[str, ...]:
     """Name what a root must have for packages to install: the first choice of each relation."""
-    relations = (relation for package in packages for relation in package.depends)
-    first = (_RELATION.match(relation) for relation in relations)
-    own = {package.plan.app.name for package in packages}
-    named = [match["name"] for match in first if match and match["name"] not in own]
-    return tuple(dict.fromkeys((*named, *(("systemd",) if packages[0].plan.units else ()))))
+    own = {str(package.plan.app.name) for package in packages}
+    first = (_RELATION.match(relation) for package in packages for relation in package.depends)
+    named = (match["name"] for match in first if match and match["name"] not in own)
+    systemd = ("systemd",) if any(package.plan.units for package in packages) else ()
+    return tuple(dict.fromkeys((*named, *systemd)))
 
 
 def plan_smoke(package: Package) -> Trial:
-    """Decide what is tried of an application's package."""
-    plan, own = package.plan, package.application
-    assert own is not None
-    site = f"lib/{plan.python}/site-packages"
+    """Decide what is tried."""
+    plan = package.plan
+    site = str(plan.site.relative_to(plan.prefix))
+    own = package.application
+    assert own is not None  # the package of dependencies is tried beside its application
     others = [dist for dist in package.importable if dist is not own and not dist.pure]
     started = [unit.words[0] for unit in plan.units]
     scripts = [file.removeprefix("bin/") for file in own.files if file.startswith("bin/")]
@@ -120,11 +121,12 @@ def top_level(dist: Dist, site: str) -> tuple[str, ...]:
     )
 
 
-def smoke_test(packages: Sequence[tuple[Package, Path]], cell: Cell, say: Say) -> None:
-    """Install packages in a root, and try the application.
+def smoke_test(package: Package, debs: Sequence[Path], cell: Cell, say: Say) -> None:
+    """Install the packages of a build in a root, and try the application.
 
     Args:
-        packages: each with its file, which the cell sees; the application's first.
+        package: the application's.
+        debs: the files; the cell sees them.
         cell: a clean one, of a root with ``smoke_packages``.
         say: hears, as notes, what is worth a look but no failure.
 
@@ -132,12 +134,11 @@ def smoke_test(packages: Sequence[tuple[Package, Path]], cell: Cell, say: Say) -
         Refused: it does not install, or something of it does not work; the message has the words
             of the program that says so.
     """
-    main = packages[0][0]
-    trial, prefix = plan_smoke(main), main.plan.prefix
+    trial, prefix = plan_smoke(package), package.plan.prefix
     policy = cell.root / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")  # nothing is started by maintainer scripts
     policy.chmod(0o755)
-    _install([deb for _, deb in packages], cell)
+    _install(debs, cell)
     _import(trial, prefix, cell, say)
     for script in trial.scripts:
         _start(prefix / "bin" / script, trial, cell, say)

@@ -41,10 +41,6 @@ class Together:
             os.fchmod(sink.fileno(), 0o644)
         self._settled.append(self._disk.submit(_settle, Path(hidden)))
 
-    def hidden(self, name: str) -> Path:
-        """Say where a file is that was written and has not appeared."""
-        return self._hidden[name]
-
     def appear(self, names: Sequence[str]) -> None:
         """Let all appear, in this order; where one cannot, those before it go again."""
         done: list[Path] = []

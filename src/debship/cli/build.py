@@ -137,7 +137,6 @@ def command(
         options += ["--previous", previous] if previous else []
         options += ["--store", store] if store else []
         options += ["--allow-older"] if allow_older else []
-        options += ["--no-smoke"]  # the same bytes need no second trial
         verdict = build_checks.verify(plans[0], debs, options, say) if twice else None
     if as_json:
         packages = [_facts(deb) for deb in debs]
@@ -181,8 +180,10 @@ def _rows(plan: "BuildPlan") -> dict[str, Any]:
     from debship.build.conffiles import compare
     from debship.build.releases import build_packages
     from debship.build.units import command_line
+    from debship.run import without_passwords
 
     settings = plan.app.build
+    wheel = settings.requirement or settings.command or settings.wheel or "uv build --wheel"
     return {
         "package": plan.app.name,
         "version": str(plan.version) if plan.version else "the wheel's",
@@ -191,8 +192,9 @@ def _rows(plan: "BuildPlan") -> dict[str, Any]:
         "interpreter": str(plan.interpreter),
         "prefix": str(plan.prefix),
         "lock": str(plan.lock.path),
-        "test": settings.test,
-        "wheel": settings.requirement or settings.command or settings.wheel or "uv build --wheel",
+        "test": without_passwords(settings.test) if settings.test else None,
+        "wheel": without_passwords(wheel),
+        "hashes of what builds it": str(plan.backends) if plan.backends else None,
         "date": plan.date,
         "user": plan.app.user if plan.units else None,
         "units": {name: command_line(unit.words) for unit in plan.units for name in unit.names},

@@ -43,7 +43,7 @@ def show_error(error: DebshipError) -> None:
 
 
 def _printable_lines(text: str) -> str:
-    return "\n".join(map(printable, text.split("\n")))
+    return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
 
 
 def show_json(command: str, result: Mapping[str, Any]) -> None:
@@ -63,18 +63,23 @@ def progress() -> Iterator[Say]:
     """
     if sys.stderr.isatty():
         from rich.console import Console
-        from rich.text import Text
+        from rich.markup import escape
 
         console = Console(stderr=True)
         with console.status("") as status:
 
             def show(step: str) -> None:
-                if "note: " in step:
-                    console.print(Text(step), soft_wrap=True)
+                text = printable(step)
+                if "note: " in text:
+                    console.print(text, markup=False, highlight=False, soft_wrap=True)
                 else:
-                    status.update(Text(step))
+                    status.update(escape(text))
 
             yield show
         return
     start = time.monotonic()
-    yield lambda step: print(f"{time.monotonic() - start:6.1f}s  {step}", file=sys.stderr)
+
+    def say(step: str) -> None:
+        print(f"{time.monotonic() - start:6.1f}s  {printable(step)}", file=sys.stderr)
+
+    yield say
