@@ -1,5 +1,6 @@
 """Where the templates are, and rendering them."""
 
+import contextlib
 import difflib
 from collections.abc import Mapping
 from functools import cache
@@ -57,6 +58,14 @@ def check_overrides(folder: Path) -> None:
                 f"{path}: debship has no template {name}",
                 f"did you mean {near[0]}?" if near else f"it has {package}",
             )
+
+
+def prepare(name: str) -> None:
+    """Compile a template that will be rendered soon, as far as it can be."""
+    with contextlib.suppress(Failed):
+        environment = _environment(directory())
+        with contextlib.suppress(Exception):  # rendering it says what is wrong
+            environment.get_template(name)
 
 
 def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = None) -> str:
