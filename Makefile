@@ -3,13 +3,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 BIN := .venv/bin
-export PYTHONDONTWRITEBYTECODE ?=
+# Compiled once, and nothing of it among the sources.
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/pycache
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test check format lint types imports fast acceptance golden lock clean
+.PHONY: help setup demo test check format lint types imports fast acceptance bench-publish golden lock clean
 
 help: ## print the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## put debship, fab and all that tests need into .venv (installs what Debian has, as root)
 	@.ci/setup
@@ -40,6 +42,9 @@ fast: ## the tests that need no host, in seconds
 acceptance: setup ## the tests on real hosts alone
 	$(PYTEST) -m acceptance tests
 
+bench-publish: setup ## publishing beside reprepro, aptly, apt-ftparchive, pydeb-s3, deb-s3 (DEB_S3=its checkout)
+	@$(BIN)/python -m tests.benchmarks.publishing $(ARGUMENTS)
+
 golden: setup ## write the golden files anew; read the diff before you commit it
 	$(PYTEST) -q tests -m "not acceptance" --update-golden
 
@@ -50,4 +55,4 @@ lock: setup ## resolve the dependencies anew: of development, and of debship's o
 	@echo 'hatchling>=1.25' | $(COMPILE) -c tests/requirements.txt - -o .ci/build-requirements.txt
 
 clean: ## take away what make made here
-	rm -rf .venv .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from debship.deploy.balancer.door import Member, Standing
+from debship.deploy.balancer.door import Member, Standing, Terms
 from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
 from debship.errors import Failed
 
@@ -386,7 +386,7 @@ class FakeBalancer:
     hosts: tuple[FakeHost, ...]
     clock: FakeClock
     name: str = "fake/auth"
-    drain: float = 5.0
+    terms: Terms = field(default_factory=lambda: Terms(drain=5.0, rise=60.0))
     held: set[str] = field(default_factory=set)
     inflight: dict[str, int] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
@@ -396,6 +396,9 @@ class FakeBalancer:
         if self.broken:
             raise Failed("fake/auth: no answer")
         return tuple(self._member(host) for host in self.hosts)
+
+    def absent(self, names: frozenset[str]) -> Member | None:
+        return None
 
     def take_out(self, member: Member) -> None:
         self.log.append(f"out {member.id}")

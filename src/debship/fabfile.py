@@ -3,11 +3,12 @@
 import functools
 import getpass
 import os
+import random
 import secrets
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def deploy(  # noqa: PLR0917 - the options that a user types
     app: str,
     version: str = "",
     plan: bool = False,
-    only: Sequence[str] = (),
+    only: Sequence[str] | None = None,
     pause: bool = False,
     undo: bool = True,
     fleet: str = "",
@@ -86,7 +87,7 @@ def rollback(  # noqa: PLR0917 - the options that a user types
     app: str,
     version: str = "",
     plan: bool = False,
-    only: Sequence[str] = (),
+    only: Sequence[str] | None = None,
     pause: bool = False,
     undo: bool = True,
     fleet: str = "",
@@ -103,7 +104,8 @@ def restore(_: Context, app: str, fleet: str = "", json: bool = False) -> int:
     """Put back what a dead run left out; any machine can do it."""
     from debship.deploy import recipe
 
-    file, settings, world = _open(fleet, app)
+    file, surroundings, world = _open(fleet, app)
+    settings = surroundings.app
     with progress() as say, stopping(say) as stop:
         report = recipe.restore(file, settings, world, _order(), say=say, stop=stop)
     return _show(_Typed("restore", app, fleet, json=json), settings, world, report)
@@ -115,7 +117,8 @@ def unlock(_: Context, app: str, force: bool = False, fleet: str = "") -> None:
     """Show who holds the lock and since when, and break it."""
     from debship.deploy import recipe
 
-    _file, settings, world = _open(fleet, app)
+    _file, surroundings, world = _open(fleet, app)
+    settings = surroundings.app
     found = recipe.unlock(settings, world, force=force)
     for host, holder in found.items():
         print(f"{host}: was locked by {holder}")
@@ -129,7 +132,8 @@ def history(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
     """Show the rolls that the hosts remember, the newest first."""
     from debship.deploy import recipe
 
-    _file, settings, world = _open(fleet, app)
+    _file, surroundings, world = _open(fleet, app)
+    settings = surroundings.app
     found = recipe.history(settings, world)
     if json:
         show_json("history", {"app": app, "rolls": [entry.as_dict() for entry in found]})
@@ -146,11 +150,13 @@ def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
     from debship.deploy.places import find_places
     from debship.deploy.status import judge
 
-    file, settings, world = _open(fleet, app)
+    file, surroundings, world = _open(fleet, app)
+    settings = surroundings.app
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
         states = campaign.observe_all(settings, hosts, world.workers)
         files, _secrets = campaign.render_all(file, settings, tuple(hosts), world)
-        places = find_places(tuple(hosts), world.balancers, world.resolve)
+        written = {name: state.out for name, state in states.items()}
+        places = find_places(tuple(hosts), world.balancers, world.resolve, written)
     found = [judge(name, states[name], files[name], places[name]) for name in hosts]
     if json:
         show_json("status", {"app": app, "hosts": [host.as_dict() for host in found]})
@@ -173,7 +179,8 @@ def bootstrap(_: Context, app: str, fleet: str = "") -> None:
     from debship.deploy.bootstrap import bootstrap as prepare_host
     from debship.publish.suite import sources
 
-    file, settings, world = _open(fleet, app)
+    file, surroundings, world = _open(fleet, app)
+    settings = surroundings.app
     repository = file.repository
     snapshot, keys = target(repository.store, repository.suite, ()).read()
     text = sources(snapshot, keys, repository.url)
@@ -206,7 +213,8 @@ def _roll(typed: _Typed, **wishes: Any) -> int:
 
     if typed.pause and not sys.stdin.isatty():
         raise Misused("--pause asks a person, and there is no terminal here")
-    file, settings, world = _open(typed.fleet, typed.app)
+    file, surroundings, world = _open(typed.fleet, typed.app)
+    settings = surroundings.app
     order = _order(**{**wishes, "undo": wishes["undo"] and settings.undo})
     if typed.plan:
         plan = recipe.plan(file, settings, world, order)
@@ -217,7 +225,12 @@ def _roll(typed: _Typed, **wishes: Any) -> int:
         return 0
     carry_on = ask_before if typed.pause else lambda _hosts: True
     with progress() as say, stopping(say) as stop:
-        report = recipe.deploy(file, settings, world, order, say=say, stop=stop, carry_on=carry_on)
+
+        def once(app: Any, only: tuple[str, ...], version: str | None) -> Any:
+            mine = replace(order, only=only, version=version) if only else order
+            return recipe.deploy(file, app, world, mine, say=say, stop=stop, carry_on=carry_on)
+
+        report = surroundings.roll(once, say)
     return _show(typed, settings, world, report)
 
 
@@ -243,10 +256,13 @@ def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
     """Read the fleet and open the doors of one application."""
     from debship.config.fleet_file import find_fleet, read_fleet
     from debship.deploy import campaign
+    from debship.deploy.aws import Aws
+    from debship.deploy.balancer.opening import region_of_app
     from debship.deploy.clock import SystemClock
     from debship.deploy.host import FabricHost
     from debship.deploy.journal import DiskJournal
     from debship.deploy.process import is_dead, this_process
+    from debship.deploy.surroundings import open_surroundings
     from debship.deploy.workers import Threads
     from debship.run import run
 
@@ -256,9 +272,11 @@ def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
     file = read_fleet(path.absolute())
     settings = campaign.pick_app(file, app)
     clock = SystemClock()
+    aws = Aws(clock, random.Random(), region_of_app(settings))  # noqa: S311 - spreads retries
+    surroundings = open_surroundings(settings, aws, clock)
     world = campaign.World(
         connect=lambda name: FabricHost(name, file.ssh),
-        balancers=campaign.open_balancers(settings),
+        balancers=surroundings.balancers,
         resolve=_resolve,
         run=run,
         env=os.environ,
@@ -267,8 +285,10 @@ def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
         journal=lambda path: DiskJournal(path, clock),
         process=this_process(),
         dead=is_dead,
+        aws=aws,
+        held=surroundings.held,
     )
-    return file, settings, world
+    return file, surroundings, world
 
 
 def _resolve(name: str) -> frozenset[str]:

@@ -1,13 +1,15 @@
 """Where the templates are, and rendering them."""
 
+import difflib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
+from debship.errors import Failed, Refused
 
-from debship.errors import Failed
+if TYPE_CHECKING:
+    import jinja2
 
 
 def directory() -> Path:
@@ -26,7 +28,9 @@ def directory() -> Path:
 
 
 @cache
-def _environment(*folders: Path) -> jinja2.Environment:
+def _environment(*folders: Path) -> "jinja2.Environment":
+    import jinja2
+
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader([str(folder) for folder in folders]),
         undefined=jinja2.StrictUndefined,
@@ -35,6 +39,24 @@ def _environment(*folders: Path) -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=jinja2.select_autoescape(("html.j2",), default=False),
     )
+
+
+def check_overrides(folder: Path) -> None:
+    """See that each file of a folder takes the place of one of our templates.
+
+    Raises:
+        Refused: one does not, so it would be ignored.
+    """
+    known = {str(path.relative_to(directory())) for path in directory().rglob("*")}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(path.relative_to(folder))
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), 1)
+            package = ", ".join(sorted(n for n in known if n.startswith("package/")))
+            raise Refused(
+                f"{path}: debship has no template {name}",
+                f"did you mean {near[0]}?" if near else f"it has {package}",
+            )
 
 
 def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = None) -> str:
@@ -48,6 +70,8 @@ def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = Non
     Raises:
         Failed: the template is missing, is not valid, or names a value that is not there.
     """
+    import jinja2
+
     folders = (*((overrides,) if overrides else ()), directory())
     try:
         return _environment(*folders).get_template(name).render(values)

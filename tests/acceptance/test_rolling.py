@@ -113,6 +113,76 @@ def test_a_killed_roller_is_finished_by_the_next(
     assert invocations(at_one) == before
 
 
+def wait_for(log: Path, words: str) -> None:
+    deadline = time.monotonic() + 60
+    while words not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("moment", ["leaving", "installing", "restarting", "returning"])
+def test_what_a_killed_roller_left_is_restored_from_another_machine(
+    at_one: Rehearsal, witness, tmp_path: Path, moment: str
+) -> None:
+    log = tmp_path / "fab.log"
+    with witness:
+        roller = at_one.start_fab("deploy", "--app", "auth", "--version", "1.1.0", log=log)
+        wait_for(log, f"{at_one.hosts[1]}: {moment}")
+        os.killpg(roller.pid, signal.SIGKILL)
+        roller.process.wait()
+        report = at_one.report("restore", "--app", "auth", secret="")
+    assert witness.answers.failures == ()
+    assert serving(at_one) == ["UP"] * 3
+    assert {host["outcome"] for host in report["hosts"]} <= {"changed", "unchanged", "returned"}
+    assert sorted({state[:3] for state in installed(at_one)}) == ["ii "]
+    for host in at_one.hosts:
+        left = at_one.enter(host, "ls", "/var/lib/debship/auth").text
+        assert "out.json" not in left
+        assert at_one.enter(host, "cat", "/var/lib/debship/auth/lock").text.startswith("- ")
+    again = at_one.report("restore", "--app", "auth", secret="")
+    assert [host["outcome"] for host in again["hosts"]] == ["unchanged"] * 3
+
+
+def test_a_second_roll_is_refused_and_a_broken_lock_ends_the_first(
+    at_one: Rehearsal, tmp_path: Path
+) -> None:
+    log = tmp_path / "fab.log"
+    roller = at_one.start_fab("deploy", "--app", "auth", "--version", "1.1.0", log=log)
+    wait_for(log, "leaving")
+    # Stopped, it does not beat; its process lives, so nobody takes its lock before the lease ends.
+    os.killpg(roller.pid, signal.SIGSTOP)
+    try:
+        refused = at_one.fab("unlock", "--app", "auth", check=False)
+        assert refused.returncode == 3
+        assert "is being rolled by" in refused.stderr.decode()
+        told = at_one.fab("unlock", "--app", "auth", "--force").text
+        assert told.count("was locked by") == 3
+        second = at_one.report("deploy", "--app", "auth", "--version", "1.0.0")
+        assert second["stopped"] == ""
+    finally:
+        os.killpg(roller.pid, signal.SIGCONT)
+    assert roller.process.wait(timeout=120) in {1, 4}
+    assert "no longer holds the lock" in log.read_text()
+    assert installed(at_one) == ["ii |1.0.0-1"] * 3
+    assert running(at_one) == {"1.0.0"}
+    assert serving(at_one) == ["UP"] * 3
+
+
+def test_ctrl_c_lets_the_batch_end(at_one: Rehearsal, witness, tmp_path: Path) -> None:
+    log = tmp_path / "fab.log"
+    with witness:
+        roller = at_one.start_fab("deploy", "--app", "auth", "--version", "1.1.0", log=log)
+        wait_for(log, "leaving")
+        os.kill(roller.pid, signal.SIGINT)
+        assert roller.process.wait(timeout=120) == 1
+    assert "a person asked to stop" in log.read_text()
+    assert sorted(installed(at_one)) == ["ii |1.0.0-1", "ii |1.0.0-1", "ii |1.1.0-1"]
+    assert serving(at_one) == ["UP"] * 3
+    assert witness.answers.failures == ()
+    rolls = json.loads(at_one.fab("history", "--app", "auth", "--json").stdout)["result"]["rolls"]
+    assert list(rolls[0]["hosts"].values()) == ["changed"]
+
+
 def test_configuration_alone_is_rolled_and_is_secret(at_one: Rehearsal, witness) -> None:
     other = "another secret of some length"
     before = invocations(at_one)

@@ -7,7 +7,10 @@ from sample import DATE, Sample
 
 from debship.cli.build import command
 from debship.cli.cache import command as cache
+from debship.cli.main import cli as main
 from debship.errors import Misused, Refused
+from debship.run import run
+from publishing import gpg_home
 
 FILE = """\
 [app]
@@ -94,3 +97,71 @@ def test_the_cache_is_shown_bounded_and_cleared(folder: Path, cache_folder: Path
     assert "limit    5.0 MiB" in _call(command=cache).splitlines()
     with pytest.raises(Misused, match='"much" is not a size'):
         _call("--limit", "much", command=cache)
+
+
+def test_what_hosts_have_is_compared_with(folder: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    _call(folder, "--output", old)
+    text = FILE.replace('path = "/etc/mycompany/tiny/tiny.conf"', 'path = "/etc/tiny/tiny.conf"')
+    (folder / "debship.toml").write_text(
+        text.replace('name = "tiny"', 'name = "tiny"\nversion = "2.0-1"')
+    )
+    deb = old / "tiny_1.0-1_all.deb"
+    shown = _call(folder, "--plan", "--previous", deb).splitlines()
+    assert "previous               1.0-1" in shown
+    assert (
+        "conffiles change       /etc/mycompany/tiny/tiny.conf becomes /etc/tiny/tiny.conf on "
+        "upgrade, edits included" in shown
+    )
+    _call(folder, "--output", tmp_path / "new", "--previous", deb)
+    preinst = run(["dpkg-deb", "-I", tmp_path / "new/tiny_2.0-1_all.deb", "preinst"]).text
+    assert "mv_conffile /etc/mycompany/tiny/tiny.conf /etc/tiny/tiny.conf '2.0-1~'" in preinst
+
+
+def test_a_version_below_the_one_that_hosts_have_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "debship.toml").write_text(FILE.replace("[build]", 'version = "2.0-1"\n[build]'))
+    _call(folder, "--output", tmp_path / "old")
+    (folder / "debship.toml").write_text(FILE)
+    words = (
+        folder,
+        "--output",
+        tmp_path / "new",
+        "--previous",
+        tmp_path / "old/tiny_2.0-1_all.deb",
+    )
+    with pytest.raises(Refused, match=r"1\.0-1 sorts below 2\.0-1, the last version"):
+        _call(*words)
+    assert not (tmp_path / "new").exists()
+    assert _call(*words, "--allow-older").endswith("tiny_1.0-1_all.deb\n")
+
+
+@pytest.fixture(scope="module")
+def home():
+    with gpg_home(1) as home:
+        yield home
+
+
+def test_the_newest_of_a_suite_is_what_hosts_have(
+    folder: Path, tmp_path: Path, home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    for name, value in home.env.items():
+        monkeypatch.setenv(name, value)
+    where = ("--store", store, "--suite", "stable")
+    _debship("repo", "init", *where)
+    with pytest.raises(Refused, match="stable: it has no tiny for"):
+        _call(folder, "--store", store, "--previous", "stable")
+    for version in ("3.0-1", "4.0-1~deb13u1"):
+        (folder / "debship.toml").write_text(
+            FILE.replace("[build]", f'version = "{version}"\n[build]')
+        )
+        _call(folder, "--output", tmp_path / "old")
+    _debship("publish", *where, *sorted((tmp_path / "old").glob("*.deb")))
+    monkeypatch.setenv("DEBSHIP_STORE", str(store))
+    monkeypatch.setenv("DEBSHIP_PREVIOUS", "stable")
+    assert "previous               3.0-1" in _call(folder, "--plan").splitlines()
+
+
+def _debship(*words: object) -> None:
+    called = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+    assert called.exit_code == 0, called.output

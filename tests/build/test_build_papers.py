@@ -16,10 +16,11 @@ from sample import DATE, Sample
 
 from debship.build.bundled import Bundled, Component
 from debship.build.dists import Dist
+from debship.build.installed import Installed, installed_packages
 from debship.build.origins import Origin
 from debship.build.package import Package
 from debship.build.papers.changes import newest_entry
-from debship.build.papers.installed import Installed, installed_packages, took_part
+from debship.build.papers.installed import took_part
 from debship.build.papers.sbom import sbom
 from debship.build.plan import BuildPlan, Surroundings, plan_build
 from debship.build.together import together
@@ -42,6 +43,7 @@ def package(sample: Sample) -> Package:
         version=DebVersion("1:1.0+x-1"),
         architecture=Architecture("all"),
         dists=(DIST,),
+        application=DIST,
         own=None,
         date=DATE,
         depends=("python3.11", "libc6 (>= 2.34)", "a | b"),
@@ -154,7 +156,7 @@ TEXT = st.text(max_size=12)
 def test_whatever_wheels_say_it_stays_valid(dist: Dist) -> None:
     plan = _plan()
     version, architecture = DebVersion("1.0-1"), Architecture("all")
-    made = Package(plan, version, architecture, (dist,), None, DATE, ("python3.11",), False)
+    made = Package(plan, version, architecture, (dist,), dist, None, DATE, ("python3.11",), False)
     text = sbom(made)
     assert _invalid(text) is None
     assert text.isascii()
@@ -220,7 +222,7 @@ def test_debian_reads_the_buildinfo(deb: Deb, release) -> None:
 
 def test_what_took_part_is_followed_to_its_end(package: Package) -> None:
     def installed(name: str, *needs: str, essential: bool = False, provides: tuple[str, ...] = ()):
-        return Installed(name, "amd64", "1", essential, needs, provides)
+        return Installed(name, "amd64", "1", essential, ", ".join(needs), provides)
 
     there = [
         installed("python3.11", "virtual"),

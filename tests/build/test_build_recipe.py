@@ -334,7 +334,7 @@ def test_an_interrupt_leaves_nothing(
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("debship.build.recipe.write_ar", interrupted)
+    monkeypatch.setattr("debship.build.bundle.write_ar", interrupted)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     with pytest.raises(KeyboardInterrupt):

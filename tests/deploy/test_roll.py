@@ -16,7 +16,7 @@ from debship.config.fleet import (
     Share,
 )
 from debship.deploy import campaign, recipe
-from debship.deploy.journal import DiskJournal
+from debship.deploy.journal import DiskJournal, JournalLost
 from debship.deploy.recipe import Order
 from debship.deploy.report import Outcome, RollReport
 from debship.deploy.stop import Stop
@@ -58,8 +58,26 @@ class Rig:
             host.files.setdefault(SECRETS, File(b"PASSWORD=hunter2\n", mode=0o600))
 
     def deploy(self, version: str | None = "1.1-1", **changes) -> RollReport:
+        fleet, world = self.doors(**changes)
+        wishes = {name: changes[name] for name in ("only", "undo", "back") if name in changes}
+        order = Order(changes.get("roll", "20260101-aa"), "me@here", version=version, **wishes)
+        return recipe.deploy(
+            fleet,
+            self.app,
+            world,
+            order,
+            say=self.steps.append,
+            stop=changes.get("stop", Stop()),
+            carry_on=changes.get("carry_on", lambda _hosts: True),
+        )
+
+    def restore(self, **changes) -> RollReport:
+        fleet, world = self.doors(**changes)
+        order = Order("20260102-bb", "ann@there")
+        return recipe.restore(fleet, self.app, world, order, say=self.steps.append, stop=Stop())
+
+    def doors(self, **changes) -> tuple[Fleet, campaign.World]:
         repository = RepositorySettings("/srv/apt", "http://apt", "production")
-        fleet = Fleet(self.folder / "fleet.toml", repository)
         world = campaign.World(
             connect=lambda name: next(h for h in self.hosts if h.address == name),
             balancers=(self.balancer,),
@@ -68,12 +86,13 @@ class Rig:
             env=changes.get("env", {"PASSWORD": "hunter2"}),
             clock=self.clock,
             workers=OneByOne(),
-            journal=lambda _path: DiskJournal(self.folder / "journal.jsonl", self.clock),
+            journal=lambda _path: (
+                changes.get("journal") or DiskJournal(self.folder / "journal.jsonl", self.clock)
+            ),
             process="here/1/1",
             dead=lambda process: process == "here/1/1",
         )
-        order = Order(changes.get("roll", "20260101-aa"), "me@here", version=version)
-        return recipe.deploy(fleet, self.app, world, order, say=self.steps.append, stop=Stop())
+        return Fleet(self.folder / "fleet.toml", repository), world
 
     @property
     def journal(self) -> list[dict]:
@@ -318,6 +337,262 @@ def test_rollback_finds_what_the_newest_roll_replaced(rig: Rig) -> None:
     assert campaign.last_change(states) == DebVersion("1.0-1")
     with pytest.raises(Refused, match="no host remembers"):
         campaign.last_change({})
+
+
+def test_one_host_alone_is_rolled_and_the_fleet_still_counts(rig: Rig) -> None:
+    report = rig.deploy(only=("b",))
+    assert [host.host for host in report.hosts] == ["b"]
+    assert [host.version for host in rig.hosts] == ["1.0-1", "1.1-1", "1.0-1"]
+    rig.hosts[0].active = "failed"
+    assert "only 1 of the fleet would serve, and 2 must" in rig.deploy(only=("c",)).stopped
+
+
+def test_a_host_that_the_fleet_has_not_is_not_rolled(rig: Rig) -> None:
+    with pytest.raises(Misused, match="has no host d") as caught:
+        rig.deploy(only=("d",))
+    assert caught.value.hint == "it has a, b, c"
+
+
+def test_a_person_is_asked_between_batches(rig: Rig) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def carry_on(hosts) -> bool:
+        asked.append(tuple(hosts))
+        return len(asked) < 2
+
+    report = rig.deploy(carry_on=carry_on)
+    assert asked == [("b",), ("c",)]
+    assert outcomes(report) == ["changed", "changed", "untouched"]
+    assert report.stopped == "a person asked to stop"
+
+
+def stop_at(rig: Rig, moment: str, times: int) -> Stop:
+    stop = Stop()
+
+    def fault(at: str) -> None:
+        if at == moment:
+            stop.asked = times
+
+    rig.hosts[0].fault = fault
+    return stop
+
+
+@pytest.mark.parametrize("moment", ["before install", "after systemctl", "before probe"])
+def test_asked_once_the_batch_is_finished(rig: Rig, moment: str) -> None:
+    report = rig.deploy(stop=stop_at(rig, moment, 1))
+    assert outcomes(report) == ["changed", "untouched", "untouched"]
+    assert report.stopped == "a person asked to stop"
+
+
+def test_asked_twice_while_it_drains_the_host_is_put_back(rig: Rig) -> None:
+    rig.balancer.inflight["a"] = 1000
+    report = rig.deploy(stop=stop_at(rig, f"after put {OUT}", 2))
+    assert outcomes(report) == ["untouched"] * 3
+    assert rig.balancer.held == set()
+    assert OUT not in rig.hosts[0].files
+    assert rig.hosts[0].version == "1.0-1"
+
+
+def test_asked_twice_in_the_middle_the_host_is_left_out_and_the_way_out_is_told(rig: Rig) -> None:
+    report = rig.deploy(stop=stop_at(rig, "after install", 2))
+    host = report.hosts[0]
+    assert (host.outcome, host.standing) == (Outcome.UNKNOWN, "out")
+    assert "it stands out of its balancers" in host.reason
+    assert "fab restore" in host.hint
+    assert report.exit_code == 4
+    rig.hosts[0].fault = None
+    assert outcomes(rig.restore()) == ["returned", "unchanged", "unchanged"]
+    assert rig.balancer.held == set()
+
+
+def fails_on(rig: Rig, name: str) -> None:
+    next(h for h in rig.hosts if h.address == name).behaviours["1.1-1"] = Behaviour(healthy=False)
+
+
+def test_a_version_that_fails_later_is_taken_back_where_it_was_put(rig: Rig) -> None:
+    fails_on(rig, "c")
+    report = rig.deploy(env={"PASSWORD": "correct horse"})
+    assert outcomes(report) == ["returned"] * 3
+    assert "2 hosts that it had changed were taken back" in report.stopped
+    for host in rig.hosts:
+        assert (host.version, host.running) == ("1.0-1", "1.0-1")
+        assert host.files[SECRETS].content == b"PASSWORD=hunter2\n"
+        assert OUT not in host.files
+    assert rig.balancer.held == set()
+
+
+def test_what_was_changed_stays_where_that_is_wished(rig: Rig) -> None:
+    fails_on(rig, "c")
+    assert outcomes(rig.deploy(undo=False)) == ["changed", "changed", "returned"]
+
+
+def test_a_host_that_dies_is_no_reason_to_take_others_back(rig: Rig) -> None:
+    host = rig.hosts[2]
+
+    def die(at: str) -> None:
+        if at == "after install":
+            host.dead = True
+            lose_link(at)(at)
+
+    host.fault = die
+    assert outcomes(rig.deploy()) == ["changed", "changed", "unknown"]
+
+
+def test_a_host_that_was_there_already_is_not_taken_back(rig: Rig) -> None:
+    rig.deploy(only=("a",), roll="20251231-zz")
+    fails_on(rig, "c")
+    assert outcomes(rig.deploy()) == ["unchanged", "returned", "returned"]
+
+
+def test_a_service_that_crashes_while_it_soaks_is_brought_back(rig: Rig) -> None:
+    rig.app = FleetApp(**{**_fields(rig.app), "soak": 5.0})
+    crashed = rig.hosts[0]
+
+    def crash(at: str) -> None:
+        crashed.restarts = 3 if at == "before observe" and crashed.serving else crashed.restarts
+
+    def fault(at: str) -> None:
+        if at == "after probe":
+            crashed.fault = crash
+
+    crashed.fault = fault
+    report = rig.deploy()
+    assert outcomes(report) == ["returned", "untouched", "untouched"]
+    assert "restarted 3 times" in report.hosts[0].reason
+
+
+def test_a_hold_is_kept(rig: Rig) -> None:
+    rig.hosts[1].abbrev = "hi "
+    assert rig.deploy().exit_code == 0
+    assert [host.abbrev for host in rig.hosts] == ["ii ", "hi ", "ii "]
+
+
+def test_a_disk_that_is_too_full_is_found_while_the_host_serves(rig: Rig) -> None:
+    rig.hosts[1].room = False
+    with pytest.raises(Failed, match=r"b: the disk is too full for auth 1\.1-1: /usr has 10 KiB"):
+        rig.deploy()
+    assert rig.balancer.log == []
+
+
+class Died(BaseException):
+    """The roller is killed."""
+
+
+def die_at(rig: Rig, moment: str) -> None:
+    def fault(at: str) -> None:
+        if at == moment:
+            raise Died
+
+    rig.hosts[1].fault = fault
+    with pytest.raises(Died):
+        rig.deploy(env={"PASSWORD": "correct horse"})
+    rig.hosts[1].fault = None
+
+
+@pytest.mark.parametrize(
+    ("moment", "outcome", "version"),
+    [
+        (f"after put {OUT}", "returned", "1.0-1"),
+        ("before install", "returned", "1.0-1"),
+        ("after install", "returned", "1.0-1"),
+        ("before probe", "changed", "1.1-1"),
+        ("before settle", "changed", "1.1-1"),
+    ],
+)
+def test_what_a_dead_run_left_out_is_put_back_from_another_machine(
+    rig: Rig, moment: str, outcome: str, version: str
+) -> None:
+    die_at(rig, moment)
+    report = rig.restore(env={})  # that machine has no secrets
+    assert outcomes(report) == ["unchanged", outcome, "unchanged"]
+    assert report.exit_code == 0
+    assert report.lines()[-1].startswith("auth, restored: ")
+    assert (rig.hosts[1].version, rig.hosts[1].running) == (version, version)
+    content = b"hunter2" if version == "1.0-1" else b"correct horse"
+    assert rig.hosts[1].files[SECRETS].content == b"PASSWORD=" + content + b"\n"
+    assert rig.balancer.held == set()
+    assert OUT not in rig.hosts[1].files
+
+
+def test_restoring_leaves_alone_what_somebody_holds_out(rig: Rig) -> None:
+    rig.balancer.held.add("b")
+    report = rig.restore()
+    assert "somebody holds it out" in report.hosts[1].reason
+    assert rig.balancer.held == {"b"}
+
+
+def test_restoring_puts_back_what_answers_and_tells_of_the_rest(rig: Rig) -> None:
+    die_at(rig, "before install")
+    rig.hosts[0].dead = True
+    report = rig.restore()
+    assert outcomes(report) == ["unknown", "returned", "unchanged"]
+    assert report.exit_code == 4
+
+
+def test_a_roll_under_way_refuses_a_second_and_names_who_and_since_when(rig: Rig) -> None:
+    for host in rig.hosts:
+        host.lock = ["20251231-zz", "3", "2026-01-01T03:00", "ann@ci", "there/1/1"]
+        host.heard = 1e9
+    with pytest.raises(Refused, match="is being rolled by ann@ci since 2026-01-01T03:00"):
+        rig.deploy()
+    assert rig.balancer.log == []
+    _, world = rig.doors()
+    with pytest.raises(Refused, match="which seems alive"):
+        recipe.unlock(rig.app, world)
+    assert {str(h.by) for h in recipe.unlock(rig.app, world, force=True).values()} == {"ann@ci"}
+    assert rig.deploy().exit_code == 0
+
+
+def test_a_roll_whose_lock_is_broken_stops_and_touches_nothing_more(rig: Rig) -> None:
+    def broken(at: str) -> None:
+        if at == "after install":
+            for host in rig.hosts:
+                host.lock = ["20260109-zz", "9", "T", "ann@ci", "there/1/1"]
+
+    rig.hosts[0].fault = broken
+    report = rig.deploy()
+    assert outcomes(report) == ["unknown", "untouched", "untouched"]
+    assert "no longer holds the lock" in report.stopped
+    assert rig.balancer.log == ["out a"]
+    assert rig.hosts[0].log[-1] == "install 1.1-1"
+
+
+def test_the_hosts_remember_every_roll(rig: Rig) -> None:
+    rig.deploy(roll="20260101-aa")
+    rig.deploy("1.0-1", roll="20260102-bb")
+    _, world = rig.doors()
+    found = recipe.history(rig.app, world)
+    assert [(entry.roll, entry.version) for entry in found] == [
+        ("20260102-bb", "1.0-1"),
+        ("20260101-aa", "1.1-1"),
+    ]
+    assert dict(found[0].hosts) == {"a": "changed", "b": "changed", "c": "changed"}
+    assert "3 changed  by me@here" in found[0].line()
+
+
+def test_the_report_counts_the_calls_that_each_host_needed(rig: Rig) -> None:
+    report = rig.deploy()
+    assert [host.calls for host in report.hosts] == [
+        entry["calls"] for entry in report.as_dict()["hosts"]
+    ]
+    assert all(20 < host.calls < 45 for host in report.hosts)
+    assert f"at most {max(h.calls for h in report.hosts)} a host" in report.lines()[-1]
+
+
+class FullDisk:
+    """A journal whose disk is full when an installation is to be announced."""
+
+    def write(self, event: str, host: str = "", **_facts) -> None:
+        if event == "install":
+            raise JournalLost("journal.jsonl: the journal cannot be written: No space left")
+
+
+def test_a_journal_that_cannot_be_written_ends_the_roll_before_the_next_act(rig: Rig) -> None:
+    report = rig.deploy(journal=FullDisk())
+    assert outcomes(report) == ["unknown", "untouched", "untouched"]
+    assert rig.hosts[0].version == "1.0-1"
+    assert "cannot be written" in report.hosts[0].reason
+    assert rig.deploy().exit_code == 0
 
 
 def _fields(app: FleetApp) -> dict:

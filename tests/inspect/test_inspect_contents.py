@@ -3,6 +3,7 @@
 import contextlib
 import json
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,24 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path.write_bytes(ar(*parts, ("data.tar.zst", bomb)))
     with pytest.raises(Refused, match="more than a package may hold"):
         read_contents(path)
+
+
+def test_what_swells_is_read_in_small_steps(tmp_path: Path) -> None:
+    size = 128 << 20
+    head = bytearray(tar(("./big", b""))[:512])
+    head[124:136] = f"{size:011o}\0".encode()
+    head[148:156] = b" " * 8
+    head[148:156] = f"{sum(head):06o}\0 ".encode()
+    packed = zstandard.ZstdCompressor().compress(bytes(head) + bytes(size + 1024))
+    path = tmp_path / "x.deb"
+    parts = (("debian-binary", b"2.0\n"), ("control.tar", tar(("control", plain_control()))))
+    path.write_bytes(ar(*parts, ("data.tar.zst", packed)))
+    tracemalloc.start()
+    try:
+        assert read_contents(path).files["big"].size == size
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_more_names_than_memory_should_hold_are_refused(

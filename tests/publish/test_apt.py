@@ -124,7 +124,7 @@ def test_each_publication_is_seen_though_the_names_for_old_clients_are_gone(
     here("update")
     for number in range(2, 5):
         repository.publish(debs(version=f"{number}"))
-        for name in ("Release", "Release.gpg", "main/binary-amd64/Packages.gz"):
+        for name in ("Release", "main/binary-amd64/Packages.gz"):
             (repository.folder / "dists/production" / name).unlink()
         here("update")
         here("download", f"auth={number}")
@@ -141,6 +141,21 @@ def test_an_index_of_many_gzip_members(repository, host, debs) -> None:
     here("update")
     here("download", first, second)
     assert len(here.fetched()) == 2
+
+
+def test_an_index_of_many_xz_blocks(repository, host, debs) -> None:
+    named = (f"app-{number}" for number in range(5000))
+    first, second = [name for name in named if crc32(name.encode()) % 256 == 0][:2]
+    init(repository.publisher, settings(xz=True))
+    repository.publish(debs(first))
+    repository.publish(debs(second))
+    here = host(repository.sources())
+    here("update")
+    here("download", first, second)
+    assert len(here.fetched()) == 2
+    wanted = repository.publisher.snapshot("production").release.files
+    sha256 = wanted["main/binary-amd64/Packages.xz"].sha256
+    assert any(path.endswith(sha256) for path in repository.asked)
 
 
 def test_a_stranger_s_key_is_not_trusted(repository, host, home, debs) -> None:

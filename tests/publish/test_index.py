@@ -1,13 +1,13 @@
 import gzip
 import hashlib
-import time
+import lzma
 import tracemalloc
 from zlib import crc32
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from debship.debian.xz_blocks import split
 from debship.publish.index import Index, Key, key_of
 
 NAMES = [f"p{number}" for number in range(1200)]
@@ -37,7 +37,7 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(changes)
 def test_the_same_stanzas_give_the_same_bytes_whatever_happened(history) -> None:
     index, expected = Index(), {}
@@ -50,12 +50,18 @@ def test_the_same_stanzas_give_the_same_bytes_whatever_happened(history) -> None
             else {key: text for key, text in expected.items() if key not in some}
         )
     assert dict(index.stanzas()) == expected
-    assert index.packed() == Index().changed(expected).packed()
+    assert index.files()["Packages.gz"] == Index().changed(expected).files()["Packages.gz"]
     plain = b"".join(text + b"\n" for _, text in sorted(expected.items()))
-    assert gzip.decompress(index.packed()) == plain
+    assert gzip.decompress(index.files()["Packages.gz"]) == plain
     assert (index.size, index.sha256) == (len(plain), hashlib.sha256(plain).hexdigest())
-    again = Index.unpack(index.packed())
-    assert again.packed() == index.packed()
+    files = index.files(xz=True)
+    assert lzma.decompress(files["Packages.xz"]) == plain
+    assert files == Index().changed(expected).files(xz=True)
+    again = Index.unpack(*files.values())
+    assert [block.xz for block in again.blocks] == [
+        (data, record) for data, record in split(files["Packages.xz"])
+    ]
+    assert again.files()["Packages.gz"] == index.files()["Packages.gz"]
     assert all(again.of(key.package)[key] == text for key, text in expected.items())
 
 
@@ -69,23 +75,36 @@ def test_what_is_not_touched_keeps_its_compressed_bytes() -> None:
 
 
 def test_an_empty_index_is_empty() -> None:
-    assert gzip.decompress(Index().packed()) == b""
+    assert gzip.decompress(Index().files()["Packages.gz"]) == b""
     assert Index().size == 0
-    assert Index.unpack(Index().packed()).of("x") == {}
+    assert Index.unpack(Index().files()["Packages.gz"]).of("x") == {}
 
 
-@pytest.mark.parametrize("count", [20_000])
-def test_one_more_among_many_takes_little_time_and_memory(count: int) -> None:
+def test_one_more_among_many_takes_little_memory() -> None:
     filler = "x" * 700
-    texts = [stanza(f"name{n}", f"1.{filler}") for n in range(count)]
-    packed = Index().changed(keyed(*texts)).packed()
+    texts = [stanza(f"name{n}", f"1.{filler}") for n in range(8_000)]
+    packed = Index().changed(keyed(*texts)).files()["Packages.gz"]
     del texts
     tracemalloc.start()
-    start = time.process_time()
     index = Index.unpack(packed).changed(keyed(stanza("name7", "2")))
-    index.packed()
-    took = time.process_time() - start
+    index.files()["Packages.gz"]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 3 * index.size
-    assert took < 2
+    assert peak < 2 * index.size
+
+
+def test_with_xz_only_what_changed_is_compressed_again(monkeypatch) -> None:
+    from debship.debian import xz_blocks
+
+    index = Index().changed(keyed(*(stanza(name, "1") for name in NAMES)))
+    index = Index.unpack(*index.files(xz=True).values())
+    sizes = []
+    whole = xz_blocks.packed_block
+    monkeypatch.setattr(
+        xz_blocks, "packed_block", lambda data, level: sizes.append(len(data)) or whole(data, level)
+    )
+    after = index.changed(keyed(stanza("p7", "2")))
+    plain = gzip.decompress(after.files()["Packages.gz"])
+    assert lzma.decompress(after.files(xz=True)["Packages.xz"]) == plain
+    assert len(sizes) == 1
+    assert sizes[0] < len(plain)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from debship.debian.releases import release
 from debship.errors import Misused, Refused
 from debship.publish.keys import Key, inspect, problem
 from debship.publish.recipe import publish
@@ -19,6 +20,7 @@ from debship.publish.scratch import scratch, sweep
 from debship.publish.signing import generate
 from debship.publish.snapshot import read_snapshot
 from debship.publish.suite import init, public_keys
+from debship.roots import clean_root
 from debship.run import run
 from fakes_store import MemoryStore
 from publishing import gpg_home, make_publisher, settings
@@ -205,3 +207,53 @@ def commands() -> list[str]:
         with contextlib.suppress(OSError):
             found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
     return found
+
+
+@pytest.mark.acceptance
+def test_what_the_sqv_of_debian_13_refuses_within_a_year_is_refused(tmp_path) -> None:
+    """The policy is apt's own; sqv is asked what it would say a year after each date."""
+    cache = Path("/var/cache/debship/roots")
+    root = clean_root(release("trixie"), (), run=run, cache=cache, say=print)
+    made = {
+        "ed25519": ("--quick-generate-key", "x", "ed25519", "sign", "never"),
+        "nistp256": ("--quick-generate-key", "x", "nistp256", "sign", "never"),
+        "rsa3072": ("--quick-generate-key", "x", "rsa3072", "sign", "never"),
+        "rsa2048": ("--quick-generate-key", "x", "rsa2048", "sign", "never"),
+        "rsa1024": ("--quick-generate-key", "x", "rsa1024", "sign", "never"),
+        "dsa2048": ("--quick-generate-key", "x", "dsa2048", "sign", "never"),
+        "brainpoolP256r1": ("--quick-generate-key", "x", "brainpoolP256r1", "sign", "never"),
+        "sha1": (
+            *("--cert-digest-algo", "SHA1"),
+            *("--quick-generate-key", "x", "ed25519", "sign", "never"),
+        ),
+    }
+    taken = {}
+    for name, words in made.items():
+        with gpg_home(0) as home:
+            fingerprint = make(home, *words)
+            ring = replace(home, fingerprints=(fingerprint,)).ring()
+            packets = ring.gpg("--export", fingerprint).stdout
+            (tmp_path / "key").write_bytes(packets)
+            (tmp_path / "signed").write_bytes(ring.sign(b"text\n", [fingerprint]))
+            known = inspect(ring, fingerprint, packets)
+        for now in (datetime(year, 11, 1, tzinfo=UTC) for year in (2026, 2027, 2028, 2029)):
+            within = f"{now + timedelta(days=365):%Y-%m-%d}"
+            believed = sqv(root, tmp_path, within)
+            ours = problem(known, now) is None
+            assert believed or not ours, f"{name} on {within}: {problem(known, now)}"
+            taken[name, now.year] = ours
+    assert all(taken[name, 2029] for name in ("ed25519", "nistp256", "rsa3072"))
+    assert (taken["rsa2048", 2028], taken["rsa2048", 2029]) == (True, False)
+    assert not any(taken[name, 2026] for name in ("rsa1024", "dsa2048", "sha1"))
+
+
+def sqv(root: Path, folder: Path, date: str) -> bool:
+    """Ask whether the sqv in a root believes what lies in a folder, on a date."""
+    script = (
+        'mount --bind "$2" "$1/mnt"; cd "$1/mnt"; rm -f text; '
+        "export SEQUOIA_CRYPTO_POLICY=/usr/share/apt/default-sequoia.config; "
+        'exec chroot "$1" sqv --policy-as-of "$3" --keyring /mnt/key '
+        "--cleartext /mnt/signed --output /mnt/text"
+    )
+    mount = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", script, "sh"]
+    return run([*mount, root, folder, date], check=False).returncode == 0

@@ -1,5 +1,6 @@
 """What a publication does to a suite, on a store in memory with the real gpg."""
 
+import lzma
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -349,6 +350,16 @@ class TestInit:
         part = Part("main", "arm64")
         assert list(read_indices(publisher.store, release, [part])[part].of("doc"))
         assert names(publisher) == ["doc 1 all"]
+        assert sound(publisher)
+
+    def test_xz_can_be_asked_for_and_stays(self, publisher, memory, debs) -> None:
+        publish(publisher, "production", [debs()])
+        assert not any(path.endswith(".xz") for path in memory.objects)
+        init(publisher, settings(xz=True))
+        publish(publisher, "production", [debs("web")])
+        assert names(publisher) == ["auth 1.0 amd64", "web 1.0 amd64"]
+        packed = memory.read("dists/production/main/binary-amd64/Packages.xz").data
+        assert lzma.decompress(packed).count(b"Package: ") == 2
         assert sound(publisher)
 
     @pytest.mark.parametrize(

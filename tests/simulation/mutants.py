@@ -51,8 +51,8 @@ MUTANTS = (
     _m(
         "forget the port",
         "places",
-        'Member(balancer.name, p["id"], p.get("address", host), p["port"], Standing.OUT, 0)',
-        'Member(balancer.name, p["id"], p.get("address", host), 8080, Standing.OUT, 0)',
+        '            p["port"],\n            Standing.OUT,',
+        "            8080,\n            Standing.OUT,",
     ),
     _m(
         "put back before the health check",
@@ -105,7 +105,7 @@ MUTANTS = (
         "                self._reach()\n",
         "                return None\n",
     ),
-    _m("no fence", "lock", "guarded(argv, self.path, self.roll)", "tuple(argv)"),
+    _m("no fence", "fence", "guarded(argv, self.path, self.roll)", "tuple(argv)"),
     _m(
         "the version alone says what to go back to",
         "records",

@@ -1,6 +1,8 @@
 """One seed from its scenario to its end: what is drawn, what happens, and what must be so then."""
 
+import json
 import random
+from dataclasses import replace
 
 from debship.config.fleet import Share
 from debship.deploy.report import Outcome
@@ -108,10 +110,13 @@ def _hurt(world: World) -> None:
             host.behaviours[NEW] = slow
     if chance.random() < 0.15:
         host = chance.choice(hosts)
-        what = chance.choice(("iF ", "iHR", "hi ", "down", "disabled"))
+        what = chance.choice(("iF ", "iHR", "hi ", "down", "disabled", "new"))
         world.tell("--", f"{host.address} is {what} before")
         if what == "down":
             host.active = "failed"
+        elif what == "new":
+            for fresh in hosts if chance.random() < 0.3 else [host]:
+                _empty(fresh)
         elif what == "disabled":
             host.enabled, host.active, host.running = "disabled", "inactive", None
         else:
@@ -121,7 +126,14 @@ def _hurt(world: World) -> None:
     names = tuple(balancer.name for balancer in world.balancers)
     world.faults += draw(chance, tuple(world.hosts), names)
     well = not any(_is_bad(host.behaviours[NEW]) for host in hosts)
+    world.polite = well and all(fault.kind == "stop" for fault in world.faults)
     world.gentle = well and not world.story and all(f.gentle for f in world.faults)
+
+
+def _empty(host: SimHost) -> None:
+    """Make it a host that never had the package."""
+    host.abbrev, host.version, host.running, host.active = "un ", None, None, "inactive"
+    host.files.clear()
 
 
 def _bad(chance: random.Random) -> Nature:
@@ -149,7 +161,7 @@ def judge_report(world: World, roller: Roller) -> None:
         )
     if report is None:
         return
-    paused = any(fault.kind == "paused" for fault in world.faults)
+    paused = any(fault.kind in {"paused", "offline"} for fault in world.faults)
     lost = "no longer holds the lock" in report.stopped
     world.must(paused or not lost, "lease", f"a living roll lost its lock: {report.stopped}")
     if world.crossed:
@@ -163,6 +175,11 @@ def judge_report(world: World, roller: Roller) -> None:
     if world.gentle:
         told = "; ".join(f"{h.host} {h.outcome.value} {h.reason}" for h in report.hosts)
         world.must(report.exit_code == 0, "row 6", f"it ended for little: {report.stopped}: {told}")
+    if world.polite and roller.stop.asked == 1:
+        finished = all(h.outcome in {Outcome.CHANGED, Outcome.UNTOUCHED} for h in report.hosts)
+        world.must(finished, "row 8", f"asked once, the batch was not finished: {outcomes}")
+        touched = {h.host for h in report.hosts if h.outcome is Outcome.UNTOUCHED} & roller.touched
+        world.must(not touched, "row 8", f"asked once, it left {touched} in the middle")
     failed = (h for h in report.hosts if h.outcome in BAD)
     bad = [h.host for h in failed if not h.reason.startswith("taken back")]
     batch = max(1, world.app.batch.of(len(world.hosts)))
@@ -188,6 +205,10 @@ def _judge(world: World, roller: Roller, entry) -> None:
         world.must(name not in roller.touched or host.lock[0] == "-", "I8", f"{name} was touched")
     if lost or host.dead or name in world.disturbed:
         return
+    crash = host.behaviours[NEW].crash
+    if crash and world.app.soak > crash + 3 and not roller.stop.asked:
+        changed = entry.outcome is Outcome.CHANGED
+        world.must(not changed, "soak", f"{name} crashed, and is called {entry.outcome}")
     world.must(not world.out(host) or world.reloaded, "I3", f"{name} is out, and {entry.outcome}")
     world.must(OUT not in host.files, "I6", f"{name}: a record is left, and {entry.outcome}")
     if name in roller.touched and entry.outcome is not Outcome.UNTOUCHED:
@@ -196,6 +217,9 @@ def _judge(world: World, roller: Roller, entry) -> None:
     wanted = {Outcome.CHANGED: NEW, Outcome.UNCHANGED: NEW, Outcome.RETURNED: OLD}.get(
         entry.outcome
     )
+    if entry.outcome in {Outcome.CHANGED, Outcome.RETURNED}:
+        told = (entry.outcome.value, name) in roller.lines
+        world.must(told, "I8", f"{name} {entry.outcome}, and the journal has no line of it")
     if wanted is not None:
         world.must(host.version == wanted, "I8", f"{name}: {entry.outcome} with {host.version}")
 
@@ -204,8 +228,10 @@ def converge(world: World) -> None:
     """I7: with nothing going wrong any more, whatever was left is finished, and then stays."""
     calm(world)
     chance = world.random
+    if chance.random() < 0.15:
+        change_fleet(world)
     if chance.random() < 0.5:
-        left = {name for name, host in world.hosts.items() if OUT in host.files}
+        left = {name for name, host in world.hosts.items() if _had_something(host)}
         healer = Roller("r7", Process("r7"), "restore", OLD, WAS, machine="m7")
         world.start(healer)
         world.finish(healer)
@@ -227,6 +253,33 @@ def converge(world: World) -> None:
         world.must(roller.report.exit_code == 0, "I7", f"{name}: {roller.report.stopped}: {told}")
         _all_well(world, version, value)
     world.must(not world.mutations, "I7", f"a further deploy changed {world.mutations} things")
+
+
+def _had_something(host: SimHost) -> bool:
+    """Whether a roll left it out, and it had something before."""
+    return OUT in host.files and json.loads(host.files[OUT].content)["before"] is not None
+
+
+def change_fleet(world: World) -> None:
+    """A host of before is gone for ever, and another has come, with nothing or with the old."""
+    chance, hosts = world.random, list(world.app.hosts)
+    if chance.random() < 0.5 and len(hosts) > 1:
+        gone = chance.choice(hosts)
+        world.tell("--", f"{gone} is no more")
+        hosts.remove(gone)
+        del world.hosts[gone]
+        world.holds.discard(gone)
+        for balancer in world.balancers:
+            balancer.held.pop(gone, None)
+    if chance.random() < 0.7:
+        world.tell("--", "new has come")
+        world.hosts["new"] = make_host(world, "new")
+        model = world.hosts[hosts[0]]
+        world.hosts["new"].behaviours = model.behaviours
+        if chance.random() < 0.5:
+            _empty(world.hosts["new"])
+        hosts.insert(chance.randrange(len(hosts) + 1), "new")
+    world.app = replace(world.app, hosts=tuple(hosts))
 
 
 def calm(world: World) -> None:

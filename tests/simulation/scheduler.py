@@ -189,16 +189,20 @@ class SimWorkers:
 
     @contextlib.contextmanager
     def beside(self, action: Callable[[], None], every: float) -> Iterator[None]:
-        over = [False]
+        over, busy = [False], [False]
 
         def again() -> None:
             while not over[0]:
                 self.scheduler.sleep(every)
                 if not over[0]:
+                    busy[0] = True
                     action()
+                    busy[0] = False
 
-        self.scheduler.spawn(self.process, again)
+        task = self.scheduler.spawn(self.process, again)
         try:
             yield
         finally:
             over[0] = True
+            if busy[0] and self.process.alive:
+                self.scheduler.wait([task])

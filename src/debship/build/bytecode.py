@@ -43,7 +43,14 @@ def compile_files(
     if not sources:
         return ()
     pairs = [(str(root / source), f"/{source}") for source in sources]
-    env = {"PYTHONHASHSEED": "0", "PYTHONPATH": None, "PYTHONHOME": None, "PYTHONOPTIMIZE": None}
+    changing = (
+        "PATH",
+        "HOME",
+        "OPTIMIZE",
+        "PYCACHEPREFIX",
+        "NODEBUGRANGES",
+    )  # what is written, or where
+    env = {"PYTHONHASHSEED": "0", **{f"PYTHON{name}": None for name in changing}}
     done = run(
         [interpreter, "-s", "-S", "-W", "ignore", "-c", _COMPILE],
         stdin=json.dumps(pairs).encode(),

@@ -168,7 +168,7 @@ def check_version(version: DebVersion, previous: Previous | None) -> None:
         raise Refused(
             f"{version} sorts below {previous.version}, the last version: no host would take it",
             "raise the version; to go back, name it after both, such as "
-            f"{previous.version.upstream}+really{version.upstream}, or --allow-downgrade",
+            f"{previous.version.upstream}+really{version.upstream}, or --allow-older",
         )
 
 

@@ -59,9 +59,8 @@ def _description(plan: BuildPlan) -> Iterable[str]:
     A paragraph is filled to lines that a terminal shows whole; lines that begin with a space, as
     lists do, stay as they are.
     """
-    last = f"The application and its Python dependencies lie in {plan.prefix}."
     paragraphs = [text for text in _BLANK.split(plan.app.description.strip("\n")) if text.strip()]
-    for number, paragraph in enumerate((*paragraphs, last)):
+    for number, paragraph in enumerate((*paragraphs, _where(plan))):
         if number:
             yield " ."
         lines = groupby(paragraph.splitlines(), key=lambda line: line[:1].isspace())
@@ -71,3 +70,11 @@ def _description(plan: BuildPlan) -> Iterable[str]:
             else:
                 filled = _FILL.wrap(" ".join(together))
                 yield from (f" {line}" for line in filled)
+
+
+def _where(plan: BuildPlan) -> str:
+    if plan.serves:
+        return f"They lie in {plan.prefix}; {plan.serves} imports them from there."
+    if plan.app.layout == "split":
+        return f"The application lies in {plan.prefix}, its dependencies in a package of their own."
+    return f"The application and its Python dependencies lie in {plan.prefix}."

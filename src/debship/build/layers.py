@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cache as remembered
+from functools import partial
 from importlib.metadata import version as version_of
 from pathlib import Path
 from types import MappingProxyType
@@ -25,13 +26,14 @@ import zstandard
 
 from debship.build.cache import Cache, Entry
 from debship.build.dists import Dist, mode_of
+from debship.build.installed import Installed, relation_names
 from debship.build.libraries import Libraries, machine_code, shared_libraries
 from debship.build.origins import Locked, Origin, locked_files, origin
 from debship.build.parts import Packed, pack, wheel_part
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
 from debship.debian.compression import Segment, memory_of
-from debship.debian.relations import names
+from debship.debian.xz_blocks import Record
 from debship.run import Run
 
 Say = Callable[[str], None]
@@ -71,6 +73,7 @@ class Layers:
         level: of the compressor.
         cache: what earlier builds kept.
         folder: a new one, to work in.
+        packages: of Debian, where the build runs.
         run: the door.
         say: told what takes long.
         root: where the release's own files lie, for this process.
@@ -80,24 +83,43 @@ class Layers:
     level: int
     cache: Cache
     folder: Path
+    packages: tuple[Installed, ...]
     run: Run
     say: Say
     root: Path = Path("/")
 
-    def of_lock(self, lock: Sequence[str]) -> tuple[Layer, ...] | None:
-        """Give the layers of a lock that was built before; None where one of them is missing."""
+    def of_lock(
+        self, lock: Sequence[str], *, facts_alone: bool = False
+    ) -> tuple[Layer, ...] | None:
+        """Give the layers of a lock that was built before; None where one of them is missing.
+
+        Args:
+            lock: its identity.
+            facts_alone: the bytes of the layers are not wanted, and may be damaged.
+        """
         self.folder.mkdir(exist_ok=True)
         key = self._key("lock", *self.plan.uv, *lock)
         entry = self.cache.find(key, self.folder / key)
         if entry is None:
             return None
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = list(pool.map(self._find, json.loads(entry.facts)))
+            find = partial(self._find, facts_alone=facts_alone)
+            found = list(pool.map(find, json.loads(entry.facts)))
         layers = tuple(layer for layer in found if layer is not None)
-        versions = self._versions(layers)
-        if len(layers) < len(found) or not all(_is_as_made(layer, versions) for layer in layers):
+        if len(layers) < len(found) or not all(map(self._is_as_made, layers)):
             return None
         return layers
+
+    def fact(self, *words: str) -> str | None:
+        """Give a fact that was kept of a build; None where there is none."""
+        self.folder.mkdir(exist_ok=True)
+        key = self._key("fact", *self.plan.uv, *words)
+        entry = self.cache.find(key, self.folder / key)
+        return None if entry is None else entry.facts.decode()
+
+    def keep_fact(self, fact: str, *words: str) -> None:
+        """Keep a fact, by all that it depends on besides what layers do."""
+        self.cache.keep(self._key("fact", *self.plan.uv, *words), fact.encode())
 
     def of_installed(self, installed: Virtualenv, lock: Sequence[str]) -> tuple[Layer, ...]:
         """Give the layers of what the lock names, once it is installed; keep what is new."""
@@ -109,17 +131,16 @@ class Layers:
             dist.name: self._key_of(dist, installed, files[dist.name]) for dist in installed.dists
         }
         kept = {name: layer for name, key in keys.items() if (layer := self._find(key))}
-        versions = self._versions(kept.values())
         found = {
             name: layer
             for name, layer in kept.items()
-            if _is_as_made(layer, versions) and layer.near == _near(layer, installed)
+            if self._is_as_made(layer) and layer.near == _near(layer, installed)
         }
         # Of one whose libraries' packages moved on, the relations alone are asked for again.
         packed = {
             name: layer.packed
             for name, layer in kept.items()
-            if (self.plan.python, versions[self.plan.python]) in layer.made_with
+            if (self.plan.python, self.version(self.plan.python)) in layer.made_with
         }
         missing = [dist for dist in installed.dists if dist.name not in found]
         if missing:
@@ -132,7 +153,7 @@ class Layers:
             facts = _frozen(layer)
             self.cache.keep(keys[layer.dist.name], facts, layer.packed.segment.blocks)
         # What was compiled here is compiled each time: its compiler may be another by then.
-        if not installed.overlaid and not installed.compiled:
+        if installed.own is None and not installed.compiled:
             of_lock = self._key("lock", *self.plan.uv, *lock)
             self.cache.keep(of_lock, json.dumps(list(keys.values())).encode())
         if missing:
@@ -189,13 +210,8 @@ class Layers:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        versions = self._versions(made)
         return tuple(
-            replace(
-                layer,
-                near=_near(layer, installed),
-                made_with=tuple((name, versions[name]) for name in sorted(self._makers(layer))),
-            )
+            replace(layer, near=_near(layer, installed), made_with=self._made_with(layer))
             for layer in made
         )
 
@@ -209,33 +225,26 @@ class Layers:
             code, installed.root, work, self.run, beside=beside, ignored=ignored
         )
 
-    def _find(self, key: str) -> Layer | None:
-        entry = self.cache.find(key, self.folder / key)
+    def _find(self, key: str, *, facts_alone: bool = False) -> Layer | None:
+        entry = self.cache.find(key, self.folder / key, facts_alone=facts_alone)
         return None if entry is None else _thawed(entry)
 
-    def _makers(self, layer: Layer) -> frozenset[str]:
+    def _made_with(self, layer: Layer) -> tuple[tuple[str, str], ...]:
         """The compiler of its bytecode, and the libraries whose symbols made its relations."""
-        return names(layer.libraries.relations) | {self.plan.python}
+        names = {n for relation in layer.libraries.relations for n in relation_names(relation)}
+        return tuple((name, self.version(name)) for name in sorted({*names, self.plan.python}))
 
-    def _versions(self, layers: Iterable[Layer]) -> dict[str, str]:
-        packages = sorted({name for layer in layers for name in self._makers(layer)})
-        if not packages:
-            return {}
-        shown = self.run(
-            ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *packages], check=False
-        )
-        versions = dict.fromkeys(packages, "")
-        for line in sorted(shown.text.splitlines()):
-            name, _, version = line.partition(" ")
-            versions[name] = f"{versions.get(name, '')} {version}".strip()
-        return versions
+    def _is_as_made(self, layer: Layer) -> bool:
+        return all(self.version(name) == version for name, version in layer.made_with)
+
+    def version(self, name: str) -> str:
+        """Give that of a Debian package where the build runs; empty where it is not there."""
+        return " ".join(sorted(p.version for p in self.packages if p.name == name))
 
     def _key_of(self, dist: Dist, installed: Virtualenv, files: Iterable[Locked]) -> str:
         """Name a distribution by its files: RECORD has a hash of each, and the lock of them all."""
-        record = next(file for file in dist.files if file.endswith(".dist-info/RECORD"))
-        modes = [f"{mode_of(installed.prefix / file):o} {file}" for file in dist.files]
         of_lock = sorted(f"{file.version} {file.file} {file.sha256}" for file in files)
-        return self._key("dist", (installed.prefix / record).read_text(), *modes, *of_lock)
+        return self._key("dist", *contents(dist, installed), *of_lock)
 
     def _key(self, *words: str) -> str:
         release = self.plan.release
@@ -251,6 +260,7 @@ class Layers:
             self.plan.machine,
             str(self.plan.interpreter),
             str(self.plan.prefix),
+            str(self.plan.python_here),
             *self.plan.app.build.ignore_libraries,
         )
         return hashlib.sha256(json.dumps([*ground, *words]).encode()).hexdigest()
@@ -276,8 +286,11 @@ def _makers_code() -> str:
     return digest.hexdigest()
 
 
-def _is_as_made(layer: Layer, versions: Mapping[str, str]) -> bool:
-    return all(versions[name] == version for name, version in layer.made_with)
+def contents(dist: Dist, installed: Virtualenv) -> tuple[str, ...]:
+    """Say all that is in a distribution: RECORD has a hash of each file, and the modes go beside."""
+    record = next(file for file in dist.files if file.endswith(".dist-info/RECORD"))
+    modes = (f"{mode_of(installed.prefix / file):o} {file}" for file in dist.files)
+    return ((installed.prefix / record).read_text(), *modes)
 
 
 def _near(layer: Layer, installed: Virtualenv) -> tuple[str, ...]:
@@ -319,7 +332,7 @@ def _thawed(entry: Entry) -> Layer:
     return Layer(
         dist=_value(Dist, facts["dist"]),
         packed=Packed(
-            segment=Segment(entry.blocks, tuple((a, b) for a, b in facts["records"])),
+            segment=Segment(entry.blocks, tuple(Record(*it) for it in facts["records"])),
             paths=tuple(path for path, _ in md5s),  # a distribution is files alone
             md5s=md5s,
             kib=facts["kib"],

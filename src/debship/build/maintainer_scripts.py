@@ -37,6 +37,8 @@ def maintainer_scripts(package: Package) -> dict[str, str]:
         "known": tuple(f"'{name}'" for name in sorted(names - sockets)),
         "sockets": tuple((unit.socket, listen_stream(unit)) for unit in units if unit.socket),
         "managed": tuple(shlex.quote(str(path)) for path in managed),
+        # What dpkg kept of them is not its own any more (removal_bulk_remove_configfiles).
+        "gone": tuple(shlex.quote(str(path)) for path in package.conffiles.gone),
         "folders": tuple(shlex.quote(str(path)) for path in reversed(_folders(package))),
     }
     wanted = {

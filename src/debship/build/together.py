@@ -5,6 +5,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,29 +15,37 @@ _HIDDEN = ".debship-"
 
 
 class Together:
-    """Files that are written, and not there yet."""
+    """Files that are written, and not there yet.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where they will be.
+        disk: what waits for the disk, while the next file is written.
+    """
+
+    def __init__(self, folder: Path, disk: Executor) -> None:
         self._folder = folder
+        self._disk = disk
         self._hidden: dict[str, Path] = {}
+        self._settled: list[Future[None]] = []
         self._held: list[int] = []
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[tuple[Path, BinaryIO]]:
         """Write the file that will bear a name; give where it is until then, and what writes it."""
-        descriptor, hidden = tempfile.mkstemp(prefix=f"{_HIDDEN}{name}.", dir=self._folder)
+        descriptor, hidden = _held_file(f"{_HIDDEN}{name}.", self._folder)
         self._hidden[name] = Path(hidden)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         self._held.append(os.dup(descriptor))  # until the end: others sweep what nobody holds
         with open(descriptor, "wb") as sink:  # noqa: PTH123 - a descriptor has no Path
             yield Path(hidden), sink
             sink.flush()
             os.fchmod(sink.fileno(), 0o644)
-            os.fsync(sink.fileno())
+        self._settled.append(self._disk.submit(_settle, Path(hidden)))
 
     def appear(self, names: Sequence[str]) -> None:
         """Let all appear, in this order; where one cannot, those before it go again."""
         done: list[Path] = []
+        for settled in self._settled:
+            settled.result()
         try:
             for name in names:
                 self._hidden[name].replace(self._folder / name)
@@ -63,8 +72,26 @@ def together(folder: Path) -> Iterator[Together]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder, f"{_HIDDEN}*")
-    files = Together(folder)
+    with ThreadPoolExecutor(4) as disk:
+        files = Together(folder, disk)
+        try:
+            yield files
+        finally:
+            files.forget()
+
+
+def _held_file(prefix: str, folder: Path) -> tuple[int, str]:
+    while True:
+        descriptor, path = tempfile.mkstemp(prefix=prefix, dir=folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.lexists(path):
+            return descriptor, path
+        os.close(descriptor)  # another build swept it before it was held
+
+
+def _settle(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield files
+        os.fsync(descriptor)
     finally:
-        files.forget()
+        os.close(descriptor)

@@ -1,6 +1,8 @@
 """The virtualenv: made by uv for the release's own Python, in the layout that hosts will see."""
 
-from collections.abc import Sequence
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,9 +26,8 @@ class Virtualenv:
         root: what will be ``/`` on the hosts; the virtualenv lies where it will lie there.
         prefix: the virtualenv, below ``root``.
         dists: what the lock names, by name.
-        own: what came from the application's wheel; None where the lock names the application.
+        own: the application, where it was installed over what the lock names.
         compiled: whether one of them was compiled here.
-        overlaid: the wheel brought a file, or a distribution, that the lock brings too.
     """
 
     root: Path
@@ -34,15 +35,18 @@ class Virtualenv:
     dists: tuple[Dist, ...] = ()
     own: Dist | None = None
     compiled: bool = False
-    overlaid: bool = False
 
 
-def install(plan: BuildPlan, wheel: Wheel | None, folder: Path, uv: Uv) -> Virtualenv:
-    """Install the lock, and the application's wheel on top of it.
+def install(
+    plan: BuildPlan, wheel: Wheel | None, own: Dist | None, folder: Path, uv: Uv
+) -> Virtualenv:
+    """Install the lock.
 
     Args:
         plan: what is built.
-        wheel: the application's; None where the lock names it.
+        wheel: the application's; only where it brings what the lock brings too is it installed as
+            well, over it. None: it never is.
+        own: the application, which counts as installed where what is installed is checked.
         folder: where ``root`` is made, what will be ``/`` on the hosts.
         uv: how uv is run; its date is that of dependencies that are compiled here.
 
@@ -58,46 +62,29 @@ def install(plan: BuildPlan, wheel: Wheel | None, folder: Path, uv: Uv) -> Virtu
     with explained(plan):
         cwd = plan.lock.path.parent
         compiled = _install_locked(words, site, uv, cwd=cwd, cache=folder / "sdists")
-    final = str(plan.prefix)
-    dists, own, overlaid = read_dists(empty.prefix, site, final), None, False
-    if wheel is not None:
-        own = _install_wheel(plan, wheel, empty, uv)
-        overlaid = overlays(own, dists)
-        if overlaid:
-            both = read_dists(empty.prefix, site, final)
-            own = next(dist for dist in both if dist.name == wheel.name)
-            dists = tuple(dist for dist in both if dist is not own)
-    _check_complete(plan, empty, uv)
-    return Virtualenv(empty.root, empty.prefix, dists, own, compiled, overlaid)
+    dists = read_dists(empty.prefix, site, plan.python_here)
+    whole = replace(empty, dists=dists, compiled=compiled)
+    if own is None or (wheel is None and own.name in {dist.name for dist in dists}):
+        _check_complete(plan, whole, uv)
+    elif wheel is not None and overlays(own, dists):
+        whole = _overlaid(plan, whole, wheel, uv)
+        _check_complete(plan, whole, uv)
+    else:
+        with _stand_in(own, site):
+            _check_complete(plan, whole, uv)
+    return whole
 
 
-def install_alone(
-    plan: BuildPlan, wheel: Wheel, others: Sequence[Dist], folder: Path, uv: Uv
-) -> Virtualenv | None:
-    """Install the application's wheel as it would be installed beside others.
-
-    Args:
-        plan: what is built.
-        wheel: the application's.
-        others: what the lock names; of them nothing is installed.
-        folder: where ``alone`` is made, what will be ``/`` on the hosts.
-        uv: how uv is run.
-
-    Returns:
-        None where it brings what one of them brings too: they must be installed together.
-
-    Raises:
-        Refused: the others are not what the application needs.
-    """
-    empty = _empty(plan, folder / "alone", uv)
-    own = _install_wheel(plan, wheel, empty, uv)
-    if overlays(own, others):
-        return None
-    site = empty.root / plan.site.relative_to("/")
-    for dist in others:
-        _stand_in(dist, site)
-    _check_complete(plan, empty, uv)
-    return Virtualenv(empty.root, empty.prefix, tuple(others), own)
+def _overlaid(plan: BuildPlan, virtualenv: Virtualenv, wheel: Wheel, uv: Uv) -> Virtualenv:
+    """Install a wheel over what it shares files with; those become its own."""
+    uv("pip", "install", *_options(virtualenv), "--no-deps", "--no-index", wheel.path)
+    site = virtualenv.root / plan.site.relative_to("/")
+    both = read_dists(virtualenv.prefix, site, plan.python_here)
+    return replace(
+        virtualenv,
+        dists=tuple(dist for dist in both if dist.name != wheel.name),
+        own=next(dist for dist in both if dist.name == wheel.name),
+    )
 
 
 def overlays(own: Dist, others: Sequence[Dist]) -> bool:
@@ -119,17 +106,9 @@ def _options(virtualenv: Virtualenv) -> tuple[str | Path, ...]:
     return ("--python", python, "--link-mode", "hardlink", "--no-compile-bytecode")
 
 
-def _install_wheel(plan: BuildPlan, wheel: Wheel, virtualenv: Virtualenv, uv: Uv) -> Dist:
-    uv("pip", "install", *_options(virtualenv), "--no-deps", "--no-index", wheel.path)
-    site = virtualenv.root / plan.site.relative_to("/")
-    return read_dists(virtualenv.prefix, site, str(plan.prefix), only=wheel.name)[0]
-
-
-def _stand_in(dist: Dist, site: Path) -> None:
-    """Write as much of a distribution as tells uv what it is and what it needs.
-
-    Whether its wheel fits the interpreter was seen when it was installed.
-    """
+@contextlib.contextmanager
+def _stand_in(dist: Dist, site: Path) -> Iterator[None]:
+    """Tell uv that a distribution is there, what it is and what it needs, for a while."""
     info = site / f"{dist.name.replace('-', '_')}-{dist.version}.dist-info"
     info.mkdir()
     lines = ["Metadata-Version: 2.1", f"Name: {dist.name}", f"Version: {dist.version}"]
@@ -137,6 +116,8 @@ def _stand_in(dist: Dist, site: Path) -> None:
     lines += [f"Requires-Python: {dist.needs_python}"] if dist.needs_python else []
     (info / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
     (info / "METADATA").write_text("".join(f"{line}\n" for line in lines))
+    yield
+    shutil.rmtree(info)
 
 
 def _install_locked(words: Sequence[Word], site: Path, uv: Uv, *, cwd: Path, cache: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from debship.cli import build_checks
 from debship.cli.cache import cache_folder
 from debship.cli.output import progress, show_json
 
@@ -37,11 +38,39 @@ if TYPE_CHECKING:
     "[default: what releases of [build] says, else this machine's, without a root].",
 )
 @click.option(
+    "--smoke/--no-smoke",
+    default=None,
+    help="Install each package in another clean root of its release and see that it works "
+    "[default: where it is built in one].",
+)
+@click.option(
     "--level",
     type=click.IntRange(1, 19),
     default=19,
     show_default=True,
     help="How hard to compress what the lock names: once, for it is kept (debship cache).",
+)
+@click.option(
+    "--previous",
+    metavar="WHAT",
+    envvar="DEBSHIP_PREVIOUS",
+    help="The package that hosts have: a .deb, or the suite whose newest it is. What changed in "
+    "configuration files since is handled and said, and a version below it is refused.",
+)
+@click.option(
+    "--store",
+    metavar="STORE",
+    help="Where the suite of --previous lies. Left out: DEBSHIP_STORE, or the nearest fleet.toml.",
+)
+@click.option("--allow-older", is_flag=True, help="Take a version below that of --previous.")
+@click.option(
+    "--verify",
+    "twice",
+    is_flag=True,
+    help="Build twice, elsewhere and under other circumstances, and compare every byte.",
+)
+@click.option(
+    "--lint", "linted", is_flag=True, help="Fail where lintian finds an error or a warning."
 )
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
@@ -50,7 +79,13 @@ def command(
     directory: Path,
     output: Path | None,
     codenames: tuple[str, ...],
+    smoke: bool | None,
     level: int,
+    previous: str | None,
+    store: str | None,
+    allow_older: bool,
+    twice: bool,
+    linted: bool,
     only_plan: bool,
     as_json: bool,
 ) -> None:
@@ -62,7 +97,7 @@ def command(
     from debship.build.cache import LAYERS, Cache
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
-    from debship.build.releases import Workshop, build_in_roots
+    from debship.cli.previous import read_what_hosts_have
     from debship.config.app_file import read_app
     from debship.debian.releases import release, this_machine
     from debship.run import run
@@ -73,20 +108,41 @@ def command(
     releases = [release(name) for name in app.build.releases]
     wanted = releases or [this_machine(Path("/etc/os-release").read_text())]
     seen = look_around(app, environment=os.environ, run=run)
-    plans = [plan_build(app, one, seen) for one in wanted]
+    before = read_what_hosts_have(previous, store, app, wanted, seen.architecture)
+    plans = [
+        plan_build(app, one, replace(seen, previous=had, allow_older=allow_older))
+        for one, had in zip(wanted, before, strict=True)
+    ]
     if only_plan:
         _show_plans(plans, as_json)
         return
     output = output or directory / "dist"
+    debs: tuple[Deb, ...]
     with progress() as say:
-        if releases:
-            shop = Workshop(cache_folder(), os.environ, run, say, level)
-            debs = build_in_roots(plans, output, shop)
-        else:
+        if not releases and not smoke:
             layers = Cache(cache_folder() / LAYERS)
-            debs = (build(plans[0], output, run=run, say=say, cache=layers, level=level),)
+            debs = build(plans[0], output, run=run, say=say, cache=layers, level=level)
+        else:
+            # Roots are entered by code that a build for this machine need not load.
+            from debship.build.releases import Workshop, build_here, build_in_roots
+
+            shop = Workshop(cache_folder(), os.environ, run, say, level)
+            if releases:
+                debs = build_in_roots(plans, output, shop, smoke=smoke is not False)
+            else:
+                debs = build_here(plans[0], output, shop)
+        if linted:
+            build_checks.lint(debs, say)
+        options = ["--level", str(level), *(w for name in codenames for w in ("--release", name))]
+        options += ["--previous", previous] if previous else []
+        options += ["--store", store] if store else []
+        options += ["--allow-older"] if allow_older else []
+        verdict = build_checks.verify(plans[0], debs, options, say) if twice else None
     if as_json:
-        show_json("build", {"packages": [_facts(deb) for deb in debs]})
+        packages = [_facts(deb) for deb in debs]
+        show_json("build", {"packages": packages} | ({"verified": verdict} if verdict else {}))
+    elif verdict:
+        build_checks.show_verdict(verdict)
     else:
         print(*(deb.path for deb in debs), sep="\n")
 
@@ -121,6 +177,7 @@ def _show_plans(plans: Sequence["BuildPlan"], as_json: bool) -> None:
 
 
 def _rows(plan: "BuildPlan") -> dict[str, Any]:
+    from debship.build.conffiles import compare
     from debship.build.releases import build_packages
     from debship.build.units import command_line
     from debship.run import without_passwords
@@ -141,6 +198,10 @@ def _rows(plan: "BuildPlan") -> dict[str, Any]:
         "date": plan.date,
         "user": plan.app.user if plan.units else None,
         "units": {name: command_line(unit.words) for unit in plan.units for name in unit.names},
+        "previous": str(plan.previous.version) if plan.previous else None,
+        "commands": [f"/usr/bin/{name}" for name in plan.app.run.commands],
+        "files": [str(file.path) for file in plan.app.files],
         "conffiles": [str(config.path) for config in plan.app.configs if not config.managed],
+        "conffiles change": list(compare(plan.app, plan.previous).notes),
         "written by the deploy": [str(c.path) for c in plan.app.configs if c.managed],
     }

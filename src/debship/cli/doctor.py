@@ -25,6 +25,16 @@ NEEDS = (
     Need("build", "dpkg-shlibdeps", "dpkg-dev"),
     Need("build", "objdump", "binutils"),
     Need("build", "git", "git"),
+    Need("build --lint", "lintian", "lintian"),
+    Need("build --verify", "faketime", "faketime"),
+    Need("build --release", "mmdebstrap", "mmdebstrap"),
+    Need("build --release", "unshare", "util-linux"),
+    Need("build --release", "nsenter", "util-linux"),
+    Need(
+        "build --release",
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+        "debian-archive-keyring",
+    ),
     Need("publish", "gpg", "gpg"),
     Need("publish", "gpg-agent", "gpg-agent"),
     Need("repo", "gpg", "gpg"),
@@ -76,8 +86,9 @@ def command(context: click.Context, *, commands: tuple[str, ...], as_json: bool)
     if as_json:
         show_json("doctor", {"lacks": lacks, "install": line})
     else:
+        width = max(8, *map(len, lacks))
         for name, programs in lacks.items():
-            print(f"{name:<8} {'lacks ' + ', '.join(programs) if programs else 'ok'}")
+            print(f"{name:<{width}} {'lacks ' + ', '.join(programs) if programs else 'ok'}")
         if line:
             print(f"\n{line}")
     context.exit(1 if lacking else 0)

@@ -43,7 +43,7 @@ def show_error(error: DebshipError) -> None:
 
 
 def _printable_lines(text: str) -> str:
-    return "\n".join(map(printable, text.split("\n")))
+    return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
 
 
 def show_json(command: str, result: Mapping[str, Any]) -> None:
@@ -58,14 +58,28 @@ def show_json(command: str, result: Mapping[str, Any]) -> None:
 def progress() -> Iterator[Say]:
     """Give a function that shows what is being done now.
 
-    A terminal gets one live line with a spinner; a pipe or CI gets plain lines with the seconds
-    since the start.
+    A terminal gets one live line with a spinner, and keeps what is a note; a pipe or CI gets
+    plain lines with the seconds since the start.
     """
     if sys.stderr.isatty():
         from rich.console import Console
+        from rich.markup import escape
 
-        with Console(stderr=True).status("") as status:
-            yield status.update
+        console = Console(stderr=True)
+        with console.status("") as status:
+
+            def show(step: str) -> None:
+                text = printable(step)
+                if "note: " in text:
+                    console.print(text, markup=False, highlight=False, soft_wrap=True)
+                else:
+                    status.update(escape(text))
+
+            yield show
         return
     start = time.monotonic()
-    yield lambda step: print(f"{time.monotonic() - start:6.1f}s  {step}", file=sys.stderr)
+
+    def say(step: str) -> None:
+        print(f"{time.monotonic() - start:6.1f}s  {printable(step)}", file=sys.stderr)
+
+    yield say

@@ -32,6 +32,8 @@ def command() -> None:
 @click.option(
     "--but-automatic-upgrades", is_flag=True, help="... and upgrade what they took from it."
 )
+@click.option("--contents", is_flag=True, help="Say which package installs what, for apt-file.")
+@click.option("--xz", is_flag=True, help="Offer indices as xz too: smaller, slower to publish.")
 @click.option("--generate-key", is_flag=True, help="Make an ed25519 key in your keyring first.")
 def init_(
     *,
@@ -43,9 +45,11 @@ def init_(
     architectures: tuple[str, ...],
     not_automatic: bool,
     but_automatic_upgrades: bool,
+    contents: bool,
+    xz: bool,
     generate_key: bool,
 ) -> None:
-    """Make an empty signed suite; in one that is there, add components and architectures.
+    """Make an empty signed suite; in one that is there, add components, architectures, Contents and xz.
 
     Origin, label, codename and priority stay as they are for ever: apt refuses to see them change.
     """
@@ -68,6 +72,8 @@ def init_(
         architectures=architectures,
         not_automatic=not_automatic,
         but_automatic_upgrades=but_automatic_upgrades,
+        contents=contents,
+        xz=xz,
     )
     with progress() as say, where.publisher(say, others=made) as publisher:
         publication = init(publisher, settings)

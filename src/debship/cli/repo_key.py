@@ -1,6 +1,7 @@
 """`debship repo key add | retire | list`: another signing key, while every host goes on reading."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -38,6 +39,31 @@ def retire_(*, where: Target, fingerprint: str) -> None:
     with progress() as say, where.publisher(say) as publisher:
         publication = retire_key(publisher, where.suite, fingerprint.replace(" ", "").upper())
     print(publication.id)
+
+
+@key_.command("package")
+@on_repository
+@click.option("--url", metavar="URL", help="Where hosts read it. Left out: as fleet.toml says.")
+@click.option("--maintainer", required=True, metavar="NAME <ADDRESS>")
+@click.option("--output", default=".", type=click.Path(path_type=Path), metavar="DIR")
+def package_(*, where: Target, url: str | None, maintainer: str, output: Path) -> None:
+    """Make a package of the suite's keys and its .sources; hosts that have it follow a new key.
+
+    Publish it like any other, into the suite itself.
+    """
+    from debship.publish.keyring_package import KeyringPackage
+    from debship.publish.suite import checked_url
+
+    snapshot, given = where.read()
+    made = KeyringPackage(
+        settings=snapshot.release.settings,
+        keys=given,
+        url=checked_url(where.url(url)),
+        maintainer=maintainer,
+        date=snapshot.release.date,
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    print(made.write(output))
 
 
 @key_.command("list")

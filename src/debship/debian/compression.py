@@ -9,7 +9,6 @@ How a part of zstd is made to depend on nothing before it is in ``zstd_blocks``.
 """
 
 import lzma
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +16,15 @@ from typing import IO, Literal, cast
 
 import zstandard
 
+from debship.debian import xz_blocks
 from debship.debian.archive_writer import Stretch
 from debship.debian.zstd_blocks import CLOSING, OPENING, PartWriter, memory
 
 Compression = Literal["zst", "xz"]
 
 
-_XZ_HEADER = 12
-_XZ_FOOTER = 12
 _XZ_LEVEL = 6
 _XZ_MEMORY = 94 << 20  # bytes, of level 6 (xz(1))
-_XZ_FLAGS = b"\0\x01"  # CRC32, as dpkg-deb writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +33,11 @@ class Segment:
 
     Attributes:
         blocks: where they lie.
-        records: of each xz block its size without padding, and of what it holds, in bytes; the
-            index of a stream is made of them. zstd needs none.
+        records: what the index of an xz stream says of each block. zstd needs none.
     """
 
     blocks: Stretch
-    records: tuple[tuple[int, int], ...] = ()
+    records: tuple[xz_blocks.Record, ...] = ()
 
 
 def compress(
@@ -71,7 +67,7 @@ def compress(
         with lzma.open(whole, "wb", check=lzma.CHECK_CRC32, preset=min(level, _XZ_LEVEL)) as xz:
             write(cast("IO[bytes]", xz))
         with whole.open("rb") as source, path.open("wb") as sink:
-            records = _xz_blocks(source, sink)
+            records = xz_blocks.copy_blocks(source, sink)
             return Segment(Stretch(path, 0, sink.tell()), records)
     finally:
         whole.unlink(missing_ok=True)
@@ -96,56 +92,6 @@ def joined(segments: Sequence[Segment], compression: Compression) -> Iterator[St
         yield from (segment.blocks for segment in segments)
         yield CLOSING
         return
-    yield b"\xfd7zXZ\0" + _XZ_FLAGS + _crc(_XZ_FLAGS)
+    yield xz_blocks.opening()
     yield from (segment.blocks for segment in segments)
-    yield _xz_end([record for segment in segments for record in segment.records])
-
-
-def _xz_blocks(source: IO[bytes], sink: IO[bytes]) -> tuple[tuple[int, int], ...]:
-    """Copy the blocks of a stream; give what its index says of them."""
-    end = source.seek(0, 2) - _XZ_FOOTER
-    source.seek(end + 4)
-    index_size = (int.from_bytes(source.read(4), "little") + 1) * 4
-    source.seek(end - index_size)
-    records = tuple(_index(source.read(index_size)))
-    source.seek(_XZ_HEADER)
-    left = end - index_size - _XZ_HEADER
-    while chunk := source.read(min(left, 1 << 20)):
-        sink.write(chunk)
-        left -= len(chunk)
-    return records
-
-
-def _xz_end(records: Sequence[tuple[int, int]]) -> bytes:
-    """Make the index and the footer of a stream (xz-file-format 4 and 2.1.2)."""
-    index = b"\0" + _varint(len(records))
-    index += b"".join(_varint(number) for record in records for number in record)
-    index += bytes(-len(index) % 4)
-    index += _crc(index)
-    footer = (len(index) // 4 - 1).to_bytes(4, "little") + _XZ_FLAGS
-    return index + _crc(footer) + footer + b"YZ"
-
-
-def _index(data: bytes) -> Iterator[tuple[int, int]]:
-    numbers, value, shift = [], 0, 0
-    for byte in data[1:]:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            numbers.append(value)
-            value = shift = 0
-    for place in range(1, 1 + 2 * numbers[0], 2):
-        yield numbers[place], numbers[place + 1]
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _crc(data: bytes) -> bytes:
-    return zlib.crc32(data).to_bytes(4, "little")
+    yield xz_blocks.closing([record for segment in segments for record in segment.records])

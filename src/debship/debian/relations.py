@@ -8,12 +8,6 @@ from debship.model import DebVersion
 _AT_LEAST = re.compile(r"(?P<name>[^\s(|]+) \(>= (?P<version>[^\s)]+)\)")
 
 
-def names(relations: Iterable[str]) -> frozenset[str]:
-    """Give the packages that relations name, alternatives included."""
-    alternatives = (text for relation in relations for text in relation.split("|"))
-    return frozenset(text.split("(")[0].split(":")[0].strip() for text in alternatives)
-
-
 def strongest(relations: Iterable[str]) -> tuple[str, ...]:
     """Leave out what others imply, as dpkg-shlibdeps does: of two ``>=`` the lower, and doubles.
 

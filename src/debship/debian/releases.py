@@ -66,6 +66,11 @@ def release(codename: str) -> Release:
     raise Misused(f'"{codename}" is not a release that debship knows', f"it knows {known}")
 
 
+def others(release: Release) -> tuple[Release, ...]:
+    """Give all releases but one."""
+    return tuple(candidate for candidate in _RELEASES if candidate != release)
+
+
 def release_of_python(minor: str) -> Release | None:
     """Find the release whose /usr/bin/python3 is of this minor version, such as "3.11"."""
     return next((candidate for candidate in _RELEASES if candidate.python == minor), None)

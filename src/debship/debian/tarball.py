@@ -246,7 +246,7 @@ def pieces(suffix: str, read: Callable[[int], bytes]) -> Iterator[bytes]:
     if suffix not in _KINDS:
         raise Unsound("only plain, .gz, .xz and .zst are read")
     new = _KINDS[suffix]
-    step = 4096 if new else _MIB  # 4 KiB of zstd can hold 128 MiB
+    step = 1024 if new else _MIB  # 1 KiB of zstd can hold 32 MiB
     frame, rest = None, read(step)
     try:
         while rest:

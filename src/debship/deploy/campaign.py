@@ -2,24 +2,26 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from debship.config.fleet import Fleet, FleetApp, HaproxySettings
+from debship.config.fleet import Fleet, FleetApp
 from debship.deploy import apt
+from debship.deploy.aws import Aws
 from debship.deploy.balancer.door import Balancer
-from debship.deploy.balancer.haproxy import Haproxy
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, render_files, resolve_secrets
-from debship.deploy.host import Host
+from debship.deploy.fence import GuardedHost
+from debship.deploy.host import Host, LinkLost
 from debship.deploy.journal import Journal
-from debship.deploy.lock import GuardedHost
 from debship.deploy.observation import HostState, observe
 from debship.deploy.places import Place, Resolve, standing
 from debship.deploy.plan import costless_first
 from debship.deploy.prepare import Prepared, prepare, refresh
+from debship.deploy.steps import Say
 from debship.deploy.workers import Workers
 from debship.errors import DebshipError, Failed, Misused, Refused
 from debship.model import DebVersion, Secret
@@ -43,6 +45,9 @@ class World:
     journal: Callable[[Path], Journal]
     process: str  # names this process, for ``dead``
     dead: Callable[[str], bool]  # whether a process is of this machine, and is no more
+    aws: Aws | None = None  # None where nothing of the fleet is AWS's
+    held: Callable[[Say], AbstractContextManager[None]] = lambda _: contextlib.nullcontext()
+    """Keeps what hosts come from as it is, while this roll has the lock."""
 
 
 def pick_app(fleet: Fleet, name: str) -> FleetApp:
@@ -58,22 +63,9 @@ def pick_app(fleet: Fleet, name: str) -> FleetApp:
 
 
 def host_names(app: FleetApp) -> tuple[str, ...]:
-    """The hosts of an application."""
-    if not isinstance(app.hosts, tuple):
-        raise Refused(f"apps.{app.name}.hosts: only a list of hosts can be rolled by this version")
+    """The hosts of an application, where its surroundings have found them."""
+    assert isinstance(app.hosts, tuple), "surroundings.open_surroundings finds them"
     return app.hosts
-
-
-def open_balancers(app: FleetApp) -> tuple[Balancer, ...]:
-    """Make the door to each balancer of an application."""
-    opened: list[Balancer] = []
-    for settings in app.balancers:
-        if not isinstance(settings, HaproxySettings):
-            raise Refused(
-                f"apps.{app.name}.balancers: {settings.kind} is not in this version of debship"
-            )
-        opened.append(Haproxy(settings))
-    return tuple(opened)
 
 
 @contextlib.contextmanager
@@ -90,7 +82,9 @@ def connected(names: Sequence[str], connect: Callable[[str], Host]) -> Iterator[
 def everywhere(
     hosts: Mapping[str, H], action: Callable[[H], T], what: str, workers: Workers
 ) -> dict[str, T]:
-    """Do one thing on every host at once.
+    """Do one thing on every host at once; it must be such that it can be done again.
+
+    A link that is lost once is opened again: before a roll has begun that is no reason to stop.
 
     Args:
         what: the condition of things where some could not, for the message.
@@ -100,10 +94,16 @@ def everywhere(
     """
 
     def attempt(host: H) -> T | DebshipError:
-        try:
-            return action(host)
-        except DebshipError as error:
-            return error
+        for again in (True, False):
+            try:
+                return action(host)
+            except LinkLost as error:
+                if not again:
+                    return error
+                host.close()
+            except DebshipError as error:
+                return error
+        raise AssertionError("the second time is the last")
 
     results = workers.together([partial(attempt, host) for host in hosts.values()])
     errors = [result for result in results if isinstance(result, DebshipError)]
@@ -163,7 +163,9 @@ def render_all(
 ) -> tuple[dict[str, tuple[RenderedFile, ...]], tuple[Secret, ...]]:
     """Get the secrets and render every host's files, before anything is touched."""
     folder = fleet.path.parent
-    secrets = resolve_secrets(app.secrets, run=world.run, env=world.env, folder=folder)
+    secrets = resolve_secrets(
+        app.secrets, run=world.run, env=world.env, folder=folder, aws=world.aws
+    )
     files = {name: render_files(app, name, secrets) for name in names}
     return files, tuple(secrets.values())
 

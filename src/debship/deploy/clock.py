@@ -35,3 +35,13 @@ class SystemClock:
     def now(self) -> str:
         """The wall clock."""
         return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def length(seconds: float) -> str:
+    """A length of time for people: 0.5 s, 40 s, 5 min, 1 h 10 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest if not hours else 0, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)

@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 
 from debship.config.fleet import FleetApp, ManagedFile, SecretSource
+from debship.deploy.aws import Aws, read_secret
 from debship.deploy.observation import HostState
 from debship.errors import Failed, Refused
 from debship.model import Secret
@@ -32,12 +33,18 @@ class RenderedFile:
 
 
 def resolve_secrets(
-    sources: Mapping[str, SecretSource], *, run: Run, env: Mapping[str, str], folder: Path
+    sources: Mapping[str, SecretSource],
+    *,
+    run: Run,
+    env: Mapping[str, str],
+    folder: Path,
+    aws: Aws | None = None,
 ) -> dict[str, Secret]:
     """Get every secret from where it lives; all that are missing are named at once.
 
     Args:
         folder: what relative paths are relative to.
+        aws: the door to AWS, where a secret is of its services.
 
     Raises:
         Failed: one cannot be had; the message never holds a part of one.
@@ -46,7 +53,7 @@ def resolve_secrets(
     missing: list[str] = []
     for name, source in sources.items():
         try:
-            found[name] = Secret(_resolve(source, run=run, env=env, folder=folder))
+            found[name] = Secret(_resolve(source, run, env, folder, aws))
         except Failed as error:
             missing.append(f"secret {name}: {error.message}")
     if missing:
@@ -54,7 +61,9 @@ def resolve_secrets(
     return found
 
 
-def _resolve(source: SecretSource, *, run: Run, env: Mapping[str, str], folder: Path) -> str:
+def _resolve(
+    source: SecretSource, run: Run, env: Mapping[str, str], folder: Path, aws: Aws | None
+) -> str:
     value = source.value
     if isinstance(value, tuple):
         answer = run(value, cwd=folder, check=False, timeout=60)
@@ -71,9 +80,9 @@ def _resolve(source: SecretSource, *, run: Run, env: Mapping[str, str], folder: 
             return (folder / value).read_text().rstrip("\n")
         except OSError as error:
             raise Failed(f"{folder / value} cannot be read: {error.strerror}") from error
-    from debship.deploy.aws import read_secret
-
-    return read_secret(source.kind, value)
+    if aws is None:
+        raise Failed(f"nobody opened the door to AWS for {source.kind} {value}")
+    return read_secret(source.kind, value, aws)
 
 
 def render_files(

@@ -1,6 +1,6 @@
 """The places of hosts in balancers, and the rule that enough of them must serve."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,9 @@ def find_places(
         written: what a roll wrote down on a host before it took it out; some balancers forget
             whom they let go, and with which port.
 
+    A balancer that forgets who left it (a target group) names a host that is not there now as
+    the member that it would be, unless it was written down which it was.
+
     Raises:
         Refused: a host is in none of the places of a balancer; it would be restarted while
             that balancer still sends it requests.
@@ -44,10 +47,12 @@ def find_places(
     for balancer in balancers:
         members = balancer.members()
         for host in hosts:
-            addresses = {host, *resolve(host)}
-            mine = [m for m in members if m.address in addresses or m.id == host]
-            seen = {(m.id, m.port) for m in mine}
-            mine += [m for m in _written(written, host, balancer) if (m.id, m.port) not in seen]
+            names = frozenset({host}) | resolve(host)
+            mine = [member for member in members if member.is_of(names)]
+            seen = {key(member) for member in mine}
+            mine += [m for m in _written(written, host, balancer) if key(m) not in seen]
+            if not mine and (absent := balancer.absent(names)):
+                mine = [absent]
             if not mine:
                 has = ", ".join(f"{m.id} ({m.address})" for m in members)
                 raise Refused(
@@ -63,7 +68,15 @@ def _written(
 ) -> list[Member]:
     record = (written or {}).get(host) or {}
     return [
-        Member(balancer.name, p["id"], p.get("address", host), p["port"], Standing.OUT, 0)
+        Member(
+            balancer.name,
+            p["id"],
+            p.get("address", host),
+            p["port"],
+            Standing.OUT,
+            0,
+            zone=p.get("zone", ""),
+        )
         for p in record.get("places", ())
         if p["balancer"] == balancer.name
     ]
@@ -78,22 +91,55 @@ def standing(places: Sequence[Place]) -> Standing:
     return Standing.IN
 
 
+def unusable(places: Iterable[Place]) -> str | None:
+    """Say which balancer is wired to nobody, so that a roll through it would prove nothing."""
+    for place in places:
+        if place.member.standing is Standing.IDLE:
+            return f"{place.balancer.name} is in no use: {place.member.note}"
+    return None
+
+
+def unminded(places: Mapping[str, Sequence[Place]]) -> tuple[str, ...]:
+    """Say which Auto Scaling groups do not know that their hosts are rolled; a line each."""
+    found: dict[str, list[str]] = {}
+    for host, mine in places.items():
+        known = {place.balancer.name for place in mine}
+        for group in {p.member.scaled_by for p in mine if p.member.scaled_by}:
+            if f"asg/{group}" not in known:
+                found.setdefault(group, []).append(host)
+    return tuple(
+        f"{', '.join(hosts)}: of the Auto Scaling group {group}, which may replace what is out: "
+        f'hosts = {{ asg = "{group}" }} lets it stand by'
+        for group, hosts in found.items()
+    )
+
+
 def shortfall(
     balancers: Sequence[Balancer],
     places: Mapping[str, Sequence[Place]],
     batch: Sequence[str],
     minimum: int,
+    *,
+    floors: bool = True,
 ) -> str | None:
     """Say what forbids taking a batch out now, judged from the balancers; None where nothing does.
 
     A batch none of whose hosts serves costs nothing, whatever the others do.
+
+    Args:
+        minimum: hosts of the fleet that must go on serving.
+        floors: whether the balancers' own floors hold too, in each zone where it matters.
     """
     for balancer in balancers:
-        serving = {m.id for m in balancer.members() if m.standing is Standing.IN}
+        members = balancer.members()
+        serving = {key(m) for m in members if m.standing is Standing.IN and not m.away}
 
-        def serves(host: str, name: str = balancer.name, ids: set[str] = serving) -> bool:
-            mine = [p.member.id for p in places[host] if p.balancer.name == name]
-            return bool(mine) and ids.issuperset(mine)
+        def mine(hosts: Iterable[str], name: str = balancer.name) -> list[Member]:
+            return [p.member for h in hosts for p in places[h] if p.balancer.name == name]
+
+        def serves(host: str, keys: set[tuple[str, int]] = serving) -> bool:
+            own = mine([host])
+            return bool(own) and all(key(member) in keys for member in own)
 
         if not any(serves(host) for host in batch):
             continue
@@ -103,6 +149,34 @@ def shortfall(
                 f"{balancer.name}: with {', '.join(batch)} out only {len(left)} of the fleet "
                 f"would serve, and {minimum} must"
             )
+        if floors and (below := _below_floor(balancer, members, mine(batch))):
+            return below
+    return None
+
+
+def key(member: Member) -> tuple[str, int]:
+    """What tells one member of a balancer from another: a machine may stand there twice."""
+    return member.id, member.port
+
+
+def _below_floor(
+    balancer: Balancer, members: Sequence[Member], leaving: Sequence[Member]
+) -> str | None:
+    """Say where a balancer would find too few well, and send requests to the sick as well."""
+    floor = balancer.terms.floor
+    gone = {key(member) for member in leaving}
+    zones = {m.zone for m in members if key(m) in gone} if floor.by_zone else {None}
+    for zone in sorted(zones, key=str):
+        here = [m for m in members if key(m) not in gone and zone in {None, m.zone}]
+        well = [m for m in here if m.standing is Standing.IN and not m.away]
+        needed = floor.of(len(here))
+        if len(well) < needed:
+            where = f" in {zone}" if zone else ""
+            return (
+                f"{balancer.name}: only {len(well)} would be well{where}, and below {needed} it "
+                "gives up on health; smaller batches, more hosts, or min_healthy = 0 if an "
+                "outage is meant"
+            )
     return None
 
 
@@ -110,9 +184,11 @@ def idle(
     balancers: Sequence[Balancer], places: Mapping[str, Sequence[Place]], hosts: Sequence[str]
 ) -> tuple[str, ...]:
     """Those of some hosts that no balancer counts on now: taking them out costs nothing."""
-    serving = {(b.name, m.id) for b in balancers for m in b.members() if m.standing is Standing.IN}
+    serving = {
+        (b.name, key(m)) for b in balancers for m in b.members() if m.standing is Standing.IN
+    }
     return tuple(
         host
         for host in hosts
-        if not any((p.balancer.name, p.member.id) in serving for p in places[host])
+        if not any((p.balancer.name, key(p.member)) in serving for p in places[host])
     )

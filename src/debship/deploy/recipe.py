@@ -11,7 +11,8 @@ from debship.deploy.campaign import World, connected
 from debship.deploy.history import Entry, entries
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.lock import Holder, Lock, break_lock, seems_alive, show_lock
-from debship.deploy.places import find_places
+from debship.deploy.observation import HostState
+from debship.deploy.places import Place, find_places, unminded, unusable
 from debship.deploy.plan import RollPlan, plan_roll
 from debship.deploy.report import RollReport
 from debship.deploy.restore import Restore
@@ -59,6 +60,7 @@ def deploy(
     with (
         connected(names, world.connect) as doors,
         _lock(app, world, order).held(doors, world.connect) as hosts,
+        world.held(say),
     ):
         mine = {name: hosts[name] for name in order.only or names}
         say(f"asking {len(mine)} hosts which versions they can get")
@@ -66,9 +68,10 @@ def deploy(
         say(f"making {len(mine)} hosts ready for {app.package} {version}")
         files, secrets = campaign.render_all(fleet, app, names, world)
         ready = campaign.prepare_all(app, version, mine, world)
-        written = {name: prepared.state.out for name, prepared in ready.items()}
-        places = find_places(names, world.balancers, world.resolve, written)
-        plan = _plan(app, version, order, campaign.in_order(tuple(mine), places))
+        places = _places(names, world, {name: one.state for name, one in ready.items()})
+        plan = _plan(app, version, order, world, places)
+        for warning in plan.warnings:
+            say(f"warning: {warning}")
         journal = world.journal(campaign.where_journals_lie(world.env, app, order.roll))
         walk = Roll(
             plan,
@@ -95,9 +98,8 @@ def plan(fleet: Fleet, app: FleetApp, world: World, order: Order) -> RollPlan:
         version = campaign.find_version(app, mine, _wanted(app, world, order, mine), world.workers)
         campaign.render_all(fleet, app, names, world)
         states = campaign.observe_all(app, mine, world.workers)
-    written = {name: state.out for name, state in states.items()}
-    places = find_places(names, world.balancers, world.resolve, written)
-    return _plan(app, version, order, campaign.in_order(tuple(mine), places))
+    places = _places(names, world, states)
+    return _plan(app, version, order, world, places)
 
 
 def restore(
@@ -112,6 +114,7 @@ def restore(
     with (
         connected(names, world.connect) as doors,
         _lock(app, world, order).held(doors, world.connect, all_must=False) as hosts,
+        world.held(say),
     ):
         say(f"looking at {len(hosts)} of {len(names)} hosts")
         try:
@@ -177,11 +180,40 @@ def _wanted(app: FleetApp, world: World, order: Order, hosts: Mapping[str, Host]
     return order.version
 
 
-def _plan(app: FleetApp, version: DebVersion, order: Order, hosts: tuple[str, ...]) -> RollPlan:
-    fleet = len(campaign.host_names(app))
+def _plan(
+    app: FleetApp,
+    version: DebVersion,
+    order: Order,
+    world: World,
+    places: Mapping[str, tuple[Place, ...]],
+) -> RollPlan:
+    hosts = order.only or campaign.host_names(app)
     return plan_roll(
-        app, version, hosts, roll=order.roll, by=order.by, fleet=fleet, undo=order.undo
+        app,
+        version,
+        campaign.in_order(hosts, places),
+        roll=order.roll,
+        by=order.by,
+        fleet=len(campaign.host_names(app)),
+        undo=order.undo,
+        balancers=tuple((balancer.name, balancer.terms) for balancer in world.balancers),
+        doubts=unminded(places),
     )
+
+
+def _places(
+    names: tuple[str, ...], world: World, states: Mapping[str, HostState]
+) -> dict[str, tuple[Place, ...]]:
+    """Find every host's places; a balancer that is wired to nobody could prove nothing.
+
+    Raises:
+        Refused: there is such a one, or a host is in none of a balancer's places.
+    """
+    written = {name: state.out for name, state in states.items()}
+    places = find_places(names, world.balancers, world.resolve, written)
+    if idle := unusable(place for mine in places.values() for place in mine):
+        raise Refused(idle, "wire it to a load balancer, or take it out of fleet.toml")
+    return places
 
 
 def _where_answered(

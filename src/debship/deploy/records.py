@@ -141,6 +141,7 @@ def record_out(
                 "id": p.member.id,
                 "address": p.member.address,
                 "port": p.member.port,
+                "zone": p.member.zone,
             }
             for p in places
         ],

@@ -8,10 +8,10 @@ from debship.config.fleet import FleetApp
 from debship.deploy import apt
 from debship.deploy.balancer.door import Standing
 from debship.deploy.campaign import World
+from debship.deploy.fence import GuardedHost
 from debship.deploy.host import LinkLost, Unreachable
 from debship.deploy.installation import StepFailed, settled
 from debship.deploy.journal import Journal
-from debship.deploy.lock import GuardedHost
 from debship.deploy.observation import HostState
 from debship.deploy.places import Place, find_places, shortfall
 from debship.deploy.plan import RollPlan, plan_roll
@@ -129,7 +129,7 @@ class Restore:
     def _may_leave(
         self, name: str, places: Mapping[str, tuple[Place, ...]], plan: RollPlan
     ) -> None:
-        short = shortfall(self.world.balancers, places, (name,), plan.minimum)
+        short = shortfall(self.world.balancers, places, (name,), plan.minimum, floors=plan.floors)
         if short:
             raise Failed(short)
 
@@ -138,7 +138,7 @@ class Restore:
             self.app, version or DebVersion("0"), self.names, roll=self.roll, by=self.by
         )
         door, clock = self.hosts[name], self.world.clock
-        traffic = Traffic(places, clock, door.confirm)
+        traffic = Traffic(places, clock, door.confirm, f"{self.roll} {name}")
         return Steps(door, traffic, plan, (), self.journal, clock, self.say, self.stop)
 
 

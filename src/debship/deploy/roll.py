@@ -7,8 +7,8 @@ from functools import partial
 from debship.deploy.balancer.door import Balancer
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile
+from debship.deploy.fence import GuardedHost
 from debship.deploy.journal import Journal, JournalLost
-from debship.deploy.lock import GuardedHost
 from debship.deploy.places import Place, idle, shortfall
 from debship.deploy.plan import RollPlan
 from debship.deploy.records import undone
@@ -65,7 +65,7 @@ class Roll:
         start = self.clock.monotonic()
         self.journal.write("begin", plan=self.plan.as_dict())
         why = self._forward(start)
-        if why and self.plan.undo and self._version_failed():
+        if why and why == self._spent() and self.plan.undo and self._version_failed():
             why += self._take_back(start)
         for host in self.plan.hosts:
             self.reports.setdefault(host, HostReport(host, Outcome.UNTOUCHED))
@@ -106,7 +106,7 @@ class Roll:
             ]
             for report in self.workers.together(turns):
                 self.reports[report.host] = report
-            if why := self._spent():
+            if why := self._lost() or self._spent():
                 return why
         return ""
 
@@ -121,7 +121,8 @@ class Roll:
         return tuple(left[:size])
 
     def _short(self, batch: Sequence[str]) -> str | None:
-        return shortfall(self.doors.balancers, self.doors.places, batch, self.plan.minimum)
+        plan, doors = self.plan, self.doors
+        return shortfall(doors.balancers, doors.places, batch, plan.minimum, floors=plan.floors)
 
     def _take_back(self, start: float) -> str:
         """Bring back the hosts that this roll changed, the newest first; what to add to why."""
@@ -155,7 +156,7 @@ class Roll:
         door = self.doors.hosts[host]
         return Steps(
             door,
-            Traffic(self.doors.places[host], self.clock, door.confirm),
+            Traffic(self.doors.places[host], self.clock, door.confirm, f"{self.plan.roll} {host}"),
             self.plan,
             self.doors.files[host],
             self.journal,
@@ -180,11 +181,12 @@ class Roll:
                 return short
             self.clock.sleep(1.0)
 
+    def _lost(self) -> str:
+        """Say that the lock was lost, and where; "" while it is held."""
+        return next((lost for host in self.doors.hosts.values() for lost in host.lost), "")
+
     def _spent(self) -> str:
         """Say that the budget of failures is spent, over the whole run; "" while it is not."""
-        lost = [lost for host in self.doors.hosts.values() for lost in host.lost]
-        if lost:
-            return lost[0]
         failed = [report.host for report in self.reports.values() if report.outcome in BAD]
         if len(failed) <= self.plan.app.budget:
             return ""

@@ -1,7 +1,7 @@
 """The steps of one host's turn. Each writes down what it will do, does it, and confirms it."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from debship.debian.versions import from_pep440
 from debship.deploy import records
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
+from debship.deploy.established import established
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.installation import StepFailed, install
 from debship.deploy.journal import Journal
@@ -22,6 +23,8 @@ from debship.deploy.traffic import SERVED, Traffic
 from debship.errors import Misused
 from debship.model import DebVersion
 
+LINGER = 120.0  # seconds that a network balancer may go on handing out a target that left
+QUIET = 3  # looks in a row without a connection
 PATIENCE = 120.0  # seconds in which a lost link must come back before a host counts as unknown
 LOSSES = 4  # times that a link may be lost within one step
 WATCH = 1.0  # seconds between looks while a host soaks
@@ -75,7 +78,8 @@ class Steps:
         self._say("leaving the balancer")
         places = self.traffic.places
         self._write(
-            "take-out", places=[[p.balancer.name, p.member.id, p.member.port] for p in places]
+            "take-out",
+            places=[[p.balancer.name, p.member.id, p.member.port, p.member.zone] for p in places],
         )
         records.record_out(
             self.host,
@@ -95,6 +99,8 @@ class Steps:
         left = self.traffic.drained(self.stop.safe_point)
         if left:
             self._write("drain-limit", left=left)
+        if self.traffic.lingering:
+            self._let_linger(self.traffic.lingering)
 
     def install(self, version: DebVersion, *, held: bool) -> None:
         """Install in a unit that outlives the connection, and believe dpkg's state alone."""
@@ -207,6 +213,20 @@ class Steps:
         if not which:
             return ""
         return self.host.run(("journalctl", "-q", "-o", "cat", "-n", "80", *which)).text
+
+    def _let_linger(self, ports: Collection[int]) -> None:
+        """Wait for connections that live on after their balancer calls the host out."""
+        self._say("waiting for its last connections")
+        deadline = self.clock.monotonic() + LINGER
+        quiet = 0
+        while quiet < QUIET:
+            left = established(self.host, ports)
+            quiet = 0 if left else quiet + 1
+            if left and self.clock.monotonic() > deadline:
+                self._write("drain-limit", left=left)
+                return
+            self.stop.safe_point()
+            self.clock.sleep(1.0)
 
     def _ask_health(self, version: DebVersion) -> None:
         health = self.plan.app.health

@@ -4,16 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from debship.deploy.balancer.door import Member, Standing
+from debship.deploy.balancer.door import Declined, Member, Standing, Terms, Unanswered
 from debship.deploy.clock import Clock
 from debship.deploy.installation import StepFailed
 from debship.deploy.places import Place
-from debship.errors import Failed, Refused
+from debship.deploy.waiting import LASTING, SILENCE, Good, wait_for
+from debship.errors import Failed
 
 T = TypeVar("T")
-POLL = 0.1  # seconds between looks at a balancer
-RISE = 60.0  # seconds that a balancer may take to see a host well
-SILENCE = 60.0  # seconds that a balancer may err before it is believed to be out of order
 SERVED = frozenset({Standing.IN, Standing.WAVERING})
 ASIDE = frozenset({Standing.OUT, Standing.DRAINING})
 
@@ -25,6 +23,7 @@ class Traffic:
     places: tuple[Place, ...]
     clock: Clock
     confirm: Callable[[], None]  # raises where this roll may no longer move the host
+    seed: str = ""  # spreads its looks among those of other hosts and rolls
 
     def take_out(self) -> None:
         """Begin to drain everywhere."""
@@ -32,30 +31,35 @@ class Traffic:
             self._move(lambda p=place: p.balancer.take_out(p.member))  # type: ignore[misc]
 
     def put_back(self) -> None:
-        """Let requests come again everywhere."""
+        """Let requests come again everywhere.
+
+        Raises:
+            Failed: a balancer would not; it does not keep the host out of the others.
+        """
+        errors = []
         for place in self.places:
-            self._move(lambda p=place: p.balancer.put_back(p.member))  # type: ignore[misc]
+            try:
+                self._move(lambda p=place: p.balancer.put_back(p.member))  # type: ignore[misc]
+            except (Declined, Unanswered) as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def drained(self, safe_point: Callable[[], None]) -> int:
         """Wait until nothing is in flight, at most as long as the balancers allow.
 
         Returns:
-            Requests that were still in flight when the limit was reached.
+            Requests that were still in flight when the limit was reached; where a balancer does
+            not count them, places that still drained.
 
         Raises:
             Failed: a balancer still sends it requests.
         """
-        drain = max((place.balancer.drain for place in self.places), default=0.0)
-        deadline = self.clock.monotonic() + drain
-        while True:
-            seen = self.now()
-            if all(member.standing is Standing.OUT for member in seen):
-                return 0
-            if self.clock.monotonic() > deadline:
-                self.must_be_out()
-                return sum(member.connections for member in seen)
-            safe_point()
-            self.clock.sleep(POLL)
+        seen = self._wait(_is_out, lambda terms: terms.drain, lambda _: 1, safe_point)
+        late = [member for member in seen if not _is_out(member)]
+        if late:
+            self.must_be_out()
+        return sum(member.connections for member in late) or len(late)
 
     def stay_out(self, safe_point: Callable[[], None]) -> None:
         """See that it is still out, and drain it again where not: a reload of HAProxy forgets."""
@@ -64,21 +68,27 @@ class Traffic:
             self.drained(safe_point)
 
     def risen(self, safe_point: Callable[[], None]) -> None:
-        """Wait until every balancer sees it well.
+        """Wait until every balancer sees it well, often enough, and gives it its full share.
 
         Raises:
-            StepFailed: one does not.
+            StepFailed: one does not see it well in time.
         """
-        deadline = self.clock.monotonic() + RISE
-        while True:
-            seen = self.now()
-            if all(member.standing is Standing.IN for member in seen):
-                return
-            if self.clock.monotonic() > deadline:
-                notes = "; ".join(f"{m.balancer}: {m.note or m.standing.value}" for m in seen)
-                raise StepFailed(f"its balancer does not see it well after {RISE:g} s: {notes}")
-            safe_point()
-            self.clock.sleep(POLL)
+        seen = self._wait(_is_in, lambda terms: terms.rise, lambda terms: terms.looks, safe_point)
+        late = [
+            f"{place.balancer.name} does not see it well after {place.balancer.terms.rise:g} s: "
+            f"{member.note or member.standing.value}"
+            for place, member in zip(self.places, seen, strict=True)
+            if not _is_in(member)
+        ]
+        if late:
+            raise StepFailed("; ".join(late))
+        if warm := max((place.balancer.terms.warm for place in self.places), default=0.0):
+            self.clock.sleep(warm)
+
+    @property
+    def lingering(self) -> frozenset[int]:
+        """Ports whose connections live on after their balancer calls the host out."""
+        return frozenset(p.member.port for p in self.places if p.balancer.terms.lingers)
 
     def must_be_out(self) -> None:
         """See that no balancer sends it new requests.
@@ -108,6 +118,23 @@ class Traffic:
             return "out"
         return "in" if standings else ""
 
+    def _wait(
+        self,
+        good: Good,
+        limit: Callable[[Terms], float],
+        looks: Callable[[Terms], int],
+        safe_point: Callable[[], None],
+    ) -> tuple[Member, ...]:
+        return wait_for(
+            self.places,
+            good,
+            limit=limit,
+            looks=looks,
+            clock=self.clock,
+            seed=self.seed,
+            safe_point=safe_point,
+        )
+
     def _move(self, action: Callable[[], None]) -> None:
         def confirmed() -> None:
             self.confirm()
@@ -121,9 +148,17 @@ class Traffic:
         while True:
             try:
                 return action()
-            except Refused:
+            except LASTING:
                 raise
             except Failed:
                 if self.clock.monotonic() > deadline:
                     raise
             self.clock.sleep(1.0)
+
+
+def _is_out(member: Member) -> bool:
+    return member.standing is Standing.OUT
+
+
+def _is_in(member: Member) -> bool:
+    return member.standing is Standing.IN

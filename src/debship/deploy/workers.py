@@ -19,7 +19,10 @@ class Workers(Protocol):
         ...
 
     def beside(self, action: Callable[[], None], every: float) -> AbstractContextManager[None]:
-        """Do something again and again while a block runs, each so many seconds."""
+        """Do something again and again while a block runs, each so many seconds.
+
+        What is under way when the block ends is waited for: nothing of it comes later.
+        """
         ...
 
 
@@ -35,7 +38,7 @@ class Threads:
 
     @contextlib.contextmanager
     def beside(self, action: Callable[[], None], every: float) -> Iterator[None]:
-        """Do it in a thread; the last time may still be under way when the block has ended."""
+        """Do it in a thread."""
         over = threading.Event()
 
         def again() -> None:
@@ -48,3 +51,4 @@ class Threads:
             yield
         finally:
             over.set()
+            thread.join()

@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from debship.errors import DebshipError, Refused
-from debship.publish.page import PAGE, Page, Section, days_of, parse, render
+from debship.publish.page import PAGE, Page, Section, days_of
+from debship.publish.page_html import parse, render
 from debship.publish.publisher import Publisher
-from debship.publish.release import Part
 from debship.publish.snapshot import (
     Beside,
     Snapshot,
     by_hash_path,
-    index_path,
     inrelease_path,
     key_path,
     read_all,
@@ -38,7 +37,7 @@ def follow(
     publisher: Publisher,
     before: Snapshot | None,
     now: Snapshot,
-    packed: Mapping[Part, bytes],
+    written: Mapping[str, bytes],
     added: Sequence[bytes] | None,
 ) -> None:
     """Write what follows; in one round where all was in step with the publication before.
@@ -49,16 +48,13 @@ def follow(
     """
     store, release, suite = publisher.store, now.release, now.release.settings.suite
     page = _next_page(before, now, added)
-    if before is None or page is None or not all(_in_step(before, part) for part in packed):
+    if before is None or page is None or not all(_in_step(before, path) for path in written):
         settle(publisher, suite, now)
         return
-    names = {index_path(suite, part): data for part, data in packed.items()}
-    names[PAGE] = render(page)
-    writes = [
-        partial(store.write, path, data, _unchanged(before.beside.get(path)))
-        for path, data in names.items()
-    ]
-    writes.append(partial(store.write, release_path(suite), release.render()))
+    names = {f"dists/{suite}/{path}": data for path, data in written.items()}
+    names |= {PAGE: render(page), release_path(suite): release.render()}
+    seen = {path: _unchanged(found) for path, found in before.beside.items()}
+    writes = [partial(store.write, it, data, seen.get(it)) for it, data in names.items()]
     try:
         together(writes)
     except Conflict:
@@ -99,13 +95,17 @@ def _unchanged(found: Found | None) -> Condition:
     return IfMatch(found.etag) if found else IfAbsent()
 
 
-def _in_step(before: Snapshot, part: Part) -> bool:
-    """Whether an index was read under its canonical name, and was the published one."""
-    path = index_path(before.release.settings.suite, part)
-    if path not in before.beside:
+def _in_step(before: Snapshot, path: str) -> bool:
+    """Whether an index was read under its canonical name, and was the published one.
+
+    What else there is of a part goes with its Packages.gz.
+    """
+    if not path.endswith("/Packages.gz"):
+        return True
+    name = f"dists/{before.release.settings.suite}/{path}"
+    if name not in before.beside:
         return False
-    found = before.beside[path]
-    checksum = before.release.files.get(f"{part.folder}/Packages.gz")
+    found, checksum = before.beside[name], before.release.files.get(path)
     return (found and hashlib.sha256(found.data).hexdigest()) == (checksum and checksum.sha256)
 
 
@@ -124,7 +124,7 @@ def _next_page(
 
 def _lacking(publisher: Publisher, now: Snapshot) -> list[Job]:
     store, release, suite = publisher.store, now.release, now.release.settings.suite
-    paths = [path for path in release.files if path.endswith(".gz")]
+    paths = release.packed
     names = [f"dists/{suite}/{path}" for path in paths]
     beside = read_all(store, (*names, release_path(suite), PAGE, key_path(suite)))
     writes: list[Job] = [

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Self
 
 from debship.errors import Failed, Refused
+from debship.publish import contents
 from debship.publish.aftermath import follow, settle
 from debship.publish.clock import Last
 from debship.publish.index import Index
@@ -41,6 +42,7 @@ class Draft:
     Attributes:
         files: what Release names, changed indices apart.
         indices: those that change.
+        contents: the Contents that change, by their paths.
         first: writes that must be made before the commit; they do not wait for one another.
         added: the stanzas that are new, where nothing else changes; None where more does.
     """
@@ -48,6 +50,7 @@ class Draft:
     settings: Settings
     files: Mapping[str, Checksum]
     indices: Mapping[Part, Index] = field(default_factory=dict)
+    contents: Mapping[str, bytes] = field(default_factory=dict)
     first: Sequence[Callable[[], object]] = ()
     added: tuple[bytes, ...] | None = None
 
@@ -142,13 +145,19 @@ def _attempt(
     publisher: Publisher, before: Snapshot | None, draft: Draft, signers: tuple[str, ...]
 ) -> Publication:
     store, suite = publisher.store, draft.settings.suite
-    packed = {part: index.packed() for part, index in draft.indices.items()}
+    packed = {it: index.files(xz=draft.settings.xz) for it, index in draft.indices.items()}
     files = dict(draft.files)
     for part, index in draft.indices.items():
         files |= checksums(part, index, packed[part])
+    written, sums = contents.packed(draft.contents)
+    written |= {f"{it.folder}/{name}": data for it in packed for name, data in packed[it].items()}
+    files |= sums
     writes: list[Callable[[], object]] = [
         *draft.first,
-        *(partial(_put_by_hash, store, suite, files, part, data) for part, data in packed.items()),
+        *(
+            partial(store.write, by_hash_path(suite, path, files[path].sha256), data)
+            for path, data in written.items()
+        ),
         *([partial(_keep, store, suite, before)] if before else []),
     ]
     together(writes)
@@ -159,7 +168,7 @@ def _attempt(
     publisher.say(f"committing to {suite}")
     etag = _put(store, suite, inrelease, IfMatch(before.etag) if before else IfAbsent())
     now = Snapshot(release, inrelease, etag, date, frozenset(signers))
-    follow(publisher, before, now, packed, draft.added)
+    follow(publisher, before, now, written, draft.added)
     return Publication.of(now, changed=True)
 
 
@@ -173,13 +182,6 @@ def _put(store: Store, suite: str, inrelease: bytes, condition: Condition) -> st
         if there is None or there.data != inrelease:
             raise
         return there.etag
-
-
-def _put_by_hash(
-    store: Store, suite: str, files: Mapping[str, Checksum], part: Part, packed: bytes
-) -> None:
-    path = f"{part.folder}/Packages.gz"
-    store.write(by_hash_path(suite, path, files[path].sha256), packed)
 
 
 def _keep(store: Store, suite: str, before: Snapshot) -> None:

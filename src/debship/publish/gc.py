@@ -100,9 +100,9 @@ def _reached(store: Store, past: Mapping[str, Sequence[Past]], now: datetime) ->
             if it.replaced is not None and now - it.replaced > RETENTION:
                 continue
             reached.add(history_path(suite, it.id))
+            for path in it.release.packed:
+                reached.add(by_hash_path(suite, path, it.release.files[path].sha256))
             for part, sha256 in parts_by_hash(it.release).items():
-                path = f"{part.folder}/Packages.gz"
-                reached.add(by_hash_path(suite, path, sha256))
                 if (suite, sha256) not in read:
                     read.add((suite, sha256))
                     index = read_indices(store, it.release, [part])[part]

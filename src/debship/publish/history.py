@@ -6,6 +6,7 @@ from datetime import datetime
 
 from debship.errors import DebshipError, Failed, Misused, Refused
 from debship.publish.commit import Draft, Publication, commit
+from debship.publish.contents import refreshed
 from debship.publish.index import Index, Key, place_of
 from debship.publish.publisher import Publisher
 from debship.publish.release import Part, Release
@@ -127,7 +128,12 @@ def rollback(publisher: Publisher, suite: str, to: str) -> Publication:
             if (index.sha256, index.size) != files.get(f"{part.folder}/Packages")
         }
         settings = now.settings.extended(frozenset(indices))
-        return Draft(settings, files, different) if different else None
+        if not different:
+            return None
+        contents = (
+            refreshed(publisher.store, None, different, None, {}) if settings.contents else {}
+        )
+        return Draft(settings, files, different, contents)
 
     publication = commit(publisher, suite, change)
     check_pool(publisher.store, indices.values())  # once more: a gc may have been at work

@@ -7,21 +7,22 @@ compressed bytes.
 """
 
 import bisect
+import functools
 import hashlib
 import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple, Self
 
-from debship.debian import control
+from debship.debian import control, xz_blocks
 
 _KEY = re.compile(
     rb"^(Package|Version|Architecture|Filename|SHA256|Size):[ \t]*([^\n]*)", re.M | re.I
 )
 _NAMES_PER_BLOCK = 256  # on average; about 1 MB of stanzas
 _CHUNK = 1 << 16  # bytes
+_XZ_LEVEL = 6
 
 
 class Key(NamedTuple):
@@ -61,10 +62,16 @@ def place_of(stanza: bytes) -> Place:
 class _Block(NamedTuple):
     first: str  # the name of its first package
     raw: bytes
-    packed: bytes
+    packed: bytes  # a gzip member
+    xz: tuple[bytes, xz_blocks.Record] | None = None
 
-    def stanzas(self) -> dict[Key, bytes]:
-        return {key_of(stanza): stanza for stanza in control.paragraphs(self.raw)}
+    def stanzas(self) -> Mapping[Key, bytes]:
+        return _stanzas(self.raw)
+
+
+@functools.lru_cache(maxsize=4)  # packages that are published together are often neighbours
+def _stanzas(raw: bytes) -> Mapping[Key, bytes]:
+    return {key_of(stanza): stanza for stanza in control.paragraphs(raw)}
 
 
 @dataclass(frozen=True)
@@ -74,26 +81,39 @@ class Index:
     blocks: tuple[_Block, ...] = ()
 
     @classmethod
-    def unpack(cls, data: bytes) -> Self:
-        """Read a Packages.gz that ``packed`` gave, and whose hash was checked."""
-        return cls(
-            tuple(
-                _Block(key_of(raw[: raw.find(b"\n\n") + 1]).package, raw, packed)
-                for raw, packed in _members(data)
-                if raw
-            )
+    def unpack(cls, data: bytes, xz: bytes = b"") -> Self:
+        """Read an index that ``files`` gave, and whose hashes were checked.
+
+        Args:
+            data: the Packages.gz.
+            xz: the Packages.xz of the same stanzas, where there is one.
+        """
+        blocks = tuple(
+            _Block(key_of(raw[: raw.find(b"\n\n") + 1]).package, raw, packed)
+            for raw, packed in _members(data)
+            if raw
         )
+        known = xz_blocks.split(xz) if xz else []
+        if [len(block.raw) for block in blocks] == [record.content for _, record in known]:
+            blocks = tuple(block._replace(xz=one) for block, one in zip(blocks, known, strict=True))
+        return cls(blocks)
 
-    def packed(self) -> bytes:
-        """Give it as Packages.gz."""
-        return b"".join(block.packed for block in self.blocks) or _pack(b"")
+    def files(self, *, xz: bool = False) -> dict[str, bytes]:
+        """Give it as the files that hosts fetch: Packages.gz, and Packages.xz where it is wanted."""
+        packed = b"".join(block.packed for block in self.blocks) or _pack(b"")
+        return {"Packages.gz": packed, **({"Packages.xz": self._xz()} if xz else {})}
 
-    @cached_property
+    def _xz(self) -> bytes:
+        packed = [block.xz or xz_blocks.packed_block(block.raw, _XZ_LEVEL) for block in self.blocks]
+        closing = xz_blocks.closing([record for _, record in packed])
+        return b"".join((xz_blocks.opening(), *(data for data, _ in packed), closing))
+
+    @functools.cached_property
     def size(self) -> int:
         """Its size as Packages, in bytes."""
         return sum(len(block.raw) for block in self.blocks)
 
-    @cached_property
+    @functools.cached_property
     def sha256(self) -> str:
         """The hash of it as Packages."""
         digest = hashlib.sha256()
@@ -119,7 +139,7 @@ class Index:
         for key in (*add, *drop):
             at = self._holding(key.package)
             if at not in touched:
-                touched[at] = self.blocks[at].stanzas() if self.blocks else {}
+                touched[at] = dict(self.blocks[at].stanzas()) if self.blocks else {}
         for key, stanza in add.items():
             touched[self._holding(key.package)][key] = stanza
         for key in drop:
@@ -142,7 +162,7 @@ class Index:
         at = bisect.bisect_right(self._firsts, package) - 1
         return max(at, 0)
 
-    @cached_property
+    @functools.cached_property
     def _firsts(self) -> list[str]:
         return [block.first for block in self.blocks]
 

@@ -7,6 +7,7 @@ from functools import partial
 from debship.errors import Misused, Refused
 from debship.model import DebVersion
 from debship.publish.commit import Draft, Publication, commit
+from debship.publish.contents import refreshed
 from debship.publish.index import Index, Key, Place, place_of
 from debship.publish.plan import Addition, add, touched_parts
 from debship.publish.publisher import Publisher
@@ -60,8 +61,16 @@ def promote(
         new[:] = added.new
         if not new:
             return None
-        stanzas = tuple(it.stanza for it in new)
-        return Draft(added.settings, before.release.files, added.indices, added=stanzas)
+        names = {it.key.package for it in new}
+        return Draft(
+            settings=added.settings,
+            files=before.release.files,
+            indices=added.indices,
+            contents=refreshed(publisher.store, before.release, added.indices, names, {})
+            if added.settings.contents
+            else {},
+            added=tuple(it.stanza for it in new),
+        )
 
     publication = commit(publisher, target, change, likely=sorted(indices))
     return Promoted(tuple(it.key for it in new), publication)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from debship.debian.archive import Archive
 from debship.publish.commit import Draft, Publication, commit
+from debship.publish.contents import refreshed
 from debship.publish.plan import PublishPlan, plan_publish, touched_parts
 from debship.publish.pool import Pool
 from debship.publish.publisher import Publisher
@@ -68,6 +69,7 @@ def publish(
             settings=decided.settings,
             files=before.release.files,
             indices=decided.indices,
+            contents=_contents(publisher, before, decided),
             first=pool.uploads(decided.uploads),
             added=tuple(upload.stanza for upload in decided.uploads),
         )
@@ -76,6 +78,14 @@ def publish(
     if publication.changed:
         pool.see_again()
     return Published(plans[-1], publication)
+
+
+def _contents(publisher: Publisher, before: Snapshot, plan: PublishPlan) -> dict[str, bytes]:
+    if not plan.settings.contents:
+        return {}
+    names = {upload.deb.package for upload in plan.uploads}
+    local = {upload.path: upload.deb.path for upload in plan.uploads}
+    return refreshed(publisher.store, before.release, plan.indices, names, local)
 
 
 def _likely(archives: Sequence[Archive], component: str) -> tuple[Part, ...]:

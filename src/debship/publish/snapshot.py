@@ -155,32 +155,38 @@ def read_indices(
 
 
 def _index(store: Store, release: Release, part: Part, beside: Beside) -> Index:
-    suite, path = release.settings.suite, f"{part.folder}/Packages.gz"
-    checksum = release.files.get(path)
-    if checksum is None:
+    if f"{part.folder}/Packages.gz" not in release.files:
         return Index()
-    near = beside.get(index_path(suite, part))
+    packed = _file(store, release, f"{part.folder}/Packages.gz", beside)
+    xz = f"{part.folder}/Packages.xz"
+    return Index.unpack(packed, _file(store, release, xz, beside) if xz in release.files else b"")
+
+
+def _file(store: Store, release: Release, path: str, beside: Beside) -> bytes:
+    suite, checksum = release.settings.suite, release.files[path]
+    near = beside.get(f"dists/{suite}/{path}")
     if near is not None and _is(near, checksum):
-        return Index.unpack(near.data)
+        return near.data
     place = by_hash_path(suite, path, checksum.sha256)
     found = store.read(place)
     if found is None or not _is(found, checksum):
         how = "missing" if found is None else "damaged"
         raise Failed(f"{place}: it is {how}", f"debship repo verify --suite {suite}")
-    return Index.unpack(found.data)
+    return found.data
 
 
 def _is(found: Found, checksum: Checksum) -> bool:
     return hashlib.sha256(found.data).hexdigest() == checksum.sha256
 
 
-def checksums(part: Part, index: Index, packed: bytes) -> dict[str, Checksum]:
+def checksums(part: Part, index: Index, files: Mapping[str, bytes]) -> dict[str, Checksum]:
     """Say what Release says of an index.
 
     The uncompressed name must be listed, though it is not written: apt ignores an index without
-    a message where only its compressed name is there.
+    a message where only its compressed names are there.
     """
-    return {
-        f"{part.folder}/Packages": Checksum(index.sha256, index.size),
-        f"{part.folder}/Packages.gz": Checksum(hashlib.sha256(packed).hexdigest(), len(packed)),
+    found = {
+        f"{part.folder}/{name}": Checksum(hashlib.sha256(data).hexdigest(), len(data))
+        for name, data in files.items()
     }
+    return {f"{part.folder}/Packages": Checksum(index.sha256, index.size), **found}

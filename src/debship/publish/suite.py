@@ -1,12 +1,16 @@
 """A suite's beginning, and what others need to read it."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from debship import templates
 from debship.errors import Misused, Refused
 from debship.publish.commit import Draft, Publication, commit, create
+from debship.publish.contents import refreshed
 from debship.publish.index import Index
 from debship.publish.plan import shared
 from debship.publish.publisher import Publisher
-from debship.publish.release import Settings
+from debship.publish.release import Part, Settings
 from debship.publish.signing import Certificates, certificates
 from debship.publish.snapshot import Snapshot, inrelease_path, key_path, read_indices
 from debship.publish.store import Store
@@ -23,7 +27,7 @@ _FIXED = {
 
 
 def init(publisher: Publisher, settings: Settings) -> Publication:
-    """Make an empty signed suite; for one that is there, add components and architectures.
+    """Make an empty signed suite; to one that is there, add what is new of these settings.
 
     Raises:
         Refused: the suite is there and something that apt holds fast would change.
@@ -31,7 +35,8 @@ def init(publisher: Publisher, settings: Settings) -> Publication:
     store, suite = publisher.store, settings.suite
     if store.read(inrelease_path(suite)) is not None:
         return commit(publisher, suite, lambda before: _extension(store, before, settings))
-    draft = Draft(settings, {}, dict.fromkeys(settings.parts, Index()))
+    empty = dict.fromkeys(settings.parts, Index())
+    draft = Draft(settings, {}, empty, _contents(store, settings, empty))
     return create(publisher, draft, {key_path(suite): publisher.ours.armored.encode()})
 
 
@@ -45,15 +50,23 @@ def _extension(store: Store, before: Snapshot, wanted: Settings) -> Draft | None
                 "apt on every host that has read the suite would refuse it; "
                 "make another suite instead",
             )
-    extended = now.extended(frozenset(wanted.parts))
+    extended = replace(
+        now.extended(frozenset(wanted.parts)),
+        contents=now.contents or wanted.contents,
+        xz=now.xz or wanted.xz,
+    )
     if extended == now:
         return None
     indices = read_indices(store, before.release, now.parts)
-    new = {
-        part: Index().changed(shared(indices, part.component))
-        for part in set(extended.parts) - set(now.parts)
-    }
-    return Draft(extended, before.release.files, new)
+    new = dict(indices) if extended.xz > now.xz else {}
+    for part in set(extended.parts) - set(now.parts):
+        new[part] = Index().changed(shared(indices, part.component))
+    fresh = {**indices, **new} if extended.contents > now.contents else new
+    return Draft(extended, before.release.files, new, _contents(store, extended, fresh))
+
+
+def _contents(store: Store, settings: Settings, indices: Mapping[Part, Index]) -> dict[str, bytes]:
+    return refreshed(store, None, indices, None, {}) if settings.contents else {}
 
 
 def public_keys(store: Store, suite: str, run: Run) -> Certificates:
@@ -82,13 +95,22 @@ def sources(snapshot: Snapshot, keys: Certificates, url: str) -> str:
     Raises:
         Misused: the URL cannot stand in a .sources.
     """
-    if any(letter.isspace() or not letter.isprintable() for letter in url) or ":" not in url:
-        raise Misused(f'"{url}" is not a URL')
     settings = snapshot.release.settings
     values = {
-        "url": url.rstrip("/") or url,
+        "url": checked_url(url),
         "suite": settings.suite,
         "components": " ".join(settings.components),
         "key": keys.armored.strip(),
     }
     return templates.render("repository.sources.j2", values)
+
+
+def checked_url(url: str) -> str:
+    """Give back a URL that can stand in a .sources, without slashes at its end.
+
+    Raises:
+        Misused: it cannot.
+    """
+    if any(letter.isspace() or not letter.isprintable() for letter in url) or ":" not in url:
+        raise Misused(f'"{url}" is not a URL')
+    return url.rstrip("/") or url

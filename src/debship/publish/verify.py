@@ -1,6 +1,7 @@
 """Whether a suite is whole: every signature, every hash, every file in the pool."""
 
 import hashlib
+import lzma
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,7 @@ from functools import partial
 from debship.errors import Failed
 from debship.publish.index import Index, place_of
 from debship.publish.release import Part
-from debship.publish.snapshot import Snapshot, by_hash_path, checksums, read_indices
+from debship.publish.snapshot import Snapshot, by_hash_path, read_indices
 from debship.publish.store import Store
 from debship.publish.together import together
 
@@ -47,6 +48,11 @@ def verify_suite(
         for _, stanza in index.stanzas():
             place = place_of(stanza)
             files[place.filename] = (place.size, place.sha256)
+    for path in (it for it in release.packed if "/Contents-" in it):
+        sha256 = release.files[path].sha256
+        found = store.read(by_hash_path(release.settings.suite, path, sha256))
+        if found is None or hashlib.sha256(found.data).hexdigest() != sha256:
+            problems.append(f"dists/{release.settings.suite}/{path}: it is missing or damaged")
     say(f"checking {len(files)} packages")
     problems += _pool_problems(store, files, deep=deep)
     return Verdict(len(files), sum(size for size, _ in files.values()), tuple(problems))
@@ -54,21 +60,23 @@ def verify_suite(
 
 def _index_problems(store: Store, snapshot: Snapshot, part: Part, index: Index) -> Iterator[str]:
     release, suite = snapshot.release, snapshot.release.settings.suite
-    path = f"{part.folder}/Packages.gz"
-    packed = store.read(by_hash_path(suite, path, release.files[path].sha256))
-    data = packed.data if packed else b""
-    expected = checksums(part, index, data)[f"{part.folder}/Packages"]
-    if release.files.get(f"{part.folder}/Packages") != expected:
-        yield f"dists/{suite}/{part.folder}/Packages: Release gives another hash"
+    plain = f"{part.folder}/Packages"
+    if release.files.get(plain) != (index.sha256, index.size):
+        yield f"dists/{suite}/{plain}: Release gives another hash"
     keys = [key for key, _ in index.stanzas()]
     if keys != sorted(set(keys)):
-        yield f"dists/{suite}/{path}: its stanzas are doubled or out of order"
-    canonical = store.read(f"dists/{suite}/{path}")
-    if (
-        canonical is None
-        or hashlib.sha256(canonical.data).digest() != hashlib.sha256(data).digest()
-    ):
-        yield f"dists/{suite}/{path}: it is not the published index (clients without by-hash fail)"
+        yield f"dists/{suite}/{plain}: its stanzas are doubled or out of order"
+    for path in release.packed:
+        if path.rpartition("/")[0] != part.folder:
+            continue
+        canonical = store.read(f"dists/{suite}/{path}")
+        sha256 = hashlib.sha256(canonical.data).hexdigest() if canonical else None
+        if sha256 != release.files[path].sha256:
+            yield f"dists/{suite}/{path}: it is not the published index (clients without by-hash fail)"
+    if f"{plain}.xz" in release.files:
+        xz = store.read(by_hash_path(suite, f"{plain}.xz", release.files[f"{plain}.xz"].sha256))
+        if xz is None or hashlib.sha256(lzma.decompress(xz.data)).hexdigest() != index.sha256:
+            yield f"dists/{suite}/{plain}.xz: it does not hold what Packages.gz does"
 
 
 def _pool_problems(store: Store, files: dict[str, tuple[int, str]], *, deep: bool) -> Iterator[str]:

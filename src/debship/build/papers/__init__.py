@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from debship.build.installed import Installed
 from debship.build.package import Package
 from debship.build.papers.changes import buildinfo, changes
-from debship.build.papers.installed import Installed, took_part
+from debship.build.papers.installed import took_part
 from debship.build.papers.provenance import statement
 from debship.build.papers.sbom import sbom
 from debship.debian.checksums import Checksums, checksums_of

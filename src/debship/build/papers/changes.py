@@ -4,8 +4,8 @@ import datetime
 import email.utils
 from collections.abc import Iterable, Sequence
 
+from debship.build.installed import Installed
 from debship.build.package import Package
-from debship.build.papers.installed import Installed
 from debship.debian.checksums import Checksums
 
 _SHORT = 79  # columns that a line of Description has in dpkg-genchanges

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from debship.build.installed import Installed
 from debship.build.origins import Origin
 from debship.build.package import Package
-from debship.build.papers.installed import Installed
 from debship.build.papers.sbom import purl_of_dist
 from debship.debian.checksums import Checksums
 

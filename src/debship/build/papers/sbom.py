@@ -13,9 +13,9 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 
 from debship.build.bundled import Component
 from debship.build.dists import Dist
+from debship.build.installed import relation_names
 from debship.build.origins import Origin
 from debship.build.package import Package
-from debship.build.papers.installed import relation_names
 
 _UNKNOWN = Origin("", ())
 _CHARACTERS = r"(?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*"

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 
 from debship.config.fleet import HaproxySettings
-from debship.deploy.balancer.door import Member, Standing
+from debship.deploy.balancer.door import Declined, Member, Standing, Terms, Unanswered
 from debship.errors import Failed
 
 _READ = "show servers state; show stat"
@@ -35,9 +35,9 @@ class Haproxy:
         return f"haproxy/{self.settings.backend}"
 
     @property
-    def drain(self) -> float:
-        """Seconds that requests in flight are waited for."""
-        return self.settings.drain
+    def terms(self) -> Terms:
+        """The stated drain; HAProxy's own checks are a matter of seconds."""
+        return Terms(drain=self.settings.drain, rise=60.0, usual_drain=0.5, usual_rise=0.5)
 
     def members(self) -> tuple[Member, ...]:
         """Read every server of the backend, as the nodes together see it."""
@@ -54,6 +54,10 @@ class Haproxy:
             _together([view[server] for view in views if server in view], len(views))
             for server in views[0]
         )
+
+    def absent(self, names: frozenset[str]) -> Member | None:
+        """Nobody: HAProxy's configuration makes its servers."""
+        return None
 
     def take_out(self, member: Member) -> None:
         """Set it to drain on every node; its checks go on, so a dead service stays known."""
@@ -72,12 +76,20 @@ class Haproxy:
 
     def _set(self, member: Member, state: str) -> None:
         if not _NAME.fullmatch(member.id):
-            raise Failed(f"{self.name}: {member.id!r} is not a server's name")
-        for node in self.settings.sockets:
-            command = f"set server {self.settings.backend}/{member.id} state {state}"
+            raise Declined(f"{self.name}: {member.id!r} is not a server's name")
+        # A node that does not answer must not keep the others from hearing.
+        errors = [e for node in self.settings.sockets if (e := self._tell(node, member, state))]
+        if errors:
+            raise errors[0]
+
+    def _tell(self, node: str, member: Member, state: str) -> Failed | None:
+        command = f"set server {self.settings.backend}/{member.id} state {state}"
+        try:
             said = self._ask(node, command).strip()
-            if said:  # an empty reply is success, any text is an error
-                raise Failed(f"{self.name} at {node}: {command}: {said}")
+        except Unanswered as error:
+            return error
+        # An empty reply is success, any text is an error.
+        return Declined(f"{self.name} at {node}: {command}: {said}") if said else None
 
     def _ask(self, node: str, command: str) -> str:
         try:
@@ -87,7 +99,7 @@ class Haproxy:
                 while chunk := link.recv(65536):
                     chunks.append(chunk)
         except OSError as error:
-            raise Failed(
+            raise Unanswered(
                 f"{self.name}: no answer from HAProxy's socket {node}: {error}",
                 "the socket needs `level admin` and must be reachable from here",
             ) from error

@@ -1,0 +1,87 @@
+"""Which package hosts have: what the next one is compared with."""
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from debship.errors import Failed, Refused
+
+if TYPE_CHECKING:
+    from debship.build.conffiles import Previous
+    from debship.cli.repository import Target
+    from debship.config.app import App
+    from debship.debian.releases import Release
+    from debship.model import Architecture
+    from debship.publish.listing import Row
+
+
+def read_what_hosts_have(
+    given: str | None,
+    store: str | None,
+    app: "App",
+    releases: Sequence["Release"],
+    machine: "Architecture",
+) -> "tuple[Previous | None, ...]":
+    """Read the package that hosts of each release have.
+
+    Args:
+        given: a .deb, or a suite whose newest it is; None compares with nothing.
+        store: of the suite; None: DEBSHIP_STORE, or that of the nearest fleet.toml.
+        app: whose package it is.
+        releases: what is built for; each may have a version of its own in the suite.
+        machine: the architecture that is built for.
+
+    Raises:
+        Misused: no store is named.
+        Refused: it is not a sound package of this application, or the suite has none.
+        Failed: the store cannot be read.
+    """
+    from debship.build.conffiles import read_previous
+
+    if given is None:
+        return (None,) * len(releases)
+    if given.endswith(".deb"):
+        return (read_previous(Path(given), app),) * len(releases)
+    from debship.cli.repository import target
+    from debship.publish.listing import listing
+
+    where = target(store, given, ())
+    snapshot, _ = where.read()
+    rows = [
+        row
+        for row in listing(where.store, snapshot.release, [app.name])
+        if row.architecture in ("all", machine)
+    ]
+    if not rows:
+        raise Refused(
+            f"{given}: it has no {app.name} for {machine} yet",
+            "leave --previous out for the first version",
+        )
+    return tuple(_fetched(newest(rows, release), where, app) for release in releases)
+
+
+def newest(rows: Sequence["Row"], release: "Release") -> "Row | None":
+    """Take the newest version that hosts of a release may have: not one of another release."""
+    from debship.debian.releases import others
+    from debship.model import DebVersion
+
+    suffixes = tuple(other.suffix for other in others(release))
+    mine = [row for row in rows if not row.version.endswith(suffixes)]
+    return max(mine, key=lambda row: DebVersion(row.version), default=None)
+
+
+def _fetched(row: "Row | None", where: "Target", app: "App") -> "Previous | None":
+    from debship.build.conffiles import read_previous
+
+    if row is None:
+        return None
+    found = where.store.read(row.path)
+    if found is None or hashlib.sha256(found.data).hexdigest() != row.sha256:
+        how = "missing" if found is None else "damaged"
+        raise Failed(f"{row.path}: it is {how}", f"debship repo verify --suite {where.suite}")
+    with tempfile.NamedTemporaryFile(prefix="debship-previous-", suffix=".deb") as file:
+        file.write(found.data)
+        file.flush()
+        return read_previous(Path(file.name), app)

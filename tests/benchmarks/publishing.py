@@ -1,0 +1,379 @@
+"""`make bench-publish`: debship beside its peers, in one run on one machine.
+
+Prints tables, and writes the same as JSON. Each figure is the median of several runs after one
+that does not count; before each run a second goes by, for debship never writes two publications
+into one second (If-Modified-Since could not tell them apart), and a lone publication does not wait.
+"""
+
+import argparse
+import contextlib
+import gzip
+import json
+import os
+import platform
+import re
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.benchmarks import corpus, wire
+from tests.benchmarks.publishers import (
+    Aptly,
+    Argv,
+    Bucket,
+    DebS3,
+    Debship,
+    Ftparchive,
+    PydebS3,
+    Reprepro,
+    Signer,
+    Tool,
+    deb_s3,
+)
+
+TOP = Path(__file__).parents[2]
+TOGETHER, TIMES = 6, 5
+CHUNK = 2000  # packages a command, where a repository is filled
+Row = dict[str, Any]
+_SLOW = "PYTHONDONTWRITEBYTECODE"  # everybody's Python is compiled, as pip leaves it
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--sizes", type=int, nargs="*", default=[1000, 10_000])
+    words.add_argument("--s3-size", type=int, default=1000)
+    words.add_argument("--runs", type=int, default=5)
+    words.add_argument("--delay", type=float, default=0.02, help="seconds, for each request")
+    words.add_argument("--fill", type=float, default=600, help="seconds until a tool is left out")
+    words.add_argument("--root", type=Path, help="where repositories are made")
+    words.add_argument("--only", nargs="*", choices=("directory", "s3", "races"))
+    words.add_argument("--output", type=Path, default=TOP / ".bench" / "publish.json")
+    given = words.parse_args()
+    parts: dict[str, Callable[[Bench], list[Row]]] = {
+        "directory": lambda bench: [row for size in given.sizes for row in bench.directory(size)],
+        "s3": lambda bench: bench.s3(given.s3_size, given.delay),
+        "races": lambda bench: bench.races(),
+    }
+    found = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="debship-bench-", dir=given.root) as folder,
+        signer() as key,
+        server() as endpoint,
+    ):
+        bench = Bench(Path(folder), key, endpoint, given.runs, given.fill)
+        for name, part in parts.items():
+            if not given.only or name in given.only:
+                found[name] = part(bench)
+                table(name, found[name])
+    result = {"machine": machine(), "runs": given.runs, "delay": given.delay, **found}
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    given.output.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"\n{given.output}")
+
+
+class Spent(NamedTuple):
+    """What a command took."""
+
+    memory: float  # MB at its peak
+    processor: float  # seconds
+
+
+@dataclass
+class Bench:
+    """What all cases share."""
+
+    root: Path
+    signer: Signer
+    endpoint: str
+    runs: int
+    fill: float
+
+    def directory(self, size: int) -> list[Row]:
+        """One package more in a directory of so many."""
+        place = self.root / f"directory-{size}"
+        tools: list[Tool] = [
+            Debship(self.signer, place / "debship"),
+            Reprepro(self.signer, place / "reprepro"),
+            Aptly(self.signer, place / "aptly"),
+            Ftparchive(self.signer, place / "ftparchive"),
+        ]
+        paths = corpus.write(place / "incoming", corpus.corpus(size, 1))
+        rows = [self._case(tool, paths, {"packages": size}) for tool in tools]
+        index = place / "debship/dists/stable/main/binary-amd64/Packages.gz"
+        if index.exists():
+            rows[0]["index MB"] = round(len(gzip.decompress(index.read_bytes())) / 1e6, 1)
+        shutil.rmtree(place)
+        return rows
+
+    def s3(self, size: int, delay: float) -> list[Row]:
+        """One package more in a bucket of so many, near and far."""
+        paths = corpus.write(self.root / "incoming", corpus.corpus(size, 1))
+        rows = []
+        for tool in self._s3_tools("speed"):
+            row = self._case(tool, paths, {"packages": size})
+            if "seconds" in row:
+                self._wire(delay)
+                row |= self._requests(tool)
+                far = [self._once(tool, 100 + turn)[0] for turn in range(self.runs)]
+                row[f"seconds at {delay * 1000:.0f} ms"] = round(statistics.median(far), 3)
+                self._wire(0)
+            rows.append(row)
+        return rows
+
+    def races(self) -> list[Row]:
+        """Several publishers at once, each with one package, again and again."""
+        tools: list[Tool] = [
+            Debship(self.signer, self.root / "race", name="debship, directory"),
+            *self._s3_tools("race", locked=True),
+        ]
+        return [self._race(tool) for tool in tools if not isinstance(tool, Aptly)]
+
+    def _s3_tools(self, use: str, *, locked: bool = False) -> list[Tool]:
+        tools: list[Tool] = [Debship(self.signer, self._bucket(f"debship-{use}"))]
+        if use == "speed":
+            bucket = self._bucket("aptly-speed")
+            tools.append(Aptly(self.signer, self.root / "aptly-s3", bucket))
+        if checkout := deb_s3():
+            tools.append(DebS3(self.signer, self._bucket(f"deb-s3-{use}"), checkout))
+            if locked:
+                tools.append(DebS3(self.signer, self._bucket("deb-s3-lock"), checkout, lock=True))
+        else:
+            print("deb-s3 is left out: DEB_S3 names no checkout of it", file=sys.stderr)
+        if venv := pydeb_s3(TOP / ".bench"):
+            tools.append(PydebS3(self.signer, self._bucket(f"pydeb-s3-{use}"), venv))
+        return tools
+
+    def _case(self, tool: Tool, paths: list[Path], about: Row) -> Row:
+        print(f"{tool.name}: {about}", file=sys.stderr)
+        row = {"tool": tool.name, **about}
+        start = time.monotonic()
+        for argv in tool.begin():
+            execute(argv, tool.env)
+        for at in range(0, len(paths), CHUNK):
+            if time.monotonic() - start > self.fill:
+                return {**row, "left out": f"filling it takes over {self.fill:.0f} s"}
+            for argv in tool.add(paths[at : at + CHUNK]):
+                execute(argv, tool.env)
+        row["filled in"] = round(time.monotonic() - start, 1)
+        figures = [self._once(tool, turn) for turn in range(self.runs + 1)][1:]
+        seconds = [it[0] for it in figures]
+        return {
+            **row,
+            "seconds": round(statistics.median(seconds), 3),
+            "min": round(min(seconds), 3),
+            "max": round(max(seconds), 3),
+            "processor": round(statistics.median(it.processor for _, it in figures), 3),
+            "peak MB": max(it.memory for _, it in figures),
+        }
+
+    def _once(self, tool: Tool, turn: int) -> tuple[float, Spent]:
+        """Add one package; give seconds, and what it took."""
+        (path,) = corpus.write(self.root / "more", iter([(f"extra-{tool.name[:3]}", f"{turn}.0")]))
+        time.sleep(1.1)
+        start = time.monotonic()
+        spent = [execute(argv, tool.env) for argv in tool.add([path])]
+        took = time.monotonic() - start
+        processor = sum(it.processor for it in spent)
+        return took, Spent(max(it.memory for it in spent), processor)
+
+    def _requests(self, tool: Tool) -> Row:
+        self._wire()
+        self._once(tool, 99)
+        noted = self._wire()
+        verbs = Counter(verb for verb, _, _ in noted)
+        return {
+            "requests": len(noted),
+            "in sequence": wire.sequence(noted),
+            "verbs": " ".join(f"{count} {verb}" for verb, count in verbs.most_common()),
+        }
+
+    def _race(self, tool: Tool) -> Row:
+        print(f"race: {tool.name}", file=sys.stderr)
+        for argv in tool.begin():
+            execute(argv, tool.env)
+        names = [[f"race-{turn}-{one}" for one in range(TOGETHER)] for turn in range(TIMES)]
+        mismatches = failed = 0
+        start = time.monotonic()
+        for some in names:
+            paths = corpus.write(self.root / "race-debs", ((name, "1.0") for name in some))
+            with ThreadPoolExecutor(TOGETHER) as pool:
+                done = list(pool.map(lambda path: attempt(tool.add([path]), tool.env), paths))
+            failed += done.count(False)
+            mismatches += self._listed(tool)[1]
+        seconds = time.monotonic() - start
+        listed = self._listed(tool)[0]
+        lost = sum(name not in listed for some in names for name in some)
+        return {
+            "publishers": tool.name,
+            "lost": f"{lost} of {TOGETHER * TIMES}",
+            "failed": failed,
+            "InRelease against index": f"{mismatches} of {TIMES} wrong",
+            "seconds": round(seconds, 1),
+        }
+
+    def _listed(self, tool: Tool) -> tuple[set[str], bool]:
+        """Give the packages that are listed, and whether InRelease has another hash for them."""
+        place = getattr(tool, "bucket", None) or getattr(tool, "place", None)
+        base = (
+            place.as_uri() if isinstance(place, Path) else f"{place.endpoint}/{place.name}/debian"
+        )
+        index = fetch(f"{base}/dists/stable/main/binary-amd64/Packages.gz")
+        signed = fetch(f"{base}/dists/stable/InRelease").decode()
+        import hashlib
+
+        names = set(re.findall(r"^Package: (\S+)$", gzip.decompress(index).decode(), re.M))
+        return names, f"{hashlib.sha256(index).hexdigest()} " not in signed
+
+    def _bucket(self, name: str) -> Bucket:
+        import boto3
+
+        bucket = Bucket(self.endpoint, name)
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        client.create_bucket(Bucket=name)
+        rule = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
+        statement = {**rule, "Resource": f"arn:aws:s3:::{name}/*"}
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        client.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
+        return bucket
+
+    def _wire(self, delay: float | None = None) -> list[list[Any]]:
+        words = "" if delay is None else f"?delay={delay}"
+        noted: list[list[Any]] = json.loads(fetch(f"{self.endpoint}/_wire{words}"))
+        return noted
+
+
+def fetch(url: str) -> bytes:
+    with urllib.request.urlopen(url) as answer:
+        data: bytes = answer.read()
+        return data
+
+
+def execute(argv: Argv, env: dict[str, str]) -> Spent:
+    """Run a command.
+
+    It is GNU time that asks what it took: a child of ours would begin with as much memory as we
+    have. The processor's seconds tell more than the clock's where a machine has other work.
+    """
+    whole = {name: value for name, value in os.environ.items() if name != _SLOW} | env
+    with tempfile.NamedTemporaryFile("r") as spent, tempfile.TemporaryFile() as out:
+        timed = ["/usr/bin/time", "-q", "-f", "%M %U %S", "-o", spent.name, *argv]
+        null = subprocess.DEVNULL
+        done = subprocess.run(timed, env=whole, stdin=null, stdout=out, stderr=out, check=False)
+        if done.returncode:
+            out.seek(0)
+            text = out.read().decode(errors="replace")[-2000:]
+            raise SystemExit(f"{argv[0]} exited with {done.returncode}:\n{text}")
+        memory, user, system = map(float, spent.read().split())
+        return Spent(round(memory / 1024, 1), user + system)
+
+
+def attempt(argvs: list[Argv], env: dict[str, str]) -> bool:
+    """Run commands; say whether they were content with themselves."""
+    try:
+        for argv in argvs:
+            execute(argv, env)
+    except SystemExit:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def signer() -> Iterator[Signer]:
+    home = Path(tempfile.mkdtemp(prefix="dsb-"))  # short: gpg-agent's socket lies in it
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--pinentry-mode", "loopback"]
+    try:
+        words = ("--status-fd", "1", "--passphrase", "", "--quick-generate-key", "bench")
+        made = subprocess.run(
+            [*gpg, *words, "ed25519", "sign", "never"], check=True, capture_output=True, text=True
+        )
+        yield Signer(home, re.findall(r"KEY_CREATED \S+ ([0-9A-F]+)", made.stdout)[0])
+    finally:
+        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def server() -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    argv = [sys.executable, "-m", "tests.benchmarks.wire", str(port)]
+    process = subprocess.Popen(argv, cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                fetch(f"{url}/_wire")
+                break
+            time.sleep(0.05)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def pydeb_s3(folder: Path) -> Path | None:
+    """Install pydeb-s3 from the package index of this machine, compiled as pip does it."""
+    venv = folder / "pydeb-s3"
+    uv = str(Path(sys.executable).parent / "uv")
+    if not (venv / "bin/pydeb-s3").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run([uv, "venv", "-q", "--clear", str(venv)], check=True)
+        words = (
+            "-q",
+            "--compile-bytecode",
+            "--python",
+            str(venv / "bin/python"),
+            "pydeb-s3==1.4.0",
+        )
+        if subprocess.run([uv, "pip", "install", *words], check=False).returncode:
+            print("pydeb-s3 is left out: it cannot be installed", file=sys.stderr)
+            shutil.rmtree(venv)
+            return None
+    return venv
+
+
+def machine() -> Row:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    load = [round(one, 1) for one in os.getloadavg()]
+    return {
+        "cores": os.cpu_count(),
+        "memory GB": round(memory / 1e9, 1),
+        "python": platform.python_version(),
+        "load": load,
+        "own peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def table(title: str, rows: list[Row]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[str(row.get(name, "")) for name in names] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    print(f"\n{title}")
+    for line in [names, *cells]:
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        )
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""moto, with what it lacks of load balancers: draining, initial, unhealthy, ports, throttling."""

@@ -1,0 +1,24 @@
+"""What is typed to fab, as the tasks see it."""
+
+import pytest
+from invoke.collection import Collection
+from invoke.parser import Parser
+
+import debship.fabfile
+
+
+def typed(*words: str) -> dict:
+    contexts = Collection.from_module(debship.fabfile).to_contexts()
+    return Parser(contexts).parse_argv(list(words))[0].as_kwargs
+
+
+@pytest.mark.parametrize("task", ["deploy", "rollback"])
+def test_several_hosts_can_be_named(task: str) -> None:
+    given = typed(task, "--app", "auth", "--only", "h1", "--only", "h2", "--no-undo", "--pause")
+    assert list(given["only"]) == ["h1", "h2"]
+    assert (given["undo"], given["pause"]) == (False, True)
+
+
+def test_left_out_all_hosts_are_meant_and_what_fails_is_taken_back() -> None:
+    given = typed("deploy", "--app", "auth")
+    assert (list(given["only"] or ()), given["undo"]) == ([], True)
