@@ -40,6 +40,14 @@ def _environment(*folders: Path) -> "jinja2.Environment":
     )
 
 
+def prepare(folder: str) -> None:
+    """Load and compile the templates of a folder: for a moment in which others do the work."""
+    here = directory()
+    for path in sorted((here / folder).iterdir()):
+        if path.is_file():
+            _environment(here).get_template(f"{folder}/{path.name}")
+
+
 def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = None) -> str:
     """Render one of our templates.
 

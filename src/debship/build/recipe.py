@@ -30,6 +30,7 @@ from debship.debian.checksums import Checksums
 from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run
+from debship.templates import prepare
 
 Check = Callable[[Package, Path], None]
 
@@ -70,9 +71,10 @@ def build(
         Failed: a program that the build needs failed.
         Refused: the package would break a promise.
     """
-    packages = installed_packages(run)
-    check_needs(plan, packages)
-    with scratch_folder(scratch) as folder:
+    with scratch_folder(scratch) as folder, ThreadPoolExecutor(1) as beside:
+        beside.submit(prepare, "package")
+        packages = installed_packages(run)
+        check_needs(plan, packages)
         trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
@@ -87,13 +89,10 @@ def build(
         made = _packages(plan, laid, date_of(plan, wheel))
         main = made[0]
         say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
-        with ThreadPoolExecutor(1) as beside:
-            reviewing = beside.submit(
-                review, main, scripts(laid.all), run, folder=folder, root=root
-            )
-            bundles = _bundles(made, laid, folder, there)
-            for note in reviewing.result():
-                say(f"note: {note}")
+        reviewing = beside.submit(review, main, scripts(laid.all), run, folder=folder, root=root)
+        bundles = _bundles(made, laid, folder, there)
+        for note in reviewing.result():
+            say(f"note: {note}")
         with together(output) as files:
             sums = [there if there and not b.parts else _write(b, files, check) for b in bundles]
             papers = papers_of(
