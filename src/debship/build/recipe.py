@@ -29,6 +29,7 @@ from debship.debian.checksums import Checksums
 from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run, without_passwords
+from debship.templates import prepare
 
 Check = Callable[[Sequence[Package], Sequence[Path]], None]
 
@@ -69,9 +70,10 @@ def build(
         Failed: a program that the build needs failed.
         Refused: the package would break a promise.
     """
-    packages = installed_packages(run)
-    check_needs(plan, packages)
-    with scratch_folder(scratch) as folder:
+    with scratch_folder(scratch) as folder, ThreadPoolExecutor(1) as beside:
+        beside.submit(prepare, "package")
+        packages = installed_packages(run)
+        check_needs(plan, packages)
         trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
@@ -86,11 +88,10 @@ def build(
         main = made[0]
         check_package(main, scripts(laid.all))
         say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
-        with ThreadPoolExecutor(1) as beside:
-            reviewing = beside.submit(review, main, run, folder=folder, root=root)
-            bundles = _bundles(made, laid, folder, there)
-            for note in reviewing.result():
-                say(f"note: {note}")
+        reviewing = beside.submit(review, main, run, folder=folder, root=root)
+        bundles = _bundles(made, laid, folder, there)
+        for note in reviewing.result():
+            say(f"note: {note}")
         with together(output) as files:
             whole, sums = zip(*(_write(b, files, there, output) for b in bundles), strict=True)
             if check is not None:

@@ -100,12 +100,13 @@ def command(
     from debship.build.cache import LAYERS, Cache
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
+    from debship.cli.kept_app import read_app_once
     from debship.cli.previous import read_what_hosts_have
-    from debship.config.app_file import read_app
     from debship.debian.releases import release, this_machine
     from debship.run import run
 
-    app = read_app(directory)
+    cache = Cache(cache_folder() / LAYERS)
+    app = read_app_once(directory, cache)
     if codenames:
         app = replace(app, build=replace(app.build, releases=tuple(dict.fromkeys(codenames))))
     releases = [release(name) for name in app.build.releases]
@@ -123,8 +124,7 @@ def command(
     debs: tuple[Deb, ...]
     with ended_cleanly(), progress(slowest=verbose) as say:
         if not releases and not smoke:
-            layers = Cache(cache_folder() / LAYERS)
-            debs = build(plans[0], output, run=run, say=say, cache=layers, level=level)
+            debs = build(plans[0], output, run=run, say=say, cache=cache, level=level)
         else:
             # Roots are entered by code that a build for this machine need not load.
             from debship.build.releases import Workshop, build_here, build_in_roots
