@@ -178,8 +178,8 @@ def judge_report(world: World, roller: Roller) -> None:
     if world.polite and roller.stop.asked == 1:
         finished = all(h.outcome in {Outcome.CHANGED, Outcome.UNTOUCHED} for h in report.hosts)
         world.must(finished, "row 8", f"asked once, the batch was not finished: {outcomes}")
-        touched = {h.host for h in report.hosts if h.outcome is Outcome.UNTOUCHED} & roller.touched
-        world.must(not touched, "row 8", f"asked once, it left {touched} in the middle")
+        begun = {h.host for h in report.hosts if h.outcome is Outcome.UNTOUCHED} & roller.begun
+        world.must(not begun, "row 8", f"asked once, it left {begun} in the middle")
     failed = (h for h in report.hosts if h.outcome in BAD)
     bad = [h.host for h in failed if not h.reason.startswith("taken back")]
     batch = max(1, world.app.batch.of(len(world.hosts)))
@@ -202,11 +202,11 @@ def _judge(world: World, roller: Roller, entry) -> None:
             stands in {entry.standing, ""}, "I8", f"{name} stands {stands}, not {entry.standing}"
         )
     if entry.outcome is Outcome.UNTOUCHED and not entry.reason:
-        world.must(name not in roller.touched or host.lock[0] == "-", "I8", f"{name} was touched")
+        world.must(name not in roller.begun, "I8", f"{name} is called untouched, and was not")
     if lost or host.dead or name in world.disturbed:
         return
     crash = host.behaviours[NEW].crash
-    if crash and world.app.soak > crash + 3 and not roller.stop.asked:
+    if crash and host.active == "active" and world.app.soak > crash + 3 and not roller.stop.asked:
         changed = entry.outcome is Outcome.CHANGED
         world.must(not changed, "soak", f"{name} crashed, and is called {entry.outcome}")
     world.must(not world.out(host) or world.reloaded, "I3", f"{name} is out, and {entry.outcome}")
@@ -287,7 +287,7 @@ def calm(world: World) -> None:
     world.faults.clear()
     world.disturbed.clear()
     for host in world.hosts.values():
-        host.room, host.dpkg_locked_until = True, 0.0
+        host.room, host.dpkg_locked_until, host.interrupt = True, 0.0, False
         if host.dead:
             host.boot()
         if host.enabled == "disabled":

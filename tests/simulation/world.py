@@ -77,6 +77,7 @@ class Roller:
     journal_room: int = 1_000_000
     lines: list[tuple[str, str]] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)  # hosts whose turn it wrote down
     judged: dict[str, set[str]] = field(default_factory=dict)  # who served, when it last looked
     boots: dict[str, int] = field(default_factory=dict)  # of a host, when it was last proven
 
@@ -253,6 +254,8 @@ class World:
     def changed_host(self, roller: Roller, host: SimHost, name: str, owner: str) -> None:
         self.tell(host.address, name)
         roller.touched.add(host.address)
+        if name == f"put {OUT}":
+            roller.begun.add(host.address)
         self.mutations += 1
         self.must(
             owner == roller.roll,
