@@ -61,11 +61,17 @@ def check_overrides(folder: Path) -> None:
 
 
 def prepare(name: str) -> None:
-    """Compile a template that will be rendered soon, as far as it can be."""
-    with contextlib.suppress(Failed):
-        environment = _environment(directory())
-        with contextlib.suppress(Exception):  # rendering it says what is wrong
-            environment.get_template(name)
+    """Compile what will be rendered soon, as far as it can be, while others do the work.
+
+    Args:
+        name: of a template, or of a folder of them.
+    """
+    with contextlib.suppress(Exception):  # rendering it says what is wrong
+        here = directory()
+        inner = sorted((here / name).iterdir()) if (here / name).is_dir() else [here / name]
+        for path in inner:
+            if path.is_file():
+                _environment(here).get_template(str(path.relative_to(here)))
 
 
 def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = None) -> str:
