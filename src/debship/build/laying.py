@@ -1,5 +1,6 @@
 """What a package will hold: found among what was kept, or installed and packed."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,9 +52,11 @@ def lay(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
     plan, uv = making.plan, _uv(making)
     folder.mkdir(exist_ok=True)
     lock = identity(plan.lock, plan.app)
-    alone = unpack(plan, wheel, folder / "alone") if wheel else None
+    with ThreadPoolExecutor(1) as beside:
+        finding = beside.submit(making.of_lock, lock)
+        alone = unpack(plan, wheel, folder / "alone") if wheel else None
+        layers = finding.result()
     own = alone.own if alone else None
-    layers = making.of_lock(lock)
     dists = tuple(layer.dist for layer in layers or ())
     if layers is None or (own is not None and overlays(own, dists)):
         making.say(f"installing {plan.lock.path.name}")
@@ -124,4 +127,8 @@ def _own_layer(making: Layers, installed: Virtualenv, wheel: Wheel) -> Layer:
     assert installed.own is not None
     level = min(making.level, LEVEL_OF_APPLICATION)
     layer = making.make([installed.own], installed, date_of(making.plan, wheel), level)[0]
-    return replace(layer, origin=Origin(wheel.path.name, (wheel.sha256,)))
+    # A wheel that is built here has the modes of its files from the umask and the checkout: the
+    # same input gives the same files, which RECORD names, and not the same archive.
+    settings = making.plan.app.build
+    hashes = (wheel.sha256,) if settings.wheel and not settings.command else ()
+    return replace(layer, origin=Origin(wheel.path.name, hashes))
