@@ -16,7 +16,8 @@ class Foreign:
         lock: the kind of lock.
         build: more lines of [build].
         builds_with: what its sdists are built with, locked beside it.
-        unit: what is running once it is installed; None where nothing is.
+        service: what runs once it is installed; empty: the unit of its name, None: nothing.
+        is_linted: whether lintian looks at it, which takes its time.
     """
 
     name: str
@@ -27,7 +28,12 @@ class Foreign:
     lock: str = "requirements.txt"
     build: str = ""
     builds_with: tuple[str, ...] = ()
-    unit: str | None = None
+    service: str | None = ""
+    is_linted: bool = False
+
+    @property
+    def unit(self) -> str | None:
+        return f"{self.name}.service" if self.service == "" else self.service
 
 
 def _web(exec_: str, port: int, more: str = "") -> str:
@@ -106,7 +112,8 @@ DOZEN = (
         'kind = "timer"\nschedule = "daily"\n',
         "systemctl start borgmatic.service && systemctl is-active borgmatic.timer",
         {"/etc/borgmatic/config.yaml": BORGMATIC},
-        unit="borgmatic.timer",
+        service="borgmatic.timer",
+        is_linted=True,
     ),
     Foreign(
         "httpbin",
@@ -147,7 +154,7 @@ DOZEN = (
         '[[service]]\nexec = "ruff check --isolated --no-cache /usr/lib/python3/dist-packages"\n'
         'kind = "oneshot"\n',
         "systemctl start ruff.service",
-        unit=None,
+        service=None,
     ),
     Foreign(
         "bokeh",
@@ -171,6 +178,7 @@ DOZEN = (
             8203,
         ),
         _http(8203, "/get", "headers"),
+        build='needs = ["gcc", "libc6-dev", "python3-dev"]\n',
         builds_with=("setuptools", "wheel"),
     ),
     Foreign(

@@ -126,7 +126,10 @@ def make_sample(
         folder / "dist",
         "tiny",
         version,
-        files={"tiny/app.py": "def main():\n    print('tiny')\n\nfrom lib_a import deep\n"},
+        files={
+            "tiny/__init__.py": "from tiny.app import main\n",
+            "tiny/app.py": "def main():\n    print('tiny')\n\nfrom lib_a import deep\n",
+        },
         scripts=("tiny-web", "tiny-job"),
         requires=("lib_a", "lib_b"),
     )

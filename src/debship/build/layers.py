@@ -24,7 +24,7 @@ from types import MappingProxyType
 import zstandard
 
 from debship.build.cache import Cache, Entry
-from debship.build.dists import Dist, is_shared_object, mode_of
+from debship.build.dists import Dist, mode_of
 from debship.build.installed import Installed, relation_names
 from debship.build.libraries import Libraries, machine_code, shared_libraries
 from debship.build.origins import Locked, Origin, locked_files, origin
@@ -216,17 +216,10 @@ class Layers:
         files = [installed.prefix / file for file in dist.files]
         code = machine_code(files, self.root / self.plan.interpreter.relative_to("/"))
         work = self.folder / f"{dist.name}.libraries"
-        # Python code may load the library of another wheel, where the loader would not look.
-        others = {
-            posixpath.basename(f) for other in installed.dists if other != dist for f in other.files
-        }
-        found = (name for name in others if is_shared_object(name))
+        beside = (installed.prefix / file for other in installed.dists for file in other.files)
+        ignored = self.plan.app.build.ignore_libraries
         return bool(code), shared_libraries(
-            code,
-            installed.root,
-            work,
-            self.run,
-            ignored={*self.plan.app.build.ignore_libraries, *found},
+            code, installed.root, work, self.run, beside=beside, ignored=ignored
         )
 
     def _find(self, key: str, *, facts_alone: bool = False) -> Layer | None:

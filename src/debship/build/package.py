@@ -27,8 +27,9 @@ class Package:
 
     Attributes:
         dists: all that is installed, by name.
-        own: the application's distribution where its wheel was built here; its part carries
-            ``date``. None where the application came from the lock like any other.
+        application: the application's distribution; None in the package of dependencies.
+        own: the same where its wheel was built here: its part carries ``date``. None where the
+            application came from the lock like any other.
         date: seconds since 1970; the mtime of what is the application's.
         depends: relations.
         compiled: whether machine code is in it.
@@ -41,6 +42,7 @@ class Package:
     version: DebVersion
     architecture: Architecture
     dists: tuple[Dist, ...]
+    application: Dist | None
     own: Dist | None
     date: int
     depends: tuple[str, ...]
@@ -82,11 +84,13 @@ def describe(
     pure = not code and all(dist.pure for dist in dists)
     libraries = strongest(r for layer in everything for r in layer.libraries.relations)
     exactly = (f"{dependencies.plan.app.name} (= {dependencies.version})",) if dependencies else ()
+    application = own.dist if own else _application(plan, (*dists, *beside))
     return Package(
         plan=plan,
-        version=_version(plan, own, (*dists, *beside)),
+        version=_version(plan, application),
         architecture=Architecture("all") if pure else plan.machine,
         dists=dists,
+        application=application,
         own=own.dist if own else None,
         date=date,
         depends=_depends(plan, (*exactly, *libraries)),
@@ -97,14 +101,16 @@ def describe(
     )
 
 
-def _version(plan: BuildPlan, own: Layer | None, dists: Sequence[Dist]) -> DebVersion:
-    if plan.serves and plan.version:
+def _version(plan: BuildPlan, application: Dist | None) -> DebVersion:
+    if plan.version is not None:
         return plan.version
-    application = own.dist if own else _application(plan, dists)
-    return plan.version or with_revision(from_pep440(application.version), plan.app, plan.release)
+    assert application is not None  # a package of dependencies is planned with its version
+    return with_revision(from_pep440(application.version), plan.app, plan.release)
 
 
-def _application(plan: BuildPlan, dists: Sequence[Dist]) -> Dist:
+def _application(plan: BuildPlan, dists: Sequence[Dist]) -> Dist | None:
+    if plan.serves is not None:
+        return None
     installed = {dist.name: dist for dist in dists}
     text = plan.app.build.requirement or ""
     try:

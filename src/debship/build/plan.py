@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from debship.build.backends import find_backends
 from debship.build.conffiles import Previous, check_version
+from debship.build.history import Change, read_history
 from debship.build.lock import Lock, find_lock
 from debship.build.units import Unit, plan_units
 from debship.config.app import App
@@ -34,6 +35,7 @@ class Surroundings:
         source_date_epoch: of the environment, in seconds.
         committed: when git last saw the folder change, in seconds.
         described: what ``git describe`` says, where the version is git's.
+        history: what git tells of the versions before.
         uv: the settings of uv in the environment, some of which choose what is installed.
         previous: the package that hosts have.
         allow_older: whether the version may sort below that of ``previous``.
@@ -44,6 +46,7 @@ class Surroundings:
     source_date_epoch: int | None = None
     committed: int | None = None
     described: str | None = None
+    history: tuple[Change, ...] = ()
     uv: tuple[str, ...] = ()
     previous: Previous | None = None
     allow_older: bool = False
@@ -71,6 +74,7 @@ class BuildPlan:
     units: tuple[Unit, ...]
     version: DebVersion | None
     date: int | None
+    history: tuple[Change, ...] = ()
     uv: tuple[str, ...] = ()
     previous: Previous | None = None
     allow_older: bool = False
@@ -119,6 +123,7 @@ def look_around(app: App, *, environment: Mapping[str, str], run: Run) -> Surrou
         source_date_epoch=_epoch(environment.get("SOURCE_DATE_EPOCH", "")),
         committed=int(commit.text) if commit.returncode == 0 and commit.text else None,
         described=described,
+        history=() if app.changelog else read_history(app.directory, run),
         uv=tuple(f"{n}={v}" for n, v in sorted(environment.items()) if n.startswith("UV_")),
     )
 
@@ -145,6 +150,7 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
         units=plan_units(app),
         version=version,
         date=epoch if epoch is not None else seen.committed,
+        history=seen.history,
         uv=seen.uv,
         previous=seen.previous,
         allow_older=seen.allow_older,

@@ -3,7 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,21 +18,20 @@ from debship.build.laying import Laid, lay, lay_split
 from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
 from debship.build.plan import BuildPlan
-from debship.build.review import review
+from debship.build.review import check_package, review
 from debship.build.scratch import scratch_folder
 from debship.build.space import told_if_full
 from debship.build.split import joining_part
 from debship.build.together import Together, together
-from debship.build.units import check_scripts
 from debship.build.uv import Uv
 from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.checksums import Checksums
 from debship.errors import Refused
 from debship.model import Deb
-from debship.run import Run
+from debship.run import Run, without_passwords
 from debship.templates import prepare
 
-Check = Callable[[Package, Path], None]
+Check = Callable[[Sequence[Package], Sequence[Path]], None]
 
 LEVEL = 19  # of what is packed once
 
@@ -59,10 +58,10 @@ def build(
         say: told what is being done.
         cache: what earlier builds kept; it saves time and changes no byte.
         level: of the compressor, for what the lock names; the application gets at most 9.
-        root: where the release's own files lie, for this process.
+        root: what ``run`` calls ``/``, for this process.
         scratch: where temporary files go, for this process and for what ``run`` runs; None: where
             they always go.
-        check: looks at the whole package before it appears; what it raises keeps it away.
+        check: looks at the whole packages before they appear; what it raises keeps them away.
 
     Returns:
         the application's package first; two builds of the same input are the same bytes.
@@ -71,7 +70,7 @@ def build(
         Failed: a program that the build needs failed.
         Refused: the package would break a promise.
     """
-    with scratch_folder(scratch) as folder, ThreadPoolExecutor(1) as beside:
+    with scratch_folder(scratch) as folder, ThreadPoolExecutor(2) as beside:
         beside.submit(prepare, "package")
         packages = installed_packages(run)
         check_needs(plan, packages)
@@ -79,22 +78,28 @@ def build(
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
-            say(f"testing: {plan.app.build.test}")
+            say(f"testing: {without_passwords(plan.app.build.test)}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
-        wheel = application_wheel(plan, folder / "wheel", uv)
+        wheel = application_wheel(plan, folder / "wheel", uv, root)
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
-        laid, there = _laid(making, wheel, folder, output)
-        check_scripts(plan.units, scripts(laid.all))
+        laid = _laid(making, wheel, folder)
+        looking = beside.submit(_there, making, laid, output)
         made = _packages(plan, laid, date_of(plan, wheel))
         main = made[0]
+        check_package(main, scripts(laid.all))
         say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
-        reviewing = beside.submit(review, main, scripts(laid.all), run, folder=folder, root=root)
+        reviewing = beside.submit(review, main, run, folder=folder, root=root)
+        there = looking.result()
+        if there is None and not laid.has_bytes:
+            laid = lay_split(making, wheel, folder / "again", facts_alone=False)
         bundles = _bundles(made, laid, folder, there)
         for note in reviewing.result():
             say(f"note: {note}")
         with together(output) as files:
-            sums = [there if there and not b.parts else _write(b, files, check) for b in bundles]
+            whole, sums = zip(*(_write(b, files, there, output) for b in bundles), strict=True)
+            if check is not None:
+                check(made, whole)
             papers = papers_of(
                 made,
                 sums,
@@ -131,22 +136,21 @@ def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
         )
 
 
-def _laid(
-    making: Layers, wheel: Wheel | None, folder: Path, output: Path
-) -> tuple[Laid, Checksums | None]:
-    """Give the layers; and the package of dependencies, where it lies there from an earlier build."""
+def _laid(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
     if making.plan.app.layout == "whole":
-        return lay(making, wheel, folder / "laid"), None
-    laid = lay_split(making, wheel, folder / "laid", facts_alone=True)
-    assert laid.dependencies is not None
+        return lay(making, wheel, folder / "laid")
+    return lay_split(making, wheel, folder / "laid", facts_alone=True)
+
+
+def _there(making: Layers, laid: Laid, output: Path) -> Checksums | None:
+    """Find the package of dependencies, where it lies there from an earlier build."""
+    if laid.dependencies is None:
+        return None
     kept = making.fact(*_deb_of(laid.dependencies))
-    if kept is not None:
-        sums = Checksums(**json.loads(kept))
-        if sums == _sums_of(output / sums.name, sums):
-            return laid, sums
-    if not laid.has_bytes:
-        laid = lay_split(making, wheel, folder / "again", facts_alone=False)
-    return laid, None
+    if kept is None:
+        return None
+    sums = Checksums(**json.loads(kept))
+    return sums if sums == _sums_of(output / sums.name, sums) else None
 
 
 def _sums_of(path: Path, kept: Checksums) -> Checksums | None:
@@ -192,10 +196,12 @@ def _bundles(
     ]
 
 
-def _write(bundle: Bundle, files: Together, check: Check | None) -> Checksums:
+def _write(
+    bundle: Bundle, files: Together, there: Checksums | None, output: Path
+) -> tuple[Path, Checksums]:
+    """Write a package, or leave it where it lies; give where its bytes are now, and their sums."""
+    if there is not None and there.name == bundle.filename:
+        return output / there.name, there
     with files.open(bundle.filename) as (hidden, sink):
         sums = bundle.write(sink)
-        sink.flush()
-        if check is not None:
-            check(bundle.package, hidden)
-    return sums
+    return hidden, sums

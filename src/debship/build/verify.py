@@ -80,6 +80,7 @@ def other_circumstances(
         "LANG": "C",
         "LANGUAGE": "tr",
         "PYTHONHASHSEED": "4321",
+        "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
         # Which index is asked, and with which password, is the same user's to say.
         "XDG_CONFIG_HOME": environment.get("XDG_CONFIG_HOME") or str(home / ".config"),
         "NETRC": environment.get("NETRC") or str(home / ".netrc"),
@@ -124,6 +125,7 @@ def build_again(
     circumstances: Circumstances,
     *,
     options: Sequence[str],
+    cwd: Path,
     run: Run,
 ) -> Path:
     """Build a copy of the application, by a process of its own.
@@ -134,6 +136,7 @@ def build_again(
         folder: that the circumstances were made for.
         circumstances: how it is run.
         options: of ``debship build``.
+        cwd: what relative paths among them are relative to.
         run: the door.
 
     Returns:
@@ -152,7 +155,7 @@ def build_again(
         _give(folder, circumstances.user)
     command = (sys.executable, "-m", "debship", "build", str(copy), "--output", str(built))
     try:
-        run([*circumstances.words, *command, *options], cwd=folder, env=circumstances.env)
+        run([*circumstances.words, *command, *options], cwd=cwd, env=circumstances.env)
     except Failed as error:
         raise Failed(
             f"the second build failed\n{error.message}",

@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from debship.cli.cache import cache_folder
-from debship.cli.output import Say, printable
+from debship.cli.output import Say
 from debship.errors import Failed
 
 if TYPE_CHECKING:
@@ -44,15 +43,26 @@ def verify(
         (folder / "cache").mkdir()
         # A clean root is what it is: making it again, of another day's archive, would prove less.
         (folder / "cache" / "roots").symlink_to(cache_folder() / "roots")
+        # What hosts have is looked up from here, with what this user may read.
+        compared = "--previous" in options
+        itself = compared or plan.app.build.releases
         other = other_circumstances(
             folder,
             os.environ,
             date=plan.date,
-            nobody=not plan.app.build.releases and can_be_nobody(run),
+            nobody=not itself and can_be_nobody(run),
             faketime=shutil.which("faketime") is not None,
         )
         say(f"building again: {', '.join(other.told)}")
-        again = build_again(plan.app.directory, output, folder, other, options=options, run=run)
+        again = build_again(
+            plan.app.directory,
+            output,
+            folder,
+            other,
+            options=options,
+            cwd=Path.cwd() if compared else folder,
+            run=run,
+        )
         say("comparing")
         names = [path.name for deb in debs for path in (deb.path, *papers_beside(deb))]
         findings = compare(output, again, names)
@@ -91,4 +101,4 @@ def lint(debs: Sequence["Deb"], say: Say) -> None:
             f"lintian-explain-tags {opinion.tags[0].split()[2]}",
         )
     overridden = f" ({opinion.overridden} overridden, with reasons)" if opinion.overridden else ""
-    print(printable(f"lintian has nothing to say{overridden}"), file=sys.stderr)
+    say(f"lintian has nothing to say{overridden}")

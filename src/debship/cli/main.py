@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import io
 import sys
 
 import click
@@ -54,6 +55,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exit with the code that the error knows."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name that the terminal's encoding has no letters for is no reason to stop.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as done:

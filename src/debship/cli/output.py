@@ -46,7 +46,7 @@ def show_error(error: DebshipError) -> None:
 
 
 def _printable_lines(text: str) -> str:
-    return "\n".join(map(printable, text.split("\n")))
+    return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
 
 
 def show_json(command: str, result: Mapping[str, Any]) -> None:
@@ -102,15 +102,17 @@ class _Steps:
 @contextlib.contextmanager
 def _live() -> Iterator[Say]:
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console(stderr=True)
     with console.status("") as status:
 
         def show(step: str) -> None:
-            if "note: " in step:
-                console.print(step, markup=False, highlight=False, soft_wrap=True)
+            text = printable(step)
+            if "note: " in text:
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
             else:
-                status.update(step)
+                status.update(escape(text))
 
         yield show
 
@@ -118,4 +120,8 @@ def _live() -> Iterator[Say]:
 @contextlib.contextmanager
 def _lines() -> Iterator[Say]:
     start = time.monotonic()
-    yield lambda step: print(f"{time.monotonic() - start:6.1f}s  {step}", file=sys.stderr)
+
+    def say(step: str) -> None:
+        print(f"{time.monotonic() - start:6.1f}s  {printable(step)}", file=sys.stderr)
+
+    yield say
