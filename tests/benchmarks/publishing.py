@@ -46,6 +46,7 @@ from tests.benchmarks.publishers import (
 TOP = Path(__file__).parents[2]
 TOGETHER, TIMES = 6, 5
 CHUNK = 2000  # packages a command, where a repository is filled
+LARGE = 20_000  # packages; an index of more is made without its pool, which one more does not read
 Row = dict[str, Any]
 _SLOW = "PYTHONDONTWRITEBYTECODE"  # everybody's Python is compiled, as pip leaves it
 
@@ -161,6 +162,9 @@ class Bench:
         start = time.monotonic()
         for argv in tool.begin():
             execute(argv, tool.env)
+        if isinstance(tool, Debship) and isinstance(tool.place, Path) and len(paths) > LARGE:
+            seed(tool.place, self.signer, len(paths))
+            paths = []
         for at in range(0, len(paths), CHUNK):
             if time.monotonic() - start > self.fill:
                 return {**row, "left out": f"filling it takes over {self.fill:.0f} s"}
@@ -258,6 +262,39 @@ class Bench:
         words = "" if delay is None else f"?delay={delay}"
         noted: list[list[Any]] = json.loads(fetch(f"{self.endpoint}/_wire{words}"))
         return noted
+
+
+def seed(place: Path, signer: Signer, count: int) -> None:
+    """Let a suite list so many packages."""
+    from datetime import UTC, datetime
+
+    from debship.publish import clock
+    from debship.publish.commit import Draft, commit
+    from debship.publish.index import Index, key_of
+    from debship.publish.publisher import Publisher
+    from debship.publish.release import Part
+    from debship.publish.signing import Keyring
+    from debship.publish.store.directory import DirectoryStore
+    from debship.run import run
+
+    stanzas = {}
+    for name, version in corpus.corpus(count, 1):
+        place_ = f"pool/main/a/{name}/{name}_{version}_amd64.deb"
+        tail = f"Filename: {place_}\nSize: 1234\nSHA256: {name.encode().hex():0>64}\n"
+        stanza = corpus.control(name, version) + tail.encode()
+        stanzas[key_of(stanza)] = stanza
+    index = Index().changed(stanzas)
+    keys = Keyring(run, (signer.fingerprint,), signer.home)
+    publisher = Publisher(
+        store=DirectoryStore(place),
+        keys=keys,
+        clock=clock.Clock(lambda: datetime.now(UTC), time.sleep),
+        say=lambda text: None,
+        jitter=lambda: 0.5,
+        ours=keys.certificates(keys.fingerprints),
+    )
+    change = {Part("main", "amd64"): index}
+    commit(publisher, "stable", lambda it: Draft(it.release.settings, it.release.files, change))
 
 
 def fetch(url: str) -> bytes:

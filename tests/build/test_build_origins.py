@@ -6,7 +6,7 @@ import pytest
 
 from debship.build.dists import Dist
 from debship.build.lock import Lock
-from debship.build.origins import Origin, find_origins
+from debship.build.origins import Origin, locked_files, origin
 
 HASH = {letter: letter * 64 for letter in "abcdef"}
 
@@ -65,7 +65,8 @@ def _origin(folder: Path, lock: str, text: str, dist: Dist) -> Origin:
     path = folder / lock
     path.write_text(text)
     kind = {"uv.lock": "uv", "pylock.toml": "pylock"}.get(lock, "requirements")
-    return find_origins(Lock(path, kind), [dist], None)[dist.name]  # type: ignore[arg-type]
+    files = locked_files(Lock(path, kind))  # type: ignore[arg-type]
+    return origin(dist, [file for file in files if file.project == dist.name])
 
 
 NUMPY = ("cp311-cp311-manylinux2014_x86_64", "cp311-cp311-manylinux_2_17_x86_64")
@@ -73,7 +74,7 @@ NAME = "numpy-2.0.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
 
 
 @pytest.mark.parametrize(
-    ("lock", "text", "dist", "origin"),
+    ("lock", "text", "dist", "wanted"),
     [
         ("uv.lock", UV, _dist("numpy", "2.0.0", *NUMPY), Origin(NAME, (HASH["b"],))),
         ("pylock.toml", PYLOCK, _dist("numpy", "2.0.0", *NUMPY), Origin(NAME, (HASH["b"],))),
@@ -118,8 +119,8 @@ NAME = "numpy-2.0.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
         ),
     ],
 )
-def test_origin(tmp_path: Path, lock: str, text: str, dist: Dist, origin: Origin) -> None:
-    assert _origin(tmp_path, lock, text, dist) == origin
+def test_origin(tmp_path: Path, lock: str, text: str, dist: Dist, wanted: Origin) -> None:
+    assert _origin(tmp_path, lock, text, dist) == wanted
 
 
 def test_a_file_that_another_includes_counts(tmp_path: Path) -> None:

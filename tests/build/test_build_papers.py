@@ -97,6 +97,17 @@ def test_a_component_is_the_wheel_that_was_installed(sample: Sample) -> None:
         assert component["licenses"] == [{"expression": "MIT"}]
 
 
+def test_of_a_wheel_that_is_built_here_its_files_are_vouched_for(sample: Sample) -> None:
+    """Its archive has the modes of its files from the umask: no two builds need have the same."""
+    deb = sample.build(sample.with_build(command="true"))
+    bill = json.loads(_beside(deb, ".cdx.json").read_text())
+    (own,) = (entry for entry in bill["components"] if entry["name"] == "tiny")
+    assert "hashes" not in own
+    said = {entry["name"]: entry["value"] for entry in own["properties"]}
+    assert said["debship:file"] == "tiny-1.0-py3-none-any.whl"
+    assert len(said["debship:record-sha256"]) == 64
+
+
 def test_what_is_bundled_in_a_wheel_is_listed_in_it(package: Package) -> None:
     bill = Bundled("lib/x y.json", "cd" * 32, (Component("zlib", "1.3", "pkg:generic/zlib@1.3"),))
     text = sbom(replace(package, dists=(replace(DIST, sboms=(bill,)),)))

@@ -127,4 +127,8 @@ def _own_layer(making: Layers, installed: Virtualenv, wheel: Wheel) -> Layer:
     assert installed.own is not None
     level = min(making.level, LEVEL_OF_APPLICATION)
     layer = making.make([installed.own], installed, date_of(making.plan, wheel), level)[0]
-    return replace(layer, origin=Origin(wheel.path.name, (wheel.sha256,)))
+    # A wheel that is built here has the modes of its files from the umask and the checkout: the
+    # same input gives the same files, which RECORD names, and not the same archive.
+    settings = making.plan.app.build
+    hashes = (wheel.sha256,) if settings.wheel and not settings.command else ()
+    return replace(layer, origin=Origin(wheel.path.name, hashes))

@@ -3,7 +3,7 @@
 import re
 import tomllib
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from packaging.utils import (
 
 from debship.build.dists import Dist
 from debship.build.lock import INCLUDE, Lock, logical_lines
-from debship.build.wheel import Wheel
 
 _PINNED = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:==\s*(?P<version>[^\s;]+)|@)"
@@ -60,23 +59,6 @@ class Origin:
     def known(self) -> str | None:
         """The hash, where it is sure."""
         return self.sha256[0] if len(self.sha256) == 1 else None
-
-
-def find_origins(lock: Lock, dists: Iterable[Dist], wheel: Wheel | None) -> Mapping[str, Origin]:
-    """Tell for each distribution, by its name, what it was installed from.
-
-    Args:
-        lock: that was installed.
-        dists: what is installed.
-        wheel: the application's own, which no lock names.
-    """
-    locked: dict[str, list[Locked]] = {}
-    for file in locked_files(lock):
-        locked.setdefault(file.project, []).append(file)
-    origins = {dist.name: origin(dist, locked.get(dist.name, ())) for dist in dists}
-    if wheel is not None:
-        origins[wheel.name] = Origin(wheel.path.name, (wheel.sha256,))
-    return origins
 
 
 def origin(dist: Dist, locked: Sequence[Locked]) -> Origin:

@@ -200,7 +200,7 @@ def _write(
     bundle: Bundle, files: Together, there: Checksums | None, output: Path
 ) -> tuple[Path, Checksums]:
     """Write a package, or leave it where it lies; give where its bytes are now, and their sums."""
-    if there is not None and there.name == bundle.filename:
+    if there is not None and not bundle.parts:
         return output / there.name, there
     with files.open(bundle.filename) as (hidden, sink):
         sums = bundle.write(sink)

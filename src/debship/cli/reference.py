@@ -72,7 +72,8 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
         return
     yield f"\n```text\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```\n"
     # --help is said of itself, by whatever names it was first asked for.
-    params = (param for param in command.get_params(context) if param.name != "help")
+    own = command.get_help_option(context)
+    params = (param for param in command.get_params(context) if param is not own)
     records = (param.get_help_record(context) for param in params)
     yield from _rows({record[0]: record[1] for record in records if record and record[1]})
 
