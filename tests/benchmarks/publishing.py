@@ -45,7 +45,7 @@ from tests.benchmarks.publishers import (
 
 TOP = Path(__file__).parents[2]
 TOGETHER, TIMES = 6, 5
-CHUNK = 2000  # packages a command, where a repository is filled
+CHUNK = 10_000  # packages a command, where a repository is filled
 LARGE = 20_000  # packages; an index of more is made without its pool, which one more does not read
 Row = dict[str, Any]
 _SLOW = "PYTHONDONTWRITEBYTECODE"  # everybody's Python is compiled, as pip leaves it
@@ -111,7 +111,7 @@ class Bench:
             Ftparchive(self.signer, place / "ftparchive"),
         ]
         paths = corpus.write(place / "incoming", corpus.corpus(size, 1))
-        rows = [self._case(tool, paths, {"packages": size}) for tool in tools]
+        rows = [noted(self._case(tool, paths, {"packages": size})) for tool in tools]
         index = place / "debship/dists/stable/main/binary-amd64/Packages.gz"
         if index.exists():
             rows[0]["index MB"] = round(len(gzip.decompress(index.read_bytes())) / 1e6, 1)
@@ -130,7 +130,7 @@ class Bench:
                 far = [self._once(tool, 100 + turn)[0] for turn in range(self.runs)]
                 row[f"seconds at {delay * 1000:.0f} ms"] = round(statistics.median(far), 3)
                 self._wire(0)
-            rows.append(row)
+            rows.append(noted(row))
         return rows
 
     def races(self) -> list[Row]:
@@ -139,7 +139,7 @@ class Bench:
             Debship(self.signer, self.root / "race", name="debship, directory"),
             *self._s3_tools("race", locked=True),
         ]
-        return [self._race(tool) for tool in tools if not isinstance(tool, Aptly)]
+        return [noted(self._race(tool)) for tool in tools if not isinstance(tool, Aptly)]
 
     def _s3_tools(self, use: str, *, locked: bool = False) -> list[Tool]:
         tools: list[Tool] = [Debship(self.signer, self._bucket(f"debship-{use}"))]
@@ -157,7 +157,6 @@ class Bench:
         return tools
 
     def _case(self, tool: Tool, paths: list[Path], about: Row) -> Row:
-        print(f"{tool.name}: {about}", file=sys.stderr)
         row = {"tool": tool.name, **about}
         start = time.monotonic()
         for argv in tool.begin():
@@ -204,7 +203,6 @@ class Bench:
         }
 
     def _race(self, tool: Tool) -> Row:
-        print(f"race: {tool.name}", file=sys.stderr)
         for argv in tool.begin():
             execute(argv, tool.env)
         names = [[f"race-{turn}-{one}" for one in range(TOGETHER)] for turn in range(TIMES)]
@@ -386,6 +384,12 @@ def pydeb_s3(folder: Path) -> Path | None:
             shutil.rmtree(venv)
             return None
     return venv
+
+
+def noted(row: Row) -> Row:
+    """Say at once what was found: it took long, and may be all that there will be."""
+    print(json.dumps(row), file=sys.stderr, flush=True)
+    return row
 
 
 def machine() -> Row:

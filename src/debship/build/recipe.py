@@ -70,7 +70,7 @@ def build(
         Failed: a program that the build needs failed.
         Refused: the package would break a promise.
     """
-    with scratch_folder(scratch) as folder, ThreadPoolExecutor(1) as beside:
+    with scratch_folder(scratch) as folder, ThreadPoolExecutor(2) as beside:
         beside.submit(prepare, "package")
         packages = installed_packages(run)
         check_needs(plan, packages)
@@ -83,12 +83,16 @@ def build(
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv, root)
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
-        laid, there = _laid(making, wheel, folder, output)
+        laid = _laid(making, wheel, folder)
+        looking = beside.submit(_there, making, laid, output)
         made = _packages(plan, laid, date_of(plan, wheel))
         main = made[0]
         check_package(main, scripts(laid.all))
         say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
         reviewing = beside.submit(review, main, run, folder=folder, root=root)
+        there = looking.result()
+        if there is None and not laid.has_bytes:
+            laid = lay_split(making, wheel, folder / "again", facts_alone=False)
         bundles = _bundles(made, laid, folder, there)
         for note in reviewing.result():
             say(f"note: {note}")
@@ -132,22 +136,21 @@ def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
         )
 
 
-def _laid(
-    making: Layers, wheel: Wheel | None, folder: Path, output: Path
-) -> tuple[Laid, Checksums | None]:
-    """Give the layers; and the package of dependencies, where it lies there from an earlier build."""
+def _laid(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
     if making.plan.app.layout == "whole":
-        return lay(making, wheel, folder / "laid"), None
-    laid = lay_split(making, wheel, folder / "laid", facts_alone=True)
-    assert laid.dependencies is not None
+        return lay(making, wheel, folder / "laid")
+    return lay_split(making, wheel, folder / "laid", facts_alone=True)
+
+
+def _there(making: Layers, laid: Laid, output: Path) -> Checksums | None:
+    """Find the package of dependencies, where it lies there from an earlier build."""
+    if laid.dependencies is None:
+        return None
     kept = making.fact(*_deb_of(laid.dependencies))
-    if kept is not None:
-        sums = Checksums(**json.loads(kept))
-        if sums == _sums_of(output / sums.name, sums):
-            return laid, sums
-    if not laid.has_bytes:
-        laid = lay_split(making, wheel, folder / "again", facts_alone=False)
-    return laid, None
+    if kept is None:
+        return None
+    sums = Checksums(**json.loads(kept))
+    return sums if sums == _sums_of(output / sums.name, sums) else None
 
 
 def _sums_of(path: Path, kept: Checksums) -> Checksums | None:
