@@ -62,7 +62,7 @@ def test_it_is_built_installed_started_answers_and_goes(house: House, app: Forei
 
 
 # What differs most from release to release: machine code, and how old it may be.
-@pytest.mark.parametrize("name", ["radicale", "glances", "bokeh"])
+@pytest.mark.parametrize("name", ["radicale", "glances"])
 def test_on_trixie_too(houses: Callable[[str], House], name: str) -> None:
     house = houses("trixie")
     app = next(app for app in DOZEN if app.name == name)
