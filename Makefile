@@ -48,8 +48,11 @@ bench-publish: setup ## publishing beside reprepro, aptly, apt-ftparchive, pydeb
 golden: setup ## write the golden files anew; read the diff before you commit it
 	$(PYTEST) -q tests -m "not acceptance" --update-golden
 
-lock: setup ## resolve the development dependencies anew
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --group dev --python-version 3.11 pyproject.toml -o tests/requirements.txt
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --python-version 3.11
+lock: setup ## resolve the dependencies anew: of development, and of debship's own package
+	@$(COMPILE) --group dev pyproject.toml -o tests/requirements.txt
+	@$(COMPILE) -c tests/requirements.txt pyproject.toml -o .ci/requirements.txt
+	@echo 'hatchling>=1.25' | $(COMPILE) -c tests/requirements.txt - -o .ci/build-requirements.txt
 
 clean: ## take away what make made here
 	rm -rf .venv .bench .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -111,16 +111,24 @@ class S3Server:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
-    def bucket(self, name: str):
+    def client(self):
         import boto3
 
-        client = boto3.client(
+        return boto3.client(
             "s3",
             endpoint_url=self.url,
             region_name="us-east-1",
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
+
+    @functools.cached_property
+    def _shared(self):
+        return self.client()
+
+    def bucket(self, name: str, *, own: bool = False):
+        """Make a bucket; give a client, one that nobody else has where it will be tampered with."""
+        client = self.client() if own else self._shared
         client.create_bucket(Bucket=name)
         everybody = {
             "Effect": "Allow",

@@ -10,7 +10,7 @@ import pytest
 
 from debship.debian.releases import release
 from debship.errors import Failed
-from debship.roots import AptEntry, clean_root, content_key, entries, mirror_lines
+from debship.roots import AptEntry, clean_root, content_key, entries, mirror_lines, named
 from debship.run import Completed, run
 
 BOOKWORM, TRIXIE = release("bookworm"), release("trixie")
@@ -73,6 +73,23 @@ def test_a_machine_without_a_mirror_says_so() -> None:
 def test_ubuntu_does_not_come_from_debians_mirror(apt: Path) -> None:
     with pytest.raises(Failed, match="bookworm has no mirror of noble"):
         mirror_lines(release("noble"), BOOKWORM, entries(apt))
+
+
+def test_a_mirror_that_is_named_comes_first(apt: Path, tmp_path: Path) -> None:
+    (tmp_path / "noble.sources").write_text(
+        "Types: deb\n"
+        "URIs: http://ubuntu.example/ubuntu\n"
+        "Suites: noble noble-security\n"
+        "Components: main universe\n"
+        "Signed-By: /srv/keys/ubuntu.gpg\n"
+    )
+    mirrors = named(tmp_path)
+    signed = "[signed-by=/srv/keys/ubuntu.gpg]"
+    assert mirror_lines(release("noble"), BOOKWORM, entries(apt), mirrors) == (
+        f"deb {signed} http://ubuntu.example/ubuntu noble main universe",
+        f"deb {signed} http://ubuntu.example/ubuntu noble-security main universe",
+    )
+    assert "mirror.example" in mirror_lines(TRIXIE, BOOKWORM, entries(apt), mirrors)[0]
 
 
 def test_a_root_is_named_by_what_it_holds() -> None:

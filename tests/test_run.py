@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from debship.errors import Failed
-from debship.run import run
+from debship.run import run, without_passwords
 
 from fakes import FakeRun
 
@@ -63,3 +63,21 @@ def test_out_of_time_takes_the_children_along(tmp_path: Path) -> None:
 def test_a_missing_folder_is_not_a_missing_program(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="there is no such folder"):
         run(["true"], cwd=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("get https://ci:s3cret@host/simple now", "get https://[hidden]@host/simple now"),
+        ("https://token@host/x?y=a@b", "https://[hidden]@host/x?y=a@b"),
+        ("http://u:p@ss@host:1/", "http://[hidden]@host:1/"),
+        ("'https://a:b@h/','https://c:d@h/'", "'https://[hidden]@h/','https://[hidden]@h/'"),
+        ("mail a@b about https://host/@scope/x", "mail a@b about https://host/@scope/x"),
+    ],
+)
+def test_who_logs_in_is_hidden(text: str, shown: str) -> None:
+    assert without_passwords(text) == shown
+    with pytest.raises(Failed) as failed:
+        run(["sh", "-c", 'echo "$1" >&2; exit 1', "sh", text])
+    assert "s3cret" not in failed.value.message
+    assert shown in failed.value.message

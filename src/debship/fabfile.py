@@ -155,7 +155,8 @@ def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
         states = campaign.observe_all(settings, hosts, world.workers)
         files, _secrets = campaign.render_all(file, settings, tuple(hosts), world)
-        places = find_places(tuple(hosts), world.balancers, world.resolve)
+        written = {name: state.out for name, state in states.items()}
+        places = find_places(tuple(hosts), world.balancers, world.resolve, written)
     found = [judge(name, states[name], files[name], places[name]) for name in hosts]
     if json:
         show_json("status", {"app": app, "hosts": [host.as_dict() for host in found]})
@@ -285,6 +286,7 @@ def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
         process=this_process(),
         dead=is_dead,
         aws=aws,
+        held=surroundings.held,
     )
     return file, surroundings, world
 

@@ -18,11 +18,17 @@ from debian.deb822 import Deb822
 
 from debship.debian.releases import Release, this_machine
 from debship.errors import Failed
-from debship.run import Run
+from debship.run import Run, Word
+
+MIRRORS = Path("/etc/debship/mirrors")
 
 _FORMAT = 1  # raise it where the same packages must give another root
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
+
+_ABSENT = re.compile(
+    r"Unable to locate package (?P<name>\S+)|Package '(?P<other>\S+)' has no installation candidate"
+)
 
 # force-unsafe-io halves the writing; both files would be read again by every later apt and dpkg
 # of the root, which must behave as on any Debian machine.
@@ -33,9 +39,6 @@ _FAST = (
     '"$1/etc/apt/apt.conf.d/99mmdebstrap"',
 )
 
-# Of a maker that is killed, nothing goes on: its children die with it, its mounts with them.
-_DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--kill-child")
-
 
 @dataclass(frozen=True, slots=True)
 class AptEntry:
@@ -44,6 +47,36 @@ class AptEntry:
     uri: str
     suite: str
     components: tuple[str, ...]
+    signed_by: str = ""  # a keyring's path
+
+
+def isolated() -> tuple[str, ...]:
+    """Give the words that put a program into mount and process namespaces of its own.
+
+    Of a process that is killed, nothing goes on: its children die with it, its mounts with them.
+    Who is not root is root of a user namespace there, with the ids that subuid(5) grants.
+    """
+    user = () if os.geteuid() == 0 else ("--user", "--map-root-user", "--map-auto")
+    dies = ("setpriv", "--pdeathsig", "KILL")
+    return (*dies, "unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--")
+
+
+def not_allowed(told: str) -> str | None:
+    """Say the way out where ``isolated`` is not allowed; None where something else is wrong."""
+    if re.search(r"newuidmap|newgidmap|uid range|uid_map|unshare failed|subordinate", told):
+        return (
+            "as root: apt-get install uidmap; "
+            "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER "
+            "(in a container, it takes --privileged)"
+        )
+    return None
+
+
+def remove(folder: Path, run: Run) -> None:
+    """Remove a folder in which a namespace wrote, its other users too."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        run([*isolated(), "rm", "--recursive", "--force", folder], check=False)
 
 
 def clean_root(
@@ -54,6 +87,7 @@ def clean_root(
     cache: Path,
     say: Callable[[str], None],
     apt: Path = Path("/etc/apt"),
+    mirrors: Path = MIRRORS,
     os_release: Path = Path("/etc/os-release"),
 ) -> Path:
     """Give a root of a release: essential packages, apt, and these packages.
@@ -67,6 +101,8 @@ def clean_root(
         cache: the folder that keeps roots; made where it is missing.
         say: hears what is being done.
         apt: this machine's configuration of apt, which names the mirror.
+        mirrors: files in the format of sources.list(5), which name other mirrors: those of a
+            release that has one there come before apt's.
         os_release: says which release this machine runs (os-release(5)).
 
     Raises:
@@ -80,8 +116,9 @@ def clean_root(
         if root.is_dir():
             return root
         for dead in cache.glob(f"{root.name}.making-*"):
-            shutil.rmtree(dead, ignore_errors=True)
-        mirror = mirror_lines(release, this_machine(os_release.read_text()), entries(apt))
+            remove(dead, run)
+        machine = this_machine(os_release.read_text())
+        mirror = mirror_lines(release, machine, entries(apt), named(mirrors))
         say(f"making a root of {release.codename}, once")
         _make(root, release, packages, mirror, run)
     return root
@@ -94,27 +131,38 @@ def content_key(release: Release, packages: Iterable[str]) -> str:
 
 
 def mirror_lines(
-    release: Release, machine: Release, archives: Iterable[AptEntry]
+    release: Release,
+    machine: Release,
+    archives: Iterable[AptEntry],
+    mirrors: Iterable[AptEntry] = (),
 ) -> tuple[str, ...]:
     """Say where a release comes from, as lines of sources.list(5).
 
-    The machine's own mirror of its own release, and its security archive, with the suites of the
-    wanted release.
+    Those that were named for it; else the machine's own mirror of its own release, and its
+    security archive, with the suites of the wanted release.
 
     Raises:
         Failed: the machine is of another distribution, or its apt names no mirror.
     """
+    keyring = f"/usr/share/keyrings/{release.distribution}-archive-keyring.gpg"
+    own = [entry for entry in mirrors if entry.suite.partition("-")[0] == release.codename]
+    if own:
+        return tuple(
+            f"deb [signed-by={entry.signed_by or keyring}] {entry.uri} {entry.suite} "
+            + " ".join(entry.components)
+            for entry in own
+        )
     if release.distribution != machine.distribution:
         raise Failed(
             f"{machine.codename} has no mirror of {release.codename}",
-            f"make roots of {release.distribution} on a machine that runs {release.distribution}",
+            f"name one in {MIRRORS}/{release.codename}.sources, in the format of sources.list(5): "
+            "Types, URIs, Suites, Components, Signed-By",
         )
     known = [entry for entry in archives if "main" in entry.components]
     lines = []
     for ending in ("", "-security"):
         uris = [entry.uri for entry in known if entry.suite == machine.codename + ending]
         if uris:
-            keyring = f"/usr/share/keyrings/{release.distribution}-archive-keyring.gpg"
             suite = release.codename + ending
             lines.append(f"deb [signed-by={keyring}] {uris[0]} {suite} main")
         elif not ending:
@@ -134,6 +182,12 @@ def entries(apt: Path) -> tuple[AptEntry, ...]:
     return tuple(entry for entry in found if not entry.uri.startswith("cdrom:"))
 
 
+def named(mirrors: Path) -> tuple[AptEntry, ...]:
+    """Read a folder of *.sources."""
+    files = sorted(mirrors.glob("*.sources"))
+    return tuple(entry for path in files for entry in _of_stanzas(path.read_text()))
+
+
 def _of_lines(text: str) -> Iterator[AptEntry]:
     for line in text.splitlines():
         match = _ONE_LINE.fullmatch(line.partition("#")[0].strip())
@@ -149,7 +203,7 @@ def _of_stanzas(text: str) -> Iterator[AptEntry]:
         components = tuple(stanza.get("Components", "").split())
         for uri in stanza.get("URIs", "").split():
             for suite in stanza.get("Suites", "").split():
-                yield AptEntry(uri, suite, components)
+                yield AptEntry(uri, suite, components, stanza.get("Signed-By", "").strip())
 
 
 def _make(
@@ -157,17 +211,38 @@ def _make(
 ) -> None:
     room = Path(tempfile.mkdtemp(prefix=f"{root.name}.making-", dir=root.parent))
     try:
-        room.chmod(0o755)  # without root, mmdebstrap works as a user of a namespace
-        argv = [
-            *(_DIES_WITH_US if os.geteuid() == 0 else ()),
-            *("mmdebstrap", "--quiet", "--variant=minbase", "--format=directory"),
+        room.chmod(0o755)
+        argv: list[Word] = [
+            *(*isolated(), "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
             *([f"--include={','.join(sorted(set(packages)))}"] if packages else []),
-            *(*_FAST, *_proxies(run), release.codename, room / "root", "-"),
+            *_FAST,
+            *_proxies(run),
+            release.codename,
+            room / "root",
+            "-",
         ]
-        run(argv, stdin="".join(f"{line}\n" for line in mirror).encode())
+        try:
+            run(argv, stdin="".join(f"{line}\n" for line in mirror).encode())
+        except Failed as error:
+            raise _explained(error, release) from error
         (room / "root").rename(root)
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        remove(room, run)
+
+
+def _explained(error: Failed, release: Release) -> Failed:
+    if not shutil.which("mmdebstrap"):
+        return Failed(
+            f"a clean root of {release.codename} is made by mmdebstrap, which is not installed",
+            "apt-get install --no-install-recommends mmdebstrap",
+        )
+    absent = _ABSENT.search(error.message)
+    if absent:
+        return Failed(
+            f"{release.codename} has no package {absent['name'] or absent['other']} on this machine's mirror",
+            "a package may have another name in another release",
+        )
+    return Failed(error.message, error.hint or not_allowed(error.message))
 
 
 def _proxies(run: Run) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """Where the templates are, and rendering them."""
 
+import difflib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from debship.errors import Failed
+from debship.errors import Failed, Refused
 
 if TYPE_CHECKING:
     import jinja2
@@ -38,6 +39,24 @@ def _environment(*folders: Path) -> "jinja2.Environment":
         keep_trailing_newline=True,
         autoescape=jinja2.select_autoescape(("html.j2",), default=False),
     )
+
+
+def check_overrides(folder: Path) -> None:
+    """See that each file of a folder takes the place of one of our templates.
+
+    Raises:
+        Refused: one does not, so it would be ignored.
+    """
+    known = {str(path.relative_to(directory())) for path in directory().rglob("*")}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(path.relative_to(folder))
+        if name not in known:
+            near = difflib.get_close_matches(name, sorted(known), 1)
+            package = ", ".join(sorted(n for n in known if n.startswith("package/")))
+            raise Refused(
+                f"{path}: debship has no template {name}",
+                f"did you mean {near[0]}?" if near else f"it has {package}",
+            )
 
 
 def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = None) -> str:

@@ -1,11 +1,14 @@
 """Real hosts, shared by the tests of a session: a lab is booted once and taken away at the end."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from examples.rehearsal import Rehearsal
+from house import House
 
+from debship.debian.releases import release, this_machine
 from debship.lab.observer import Observer
 from debship.lab.traffic import Traffic
 
@@ -27,6 +30,34 @@ def stage(tmp_path_factory: pytest.TempPathFactory):
         yield stage
     finally:
         stage.down()
+
+
+@pytest.fixture(scope="session")
+def houses(tmp_path_factory: pytest.TempPathFactory):
+    """Give the one host of a release, with what a machine that builds has; booted when asked for."""
+    there: dict[str, House] = {}
+
+    def house(codename: str) -> House:
+        if codename not in there:
+            folder = tmp_path_factory.mktemp(f"house-{codename}")
+            stage = Rehearsal(folder, name=f"{codename}{os.getpid()}")
+            there[codename] = House(stage, release(codename))
+            has = (f"libpython{release(codename).python}", "dpkg-dev", "git", "gpg", "gpg-agent")
+            packages = (word for name in has for word in ("--package", name))
+            stage.up("--hosts", "1", "--release", codename, *packages)
+        return there[codename]
+
+    try:
+        yield house
+    finally:
+        for one in there.values():
+            one.stage.down()
+
+
+@pytest.fixture(scope="session")
+def house(houses: Callable[[str], House]) -> House:
+    """A host of this machine's release."""
+    return houses(this_machine(Path("/etc/os-release").read_text()).codename)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.benchmarks import corpus, wire
 from tests.benchmarks.publishers import (
@@ -81,6 +81,13 @@ def main() -> None:
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(result, indent=2) + "\n")
     print(f"\n{given.output}")
+
+
+class Spent(NamedTuple):
+    """What a command took."""
+
+    memory: float  # MB at its peak
+    processor: float  # seconds
 
 
 @dataclass
@@ -167,16 +174,19 @@ class Bench:
             "seconds": round(statistics.median(seconds), 3),
             "min": round(min(seconds), 3),
             "max": round(max(seconds), 3),
-            "peak MB": max(it[1] for it in figures),
+            "processor": round(statistics.median(it.processor for _, it in figures), 3),
+            "peak MB": max(it.memory for _, it in figures),
         }
 
-    def _once(self, tool: Tool, turn: int) -> tuple[float, float]:
-        """Add one package; give seconds, and the peak of memory in MB."""
+    def _once(self, tool: Tool, turn: int) -> tuple[float, Spent]:
+        """Add one package; give seconds, and what it took."""
         (path,) = corpus.write(self.root / "more", iter([(f"extra-{tool.name[:3]}", f"{turn}.0")]))
         time.sleep(1.1)
         start = time.monotonic()
-        peak = max(execute(argv, tool.env) for argv in tool.add([path]))
-        return time.monotonic() - start, peak
+        spent = [execute(argv, tool.env) for argv in tool.add([path])]
+        took = time.monotonic() - start
+        processor = sum(it.processor for it in spent)
+        return took, Spent(max(it.memory for it in spent), processor)
 
     def _requests(self, tool: Tool) -> Row:
         self._wire()
@@ -256,21 +266,23 @@ def fetch(url: str) -> bytes:
         return data
 
 
-def execute(argv: Argv, env: dict[str, str]) -> float:
-    """Run a command; give the peak of its memory in MB.
+def execute(argv: Argv, env: dict[str, str]) -> Spent:
+    """Run a command.
 
-    It is GNU time that asks for it: a child of ours would begin with as much memory as we have.
+    It is GNU time that asks what it took: a child of ours would begin with as much memory as we
+    have. The processor's seconds tell more than the clock's where a machine has other work.
     """
     whole = {name: value for name, value in os.environ.items() if name != _SLOW} | env
-    with tempfile.NamedTemporaryFile("r") as peak, tempfile.TemporaryFile() as out:
-        timed = ["/usr/bin/time", "-q", "-f", "%M", "-o", peak.name, *argv]
+    with tempfile.NamedTemporaryFile("r") as spent, tempfile.TemporaryFile() as out:
+        timed = ["/usr/bin/time", "-q", "-f", "%M %U %S", "-o", spent.name, *argv]
         null = subprocess.DEVNULL
         done = subprocess.run(timed, env=whole, stdin=null, stdout=out, stderr=out, check=False)
         if done.returncode:
             out.seek(0)
             text = out.read().decode(errors="replace")[-2000:]
             raise SystemExit(f"{argv[0]} exited with {done.returncode}:\n{text}")
-        return round(int(peak.read()) / 1024, 1)
+        memory, user, system = map(float, spent.read().split())
+        return Spent(round(memory / 1024, 1), user + system)
 
 
 def attempt(argvs: list[Argv], env: dict[str, str]) -> bool:

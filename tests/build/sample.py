@@ -87,6 +87,12 @@ class Sample:
     cache: Path | None = None
 
     def build(self, app: App | None = None, *, output: Path | None = None, **seen: object) -> Deb:
+        """Build the application's package, and where it has one that of its dependencies."""
+        return self.build_all(app, output=output, **seen)[0]
+
+    def build_all(
+        self, app: App | None = None, *, output: Path | None = None, **seen: object
+    ) -> tuple[Deb, ...]:
         app = app or self.app
         files = frozenset(path.name for path in app.directory.iterdir())
         around = Surroundings(self.machine, files, **{"source_date_epoch": DATE, **seen})
@@ -120,7 +126,10 @@ def make_sample(
         folder / "dist",
         "tiny",
         version,
-        files={"tiny/app.py": "def main():\n    print('tiny')\n\nfrom lib_a import deep\n"},
+        files={
+            "tiny/__init__.py": "from tiny.app import main\n",
+            "tiny/app.py": "def main():\n    print('tiny')\n\nfrom lib_a import deep\n",
+        },
         scripts=("tiny-web", "tiny-job"),
         requires=("lib_a", "lib_b"),
     )

@@ -1,5 +1,6 @@
 """Source distributions with C code, made here; their build backend lies inside: nothing is fetched."""
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -66,7 +67,10 @@ def make_sdist(
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-1.0.tar.gz"
-    with tarfile.open(path, "w:gz") as tar:
+    with (
+        gzip.GzipFile(path, "wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
         for file, text in files.items():
             member = tarfile.TarInfo(f"{name}-1.0/{file}")
             member.size = len(text.encode())

@@ -11,6 +11,7 @@ from sample import DATE, Sample, lock_wheels, make_wheel
 from test_build_cli import FILE
 
 from debship.build.scratch import held, scratch_folder, sweep
+from debship.build.together import together
 from debship.run import run
 
 DEBSHIP = Path(sys.executable).with_name("debship")
@@ -100,6 +101,27 @@ def test_a_build_that_runs_is_left_alone(tmp_path: Path) -> None:
             assert mine.exists()
             assert other != mine
     assert [path.name for path in tmp_path.iterdir()] == ["others"]
+
+
+def test_of_files_that_a_killed_build_had_not_finished_nothing_stays(tmp_path: Path) -> None:
+    (tmp_path / "whole_1.0-1_all.deb").write_text("whole")
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from debship.build.together import together\n"
+        "with together(Path(sys.argv[1])) as files, files.open('half.deb') as (_, sink):\n"
+        "    sink.write(b'half'); sink.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert run([sys.executable, "-c", code, tmp_path], check=False).returncode == -9
+    assert len(list(tmp_path.iterdir())) == 2
+    assert [path.name for path in tmp_path.glob("*.deb")] == ["whole_1.0-1_all.deb"]
+    with together(tmp_path) as files:
+        with files.open("new.deb") as (hidden, sink):
+            sink.write(b"new")
+        with together(tmp_path):  # another build
+            assert hidden.exists()
+        files.appear(["new.deb"])
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["new.deb", "whole_1.0-1_all.deb"]
 
 
 def test_a_link_of_a_stranger_is_not_followed(tmp_path: Path) -> None:

@@ -133,6 +133,18 @@ def locked_from(
         if way == "the address in the lock":
             _as_requirements(sample, index.url_with_password)
             return
+        if way == "the address of each file in pylock.toml":
+            _pylock(sample.app.directory)
+            lock = sample.app.directory / "pylock.toml"
+            place = index.url_with_password.replace("/simple", "/files")
+            lock.write_text(lock.read_text().replace('path = "wheels', f'url = "{place}'))
+            return
+        if way == "the address of each file in requirements.txt":
+            wheels = sorted((sample.app.directory / "wheels").glob("*.whl"))
+            place = index.url_with_password.replace("/simple", "/files")
+            lines = (pinned(wheel).replace("==1.0", f" @ {place}/{wheel.name}") for wheel in wheels)
+            (sample.app.directory / "requirements.txt").write_text("".join(lines))
+            return
         _as_requirements(sample, index.url)
         netrc = tmp_path / "netrc"
         netrc.write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
@@ -145,6 +157,8 @@ WAYS = [
     "uv.lock and the environment",
     "pylock.toml and the environment",
     "the address in the lock",
+    "the address of each file in pylock.toml",
+    "the address of each file in requirements.txt",
     "requirements.txt and ~/.netrc",
 ]
 
@@ -161,6 +175,9 @@ def test_who_may_log_in_to_the_index_is_told_to_nobody(
     assert _installed(deb) == {"lib_a", "lib_b", "tiny"}
     assert any("lib_a" in path for path in index.answered), "nothing was asked of the index"
     assert PASSWORD.encode() not in _everything(deb)
+    papers = [path for path in sample.output.iterdir() if path.is_file()]
+    assert len(papers) > 3
+    assert not [path for path in papers if PASSWORD.encode() in path.read_bytes()]
     assert index.seen == set()
 
 

@@ -43,6 +43,7 @@ def package(sample: Sample) -> Package:
         version=DebVersion("1:1.0+x-1"),
         architecture=Architecture("all"),
         dists=(DIST,),
+        application=DIST,
         own=None,
         date=DATE,
         depends=("python3.11", "libc6 (>= 2.34)", "a | b"),
@@ -166,7 +167,7 @@ TEXT = st.text(max_size=12)
 def test_whatever_wheels_say_it_stays_valid(dist: Dist) -> None:
     plan = _plan()
     version, architecture = DebVersion("1.0-1"), Architecture("all")
-    made = Package(plan, version, architecture, (dist,), None, DATE, ("python3.11",), False)
+    made = Package(plan, version, architecture, (dist,), dist, None, DATE, ("python3.11",), False)
     text = sbom(made)
     assert _invalid(text) is None
     assert text.isascii()

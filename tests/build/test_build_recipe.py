@@ -95,6 +95,19 @@ def test_what_the_control_fields_say(deb: Deb, release: Release) -> None:
     assert conffiles == b"/etc/mycompany/tiny/tiny.conf\n"
 
 
+def test_a_description_is_filled_and_its_lists_are_kept(sample: Sample) -> None:
+    text = "word " * 40 + "\n\n  * one\n  * two\n\n\nThe\nend."
+    deb = sample.build(replace(sample.app, description=text))
+    lines = _field(deb, "Description").splitlines()
+    assert all(len(line) < 80 for line in lines)
+    assert [line.strip() for line in lines[1:4]] == [
+        "word " * 14 + "word",
+        "word " * 14 + "word",
+        "word " * 9 + "word",
+    ]
+    assert lines[4:9] == [" .", "   * one", "   * two", " .", " The end."]
+
+
 def test_installed_size_is_what_debian_counts(deb: Deb, tmp_path: Path) -> None:
     run(["dpkg-deb", "-x", deb.path, tmp_path / "root"])
     kib = 0
@@ -321,7 +334,7 @@ def test_an_interrupt_leaves_nothing(
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("debship.build.recipe.write_ar", interrupted)
+    monkeypatch.setattr("debship.build.bundle.write_ar", interrupted)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
     with pytest.raises(KeyboardInterrupt):

@@ -169,10 +169,9 @@ def debs(
 
 
 def _twin(ours: Path, folder: Path, snippet: Path) -> Path:
-    run(["dpkg-deb", "-R", ours, folder / "tree"])
-    control = folder / "tree/DEBIAN"
     debian = folder / "debian"
-    debian.mkdir()
+    debian.mkdir(parents=True)
+    run(["dpkg-deb", "-R", ours, folder / "tree"])
     version = run(["dpkg-deb", "-f", ours, "Version"]).text
     architecture = run(["dpkg-deb", "-f", ours, "Architecture"]).text
     (debian / "control").write_text(_CONTROL.format(architecture=architecture))
@@ -196,7 +195,7 @@ def _twin(ours: Path, folder: Path, snippet: Path) -> Path:
     (folder / "tree/usr/lib/sysusers.d/tiny.conf").rename(debian / "tiny.sysusers")
     (folder / "tree/usr/lib/sysusers.d").rmdir()
     shutil.rmtree(folder / "tree/usr/share")
-    shutil.rmtree(control)
+    shutil.rmtree(folder / "tree/DEBIAN")
     run(["dpkg-buildpackage", "-b", "-d", "-uc", "-us"], cwd=folder)
     return next(folder.parent.glob(f"tiny_{version}_*.deb")).rename(folder / "twin.deb")
 

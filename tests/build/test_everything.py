@@ -8,7 +8,7 @@ from sample import make_sample, rich
 
 from debship.config.app import App, ExtraFile, RunSettings
 from debship.debian.releases import Release
-from debship.errors import Refused
+from debship.errors import Failed, Refused
 from debship.model import Architecture, Deb
 from debship.run import run
 
@@ -73,7 +73,36 @@ def _script(text: str):
     return change
 
 
+def _template(name: str, text: str):
+    def change(app: App) -> App:
+        path = app.directory / "packaging/package" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        return replace(app, build=replace(app.build, templates=app.directory / "packaging"))
+
+    return change
+
+
+def test_a_template_of_their_own_takes_the_place_of_ours(sample, tmp_path: Path) -> None:
+    app = _template("sysusers", "u {{ app.user }} 812 - /srv /bin/sh\n")(sample.app)
+    deb = sample.build(app)
+    run(["dpkg-deb", "-x", deb.path, tmp_path / "root"])
+    assert (
+        tmp_path / "root/usr/lib/sysusers.d/tiny.conf"
+    ).read_text() == "u _tiny 812 - /srv /bin/sh\n"
+
+
 REFUSED = {
+    "a template of no use": (_template("sysuser", ""), "debship has no template package/sysuser"),
+    "a template that is none": (
+        _template("postinst", "{{ nothing }}"),
+        "package/postinst: 'nothing'",
+    ),
+    "a template that breaks a script": (_template("postinst", "if"), "postinst: sh cannot read it"),
+    "a template that breaks a unit": (
+        _template("service", "[Service]\nExecStart=x\n"),
+        "systemd would not take a unit as it is",
+    ),
     "a command": (_commands, 'run.commands: the virtualenv has no script "tiny-jib"'),
     "a file of ours": (
         _file("/usr/lib/systemd/system/tiny.service"),
@@ -89,6 +118,6 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_refused(case: str, sample) -> None:
     change, message = REFUSED[case]
-    with pytest.raises(Refused, match=message):
+    with pytest.raises((Refused, Failed), match=message):
         sample.build(change(rich(sample)))
     assert not sample.output.exists() or not list(sample.output.iterdir())

@@ -25,8 +25,8 @@ def test_it_shows_who_lacks_what(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     result = CliRunner().invoke(doctor.command, [])
     assert result.exit_code == 1
-    assert "lab            lacks no-such-program\n" in result.stdout
-    assert "build          ok\n" in result.stdout
+    assert "lab             lacks no-such-program\n" in result.stdout
+    assert "build           ok\n" in result.stdout
     assert result.stdout.endswith("\n\napt-get install --no-install-recommends its-package\n")
     assert CliRunner().invoke(doctor.command, ["build"]).exit_code == 0
     found = json.loads(CliRunner().invoke(doctor.command, ["lab", "--json"]).stdout)["result"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from cloudshim.server import Cloud
 
+FASTEST = 5  # seconds between health checks that AWS accepts
 ZONES = ("eu-west-1a", "eu-west-1b")
 
 
@@ -87,7 +88,7 @@ class Estate:
             Port=port,
             VpcId=self.vpc,
             TargetType=kind,
-            HealthCheckIntervalSeconds=interval,
+            HealthCheckIntervalSeconds=max(interval, FASTEST),
             HealthCheckTimeoutSeconds=2,
             HealthyThresholdCount=2,
             UnhealthyThresholdCount=2,
@@ -95,6 +96,7 @@ class Estate:
         arn = str(made["TargetGroups"][0]["TargetGroupArn"])
         given = {"deregistration_delay.timeout_seconds": str(delay), **attributes}
         self.set(arn, **given)
+        self.cloud.app.hurry(arn, interval)
         if attached:
             balancer = elbv2.create_load_balancer(
                 Name=f"lb-{name}",
@@ -140,12 +142,13 @@ class Estate:
             LoadBalancerName=name,
             HealthCheck={
                 "Target": "HTTP:8101/healthz",
-                "Interval": interval,
+                "Interval": max(interval, FASTEST),
                 "Timeout": 2,
                 "UnhealthyThreshold": 2,
                 "HealthyThreshold": 2,
             },
         )
+        self.cloud.app.hurry(name, interval)
         draining = {"Enabled": True, "Timeout": delay} if delay else {"Enabled": False}
         elb.modify_load_balancer_attributes(
             LoadBalancerName=name,

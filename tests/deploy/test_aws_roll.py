@@ -20,9 +20,11 @@ from debship.config.fleet import (
     TargetGroupSettings,
 )
 from debship.deploy import campaign, recipe
+from debship.deploy.balancer.opening import open_scaling_group
 from debship.deploy.journal import DiskJournal
 from debship.deploy.recipe import Order
 from debship.deploy.report import RollReport
+from debship.deploy.scaling import hold
 from debship.deploy.stop import Stop
 from debship.deploy.surroundings import open_surroundings
 from debship.errors import Refused
@@ -85,8 +87,9 @@ class Theatre:
             workers=OneByOne(),
             journal=lambda _path: DiskJournal(self.folder / "journal.jsonl", sky.clock),
             process=me,
-            dead=lambda process: process != me,
+            dead=lambda process: process.startswith("here/") and process != me,
             aws=sky.aws,
+            held=around.held,
         )
         fleet = Fleet(self.folder / "fleet.toml", RepositorySettings("/apt", "http://apt", "s"))
         order = Order(f"roll-{self.process}", "me@here", version="1.1-1", **wishes)
@@ -431,6 +434,66 @@ def test_a_newcomer_that_does_not_answer_yet_does_not_hide_the_report(theatre, s
     assert sorted(outcomes(report)) == ["changed"] * 3 + ["unknown"]
     assert report.exit_code == 4
     assert "it came meanwhile" in report.hosts[-1].reason
+
+
+def test_hosts_of_a_group_that_is_not_held_are_told(theatre, sky, scaled) -> None:
+    arn, addresses = scaled
+    plan = theatre.deploy(theatre.app(tuple(addresses), TargetGroupSettings(arn)), dry=True)
+    [told] = [line for line in plan.warnings if "Auto Scaling" in line]
+    assert 'hosts = { asg = "auth" } lets it stand by' in told
+    group = theatre.app(AsgHosts("auth"), TargetGroupSettings(arn))
+    assert [w for w in theatre.deploy(group, dry=True).warnings if "Auto Scaling" in w] == []
+
+
+def group_state(sky) -> tuple[int, int, list, list]:
+    told = sky.estate.group()
+    suspended = [one["ProcessName"] for one in told["SuspendedProcesses"]]
+    return told["MinSize"], told["DesiredCapacity"], suspended, told.get("Tags", [])
+
+
+def test_a_roll_that_the_lock_refuses_does_not_let_go_of_the_others_group(
+    theatre, sky, scaled
+) -> None:
+    arn, addresses = scaled
+    hold(open_scaling_group(AsgHosts("auth"), sky.aws, sky.machines, sky.clock), 1)  # ann's
+    for address in addresses:
+        theatre.host(address).lock = ["ann-1", "3", "2026-01-01T03:00", "ann@ci", "there/1/1"]
+        theatre.host(address).heard = 1e9
+    before = group_state(sky)
+    sky.faults.calls.clear()
+    with pytest.raises(Refused, match="is being rolled by ann@ci"):
+        theatre.deploy(theatre.app(AsgHosts("auth"), TargetGroupSettings(arn)))
+    assert sky.faults.mutations == []
+    assert group_state(sky) == before
+
+
+def test_what_a_dead_roll_held_is_let_go_by_a_restore(theatre, sky, scaled) -> None:
+    arn, addresses = scaled
+
+    def die(now: str) -> None:
+        if now == "after install":
+            raise Killed
+
+    for address in addresses:
+        theatre.host(address).fault = die
+    app = theatre.app(AsgHosts("auth"), TargetGroupSettings(arn))
+    with pytest.raises(Killed):
+        theatre.deploy(app)
+    for address in addresses:
+        theatre.host(address).fault = None
+    sky.clock.sleep(400)
+    assert theatre.restore(app).exit_code == 0
+    assert group_state(sky) == (3, 3, [], [])
+    assert len(registered(sky)) == 3
+
+
+def test_aws_is_not_asked_where_nothing_is_its_own(theatre, sky) -> None:
+    for address in ("a", "b"):
+        theatre.host(address)
+    sky.faults.calls.clear()
+    report = theatre.deploy(theatre.app(("a", "b")))  # as kind = "none" gives it
+    assert outcomes(report) == ["changed"] * 2
+    assert sky.faults.calls == []
 
 
 def allowed() -> set[str]:

@@ -97,6 +97,16 @@ def test_a_node_that_does_not_answer_is_an_error_with_its_name(rig: HaproxyRig) 
         Haproxy(HaproxySettings(sockets, "auth")).members()
 
 
+def test_a_node_that_does_not_answer_keeps_no_other_from_hearing(rig: HaproxyRig) -> None:
+    alive = Haproxy(HaproxySettings((rig.sockets[0],), "auth"))
+    one = named(alive, "one")
+    both = Haproxy(HaproxySettings((str(rig.folder / "nobody.sock"), rig.sockets[0]), "auth"))
+    for move, wanted in ((both.take_out, Standing.OUT), (both.put_back, Standing.IN)):
+        with pytest.raises(Failed, match=r"nobody\.sock"):
+            move(one)
+        until(lambda wanted=wanted: alive.health(one).standing is wanted)
+
+
 def test_a_backend_that_is_not_there_is_an_error(rig: HaproxyRig) -> None:
     with pytest.raises(Failed, match='no backend "nope"'):
         Haproxy(HaproxySettings((rig.sockets[0],), "nope")).members()

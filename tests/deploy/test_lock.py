@@ -10,14 +10,12 @@ import pytest
 
 from debship.config.fleet import FleetApp, ManagedFile
 from debship.deploy import records
+from debship.deploy.fence import Fenced, GuardedHost, guarded
 from debship.deploy.host import Answer, Host
 from debship.deploy.lock import (
-    Fenced,
-    GuardedHost,
     Lock,
     _lock_script,
     break_lock,
-    guarded,
     lock_path,
     seems_alive,
     show_lock,

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from debship.publish.contents import Contents
@@ -45,6 +46,7 @@ names = st.dictionaries(
 )
 
 
+@examples(max_examples=25, deadline=None)
 @given(names)
 def test_what_is_written_is_read(owners) -> None:
     assert Contents.parse(Contents(owners).render()) == Contents(owners)

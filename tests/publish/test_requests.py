@@ -64,7 +64,7 @@ class Wire:
 def wired(s3, home, monkeypatch):
     monkeypatch.setattr("debship.publish.together.ThreadPoolExecutor", Rounds)
     bucket = f"b-{uuid.uuid4().hex}"
-    client = s3.bucket(bucket)
+    client = s3.bucket(bucket, own=True)
     init(make_publisher(S3Store(client, bucket, "debian"), home.ring()), settings())
     wire = Wire(client)
     return lambda: make_publisher(S3Store(client, bucket, "debian"), home.ring()), wire

@@ -106,6 +106,10 @@ class Fault:
     def _paused(self, world: World, roller: Roller, where: str) -> None:
         roller.process.paused_until = world.scheduler.now + self.seconds
 
+    def _offline(self, world: World, roller: Roller, where: str) -> None:
+        roller.offline_until = world.scheduler.now + self.seconds
+        world.disturbed.update(world.hosts)
+
     def _stop(self, world: World, roller: Roller, where: str) -> None:
         roller.stop.ask()
 
@@ -159,7 +163,7 @@ def _boot(host: "SimHost") -> None:
 
 def draw(chance: random.Random, hosts: tuple[str, ...], balancers: tuple[str, ...]) -> list[Fault]:
     """Draw what goes wrong in one world: often one thing, sometimes several."""
-    count = chance.choices((0, 1, 2, 3, 5), (10, 45, 25, 15, 5))[0]
+    count = chance.choices((0, 1, 2, 3, 5), (10, 45, 25, 15, 5))[0] + len(hosts) // 20
     return [_draw(chance, hosts, balancers) for _ in range(count)]
 
 
@@ -182,6 +186,8 @@ def _draw(chance: random.Random, hosts: tuple[str, ...], balancers: tuple[str, .
     elif kind == "dies":
         fault.seconds = chance.choice((0.0, 2.0, 20.0, 90.0, 400.0))
         fault.other = chance.choice(("", "", chance.choice(hosts)))
+    elif kind == "offline":
+        fault.seconds = chance.choice((5.0, 60.0, 400.0))
     elif kind == "paused":
         fault.seconds = chance.choice((5.0, 20.0, 40.0, 200.0))
         if chance.random() < 0.3:
@@ -211,6 +217,7 @@ _KINDS = {
     "dies": 5,
     "killed": 6,
     "paused": 2,
+    "offline": 2,
     "stop": 2,
     "stop at once": 3,
     "reloads": 1,

@@ -50,11 +50,12 @@ class Link:
         self._open()
         fault = world.on_call(self.roller, host, name)
         world.sleep(world.latency())
-        if fault == "lost before" or host.dead or host.boots != self.boots:
+        cut = fault == "lost before" or host.dead or host.boots != self.boots
+        if cut or world.offline(self.roller):
             self.close()
             raise LinkLost(f"{self.address}: the link was lost")
         answer = self._effect(argv, stdin, name, timeout)
-        if fault == "lost after":
+        if fault == "lost after" or world.offline(self.roller):
             self.close()
             raise LinkLost(f"{self.address}: the link was lost")
         if fault == "silent":
@@ -68,9 +69,9 @@ class Link:
     def _open(self) -> None:
         if self.boots >= 0:
             return
-        if self.host.dead:
+        if self.host.dead or self.world.offline(self.roller):
             self.world.sleep(self.world.patience)
-        if self.host.dead:
+        if self.host.dead or self.world.offline(self.roller):
             raise Unreachable(f"{self.address}: no connection")
         self.boots = self.host.boots
 
@@ -136,7 +137,7 @@ class BalancerLink:
     def _ask(self, what: str) -> str:
         self.world.must_live(self.roller)
         fault = self.world.on_balancer(self.roller, self.balancer, what)
-        if fault == "throttled":
+        if fault == "throttled" or self.world.offline(self.roller):
             self.world.sleep(0.05)
             raise Unanswered(f"{self.name}: Throttling")
         return fault

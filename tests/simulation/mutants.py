@@ -105,7 +105,7 @@ MUTANTS = (
         "                self._reach()\n",
         "                return None\n",
     ),
-    _m("no fence", "lock", "guarded(argv, self.path, self.roll)", "tuple(argv)"),
+    _m("no fence", "fence", "guarded(argv, self.path, self.roll)", "tuple(argv)"),
     _m(
         "the version alone says what to go back to",
         "records",

@@ -161,7 +161,7 @@ def judge_report(world: World, roller: Roller) -> None:
         )
     if report is None:
         return
-    paused = any(fault.kind == "paused" for fault in world.faults)
+    paused = any(fault.kind in {"paused", "offline"} for fault in world.faults)
     lost = "no longer holds the lock" in report.stopped
     world.must(paused or not lost, "lease", f"a living roll lost its lock: {report.stopped}")
     if world.crossed:
@@ -217,6 +217,9 @@ def _judge(world: World, roller: Roller, entry) -> None:
     wanted = {Outcome.CHANGED: NEW, Outcome.UNCHANGED: NEW, Outcome.RETURNED: OLD}.get(
         entry.outcome
     )
+    if entry.outcome in {Outcome.CHANGED, Outcome.RETURNED}:
+        told = (entry.outcome.value, name) in roller.lines
+        world.must(told, "I8", f"{name} {entry.outcome}, and the journal has no line of it")
     if wanted is not None:
         world.must(host.version == wanted, "I8", f"{name}: {entry.outcome} with {host.version}")
 

@@ -73,6 +73,7 @@ class Roller:
     error: DebshipError | None = None
     done: bool = False
     calls: int = 0
+    offline_until: float = 0.0
     journal_room: int = 1_000_000
     lines: list[tuple[str, str]] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
@@ -216,6 +217,10 @@ class World:
         known = machine == roller.machine
         return known and any(r.name == name and r.over for r in self.rollers)
 
+    def offline(self, roller: Roller) -> bool:
+        """Whether the machine of who rolls has no network."""
+        return self.scheduler.now < roller.offline_until
+
     def must_live(self, roller: Roller) -> None:
         if not roller.process.alive:
             raise greenlet.GreenletExit
@@ -287,6 +292,8 @@ class World:
         self.mutations += 1
         self.tell(balancer.name, f"lets {name} go")
         if name not in balancer.gone and balancer.serving(name):
+            written = OUT in self.hosts[name].files
+            self.must(written, "journal", f"{name} was taken out before it was written down there")
             believed = roller.judged.get(balancer.name, set())
             left = [
                 other

@@ -16,23 +16,41 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from debship.debian.archive_writer import Stretch
-from debship.errors import Misused
+from debship.errors import Failed, Misused
 
 LAYERS = "layers"  # the folder of it among what debship keeps
 
-_MAGIC = b"debship1"
-_DIGEST = 32  # bytes of SHA-256
-_HEAD = len(_MAGIC) + _DIGEST + 8  # the last 8 are the length of the facts
+# An entry: the magic, SHA-256 of what follows it up to the blocks, SHA-256 of the blocks, the length
+# of the facts in 8 bytes, the facts, the blocks.
+_MAGIC = b"debship2"
+_DIGEST = 32
+_HEAD = len(_MAGIC) + 2 * _DIGEST + 8
 _DEFAULT_LIMIT = 4 << 30
 _SIZE = re.compile(r"(?P<number>[0-9]+)(?P<unit>[KMGT]?)(i?B)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What was kept under a key: a few facts, and many bytes."""
+    """What was kept under a key: a few facts, and many bytes.
+
+    Attributes:
+        digest: SHA-256 of the blocks.
+    """
 
     facts: bytes
     blocks: Stretch
+    digest: bytes
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the blocks are what was kept; the facts were checked when it was found."""
+        digest = hashlib.sha256()
+        try:
+            for chunk in self.blocks.chunks():
+                digest.update(chunk)
+        except Failed:
+            return False
+        return digest.digest() == self.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +68,14 @@ class Cache:
 
     folder: Path
 
-    def find(self, key: str, link: Path) -> Entry | None:
+    def find(self, key: str, link: Path, *, facts_alone: bool = False) -> Entry | None:
         """Give an entry.
 
         Args:
             key: what it was kept under.
             link: a path of the caller's; the entry's bytes are there afterwards, whatever another
                 build takes away from the cache.
+            facts_alone: the blocks may be damaged; they are not looked at.
 
         Returns:
             None where there is none, or a damaged one, which is taken away.
@@ -70,9 +89,10 @@ class Cache:
         with contextlib.suppress(OSError):  # a cache that may only be read
             os.utime(path)
         found = _read(link)
-        if found is None:
+        if found is None or not (facts_alone or found.is_whole):
             path.unlink(missing_ok=True)
             link.unlink()
+            return None
         return found
 
     def keep(self, key: str, facts: bytes, blocks: Stretch | None = None) -> None:
@@ -82,13 +102,14 @@ class Cache:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _appearing(path) as sink_path, sink_path.open("wb") as sink:
                 digest = hashlib.sha256()
-                sink.seek(_HEAD - 8)
-                length = len(facts).to_bytes(8, "little")
-                for chunk in (length, facts, *(blocks.chunks() if blocks else ())):
+                sink.seek(_HEAD)
+                sink.write(facts)
+                for chunk in blocks.chunks() if blocks else ():
                     digest.update(chunk)
                     sink.write(chunk)
+                told = digest.digest() + len(facts).to_bytes(8, "little")
                 sink.seek(0)
-                sink.write(_MAGIC + digest.digest())
+                sink.write(_MAGIC + hashlib.sha256(told + facts).digest() + told)
 
     def sweep(self) -> None:
         """Take away what was not used for longest, until the rest is within the limit."""
@@ -155,17 +176,15 @@ def _hold(path: Path, link: Path) -> None:
 
 
 def _read(path: Path) -> Entry | None:
-    """Check a file against the digest in it."""
+    """Read the facts, and check them against the digest before them."""
+    size = path.stat().st_size
     with path.open("rb") as file:
-        head, length = file.read(_HEAD - 8), file.read(8)
-        facts = file.read(min(int.from_bytes(length, "little"), path.stat().st_size))
-        digest = hashlib.sha256(length + facts)
-        start = file.tell()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-        if head != _MAGIC + digest.digest():
-            return None
-        return Entry(facts, Stretch(path, start, file.tell() - start))
+        head, told = file.read(len(_MAGIC) + _DIGEST), file.read(_DIGEST + 8)
+        facts = file.read(min(int.from_bytes(told[_DIGEST:], "little"), size))
+    if head != _MAGIC + hashlib.sha256(told + facts).digest():
+        return None
+    start = _HEAD + len(facts)
+    return Entry(facts, Stretch(path, start, size - start), told[:_DIGEST])
 
 
 @contextlib.contextmanager

@@ -1,7 +1,10 @@
 """The control half of a package: its fields, its scripts, its conffiles, its md5sums."""
 
 import io
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from debship.build.maintainer_scripts import maintainer_scripts
 from debship.build.package import Package
@@ -10,6 +13,9 @@ from debship.build.plan import BuildPlan
 from debship.debian.archive_writer import END_OF_TAR, Entry, write_tar
 from debship.debian.compression import compress_whole
 from debship.templates import render
+
+_BLANK = re.compile(r"\n\s*\n")
+_FILL = textwrap.TextWrapper(78, break_long_words=False, break_on_hyphens=False)
 
 
 def control_tar(package: Package, packed: Sequence[Packed]) -> bytes:
@@ -48,9 +54,27 @@ def _md5sums(packed: Sequence[Packed], conffiles: Sequence[str]) -> str:
 
 
 def _description(plan: BuildPlan) -> Iterable[str]:
-    """Give the lines of the extended description (Policy 5.6.13)."""
-    for line in plan.app.description.strip().splitlines():
-        yield f" {line.rstrip()}" if line.strip() else " ."
-    if plan.app.description.strip():
-        yield " ."
-    yield f" The application and its Python dependencies lie in {plan.prefix}."
+    """Give the lines of the extended description (Policy 5.6.13).
+
+    A paragraph is filled to lines that a terminal shows whole; lines that begin with a space, as
+    lists do, stay as they are.
+    """
+    paragraphs = [text for text in _BLANK.split(plan.app.description.strip("\n")) if text.strip()]
+    for number, paragraph in enumerate((*paragraphs, _where(plan))):
+        if number:
+            yield " ."
+        lines = groupby(paragraph.splitlines(), key=lambda line: line[:1].isspace())
+        for verbatim, together in lines:
+            if verbatim:
+                yield from (f" {line.rstrip()}" for line in together)
+            else:
+                filled = _FILL.wrap(" ".join(together))
+                yield from (f" {line}" for line in filled)
+
+
+def _where(plan: BuildPlan) -> str:
+    if plan.serves:
+        return f"They lie in {plan.prefix}; {plan.serves} imports them from there."
+    if plan.app.layout == "split":
+        return f"The application lies in {plan.prefix}, its dependencies in a package of their own."
+    return f"The application and its Python dependencies lie in {plan.prefix}."

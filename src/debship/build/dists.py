@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PathDistribution
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from packaging.utils import canonicalize_name
 
@@ -87,7 +87,9 @@ class Dist:
         )
 
 
-def read_dists(prefix: Path, site: Path, final: str, only: str | None = None) -> tuple[Dist, ...]:
+def read_dists(
+    prefix: Path, site: Path, python: PurePath, only: str | None = None
+) -> tuple[Dist, ...]:
     """Read what is installed, and take the build out of it; it may be read more than once.
 
     Scripts get the interpreter's final path, files that tell of this build go, and each RECORD
@@ -97,7 +99,7 @@ def read_dists(prefix: Path, site: Path, final: str, only: str | None = None) ->
     Args:
         prefix: the virtualenv, where it was built.
         site: its site-packages.
-        final: the virtualenv's path on the hosts.
+        python: the path of the interpreter on the hosts, for scripts.
         only: the normalised name of the one that is read; None: all are.
 
     Raises:
@@ -105,7 +107,7 @@ def read_dists(prefix: Path, site: Path, final: str, only: str | None = None) ->
     """
     found = (info for info in site.glob("*.dist-info") if only in (None, _name(info)))
     infos = sorted(found, key=lambda path: path.name.lower())
-    claims = {info: _repair(info, prefix, final) for info in infos}
+    claims = {info: _repair(info, prefix, python) for info in infos}
     owner: dict[str, Path] = {}
     for info, rows in claims.items():
         for file, digest in rows.items():
@@ -178,7 +180,7 @@ def _dist(info: Path, prefix: Path, files: tuple[str, ...]) -> Dist:
     )
 
 
-def _repair(info: Path, prefix: Path, final: str) -> dict[str, str]:
+def _repair(info: Path, prefix: Path, python: PurePath) -> dict[str, str]:
     """Repair a distribution; give its files, relative to the virtualenv, with their hashes."""
     rows, files = [], {}
     for path, digest, size in _record(info):
@@ -189,7 +191,7 @@ def _repair(info: Path, prefix: Path, final: str) -> dict[str, str]:
             continue
         row = (path, digest, size)
         if relative.startswith("bin/"):
-            row = _with_final_shebang(prefix / relative, final, row)
+            row = _with_final_shebang(prefix / relative, python, row)
         elif not digest and path != f"{info.name}/RECORD":
             content = (prefix / relative).read_bytes()
             row = (path, _digest(content), str(len(content)))
@@ -217,13 +219,13 @@ def _is_dropped(path: str, info: str) -> bool:
 
 
 def _with_final_shebang(
-    script: Path, final: str, row: tuple[str, str, str]
+    script: Path, python: PurePath, row: tuple[str, str, str]
 ) -> tuple[str, str, str]:
     content = script.read_bytes()
     match = _SHEBANG.match(content) or _ENV_SHEBANG.match(content)
     if match is None:
         return row
-    line = f"#!{final}/bin/python".encode() + match["rest"].rstrip()
+    line = f"#!{python}".encode() + match["rest"].rstrip()
     content = line + b"\n" + content[match.end() :]
     _replace(script, content)
     return row[0], _digest(content), str(len(content))

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from debship.build.changelog import changelog
+from debship.build.changelog import changelog, upstream_changelog
 from debship.build.conffiles import read_source
 from debship.build.package import Package
 from debship.build.papers.sbom import sbom
 from debship.build.parts import Part
 from debship.build.unit_files import render_unit
+from debship.config.app import App
 from debship.debian.archive_writer import Entry
 from debship.errors import Misused, Refused
 from debship.templates import render
@@ -47,7 +48,7 @@ def unit_texts(package: Package) -> tuple[tuple[str, str], ...]:
             prefix=plan.prefix,
             version=package.version,
             release=plan.release,
-            dists=package.dists,
+            dists=package.importable,
         )
     )
 
@@ -63,13 +64,22 @@ def _written(package: Package) -> Iterator[Entry]:
         "plan": plan,
         "year": time.gmtime(package.date).tm_year,
         "prefix": _inner(plan.prefix),
+        "commands_without_page": _without_page(plan.app),
     }
     texts[f"usr/share/doc/{name}/copyright"] = _render(package, "copyright", values)
     texts[f"usr/share/lintian/overrides/{name}"] = _render(package, "lintian-overrides", values)
     for path, text in texts.items():
         yield Entry(path, 0o644, text.encode())
     yield Entry(f"usr/share/doc/{name}/changelog.Debian.gz", 0o644, _gzip(changelog(package)))
+    if own := upstream_changelog(package):
+        yield Entry(f"usr/share/doc/{name}/changelog.gz", 0o644, _gzip(own))
     yield Entry(f"usr/share/doc/{name}/sbom.cdx.json", 0o644, sbom(package).encode())
+
+
+def _without_page(app: App) -> tuple[str, ...]:
+    """Give the commands that no manual page is shipped for."""
+    pages = {file.path.name.partition(".")[0] for file in app.files if "man" in file.path.parts}
+    return tuple(command for command in app.run.commands if command not in pages)
 
 
 def _links(package: Package) -> Iterator[Entry]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cache as remembered
+from functools import partial
 from importlib.metadata import version as version_of
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +25,7 @@ from typing import Any, get_args, get_type_hints
 import zstandard
 
 from debship.build.cache import Cache, Entry
-from debship.build.dists import Dist, is_shared_object, mode_of
+from debship.build.dists import Dist, mode_of
 from debship.build.installed import Installed, relation_names
 from debship.build.libraries import Libraries, machine_code, shared_libraries
 from debship.build.origins import Locked, Origin, locked_files, origin
@@ -87,19 +88,38 @@ class Layers:
     say: Say
     root: Path = Path("/")
 
-    def of_lock(self, lock: Sequence[str]) -> tuple[Layer, ...] | None:
-        """Give the layers of a lock that was built before; None where one of them is missing."""
+    def of_lock(
+        self, lock: Sequence[str], *, facts_alone: bool = False
+    ) -> tuple[Layer, ...] | None:
+        """Give the layers of a lock that was built before; None where one of them is missing.
+
+        Args:
+            lock: its identity.
+            facts_alone: the bytes of the layers are not wanted, and may be damaged.
+        """
         self.folder.mkdir(exist_ok=True)
         key = self._key("lock", *self.plan.uv, *lock)
         entry = self.cache.find(key, self.folder / key)
         if entry is None:
             return None
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = list(pool.map(self._find, json.loads(entry.facts)))
+            find = partial(self._find, facts_alone=facts_alone)
+            found = list(pool.map(find, json.loads(entry.facts)))
         layers = tuple(layer for layer in found if layer is not None)
         if len(layers) < len(found) or not all(map(self._is_as_made, layers)):
             return None
         return layers
+
+    def fact(self, *words: str) -> str | None:
+        """Give a fact that was kept of a build; None where there is none."""
+        self.folder.mkdir(exist_ok=True)
+        key = self._key("fact", *self.plan.uv, *words)
+        entry = self.cache.find(key, self.folder / key)
+        return None if entry is None else entry.facts.decode()
+
+    def keep_fact(self, fact: str, *words: str) -> None:
+        """Keep a fact, by all that it depends on besides what layers do."""
+        self.cache.keep(self._key("fact", *self.plan.uv, *words), fact.encode())
 
     def of_installed(self, installed: Virtualenv, lock: Sequence[str]) -> tuple[Layer, ...]:
         """Give the layers of what the lock names, once it is installed; keep what is new."""
@@ -199,21 +219,14 @@ class Layers:
         files = [installed.prefix / file for file in dist.files]
         code = machine_code(files, self.root / self.plan.interpreter.relative_to("/"))
         work = self.folder / f"{dist.name}.libraries"
-        # Python code may load the library of another wheel, where the loader would not look.
-        others = {
-            posixpath.basename(f) for other in installed.dists if other != dist for f in other.files
-        }
-        found = (name for name in others if is_shared_object(name))
+        beside = (installed.prefix / file for other in installed.dists for file in other.files)
+        ignored = self.plan.app.build.ignore_libraries
         return bool(code), shared_libraries(
-            code,
-            installed.root,
-            work,
-            self.run,
-            ignored={*self.plan.app.build.ignore_libraries, *found},
+            code, installed.root, work, self.run, beside=beside, ignored=ignored
         )
 
-    def _find(self, key: str) -> Layer | None:
-        entry = self.cache.find(key, self.folder / key)
+    def _find(self, key: str, *, facts_alone: bool = False) -> Layer | None:
+        entry = self.cache.find(key, self.folder / key, facts_alone=facts_alone)
         return None if entry is None else _thawed(entry)
 
     def _made_with(self, layer: Layer) -> tuple[tuple[str, str], ...]:
@@ -230,10 +243,8 @@ class Layers:
 
     def _key_of(self, dist: Dist, installed: Virtualenv, files: Iterable[Locked]) -> str:
         """Name a distribution by its files: RECORD has a hash of each, and the lock of them all."""
-        record = next(file for file in dist.files if file.endswith(".dist-info/RECORD"))
-        modes = [f"{mode_of(installed.prefix / file):o} {file}" for file in dist.files]
         of_lock = sorted(f"{file.version} {file.file} {file.sha256}" for file in files)
-        return self._key("dist", (installed.prefix / record).read_text(), *modes, *of_lock)
+        return self._key("dist", *contents(dist, installed), *of_lock)
 
     def _key(self, *words: str) -> str:
         release = self.plan.release
@@ -249,6 +260,7 @@ class Layers:
             self.plan.machine,
             str(self.plan.interpreter),
             str(self.plan.prefix),
+            str(self.plan.python_here),
             *self.plan.app.build.ignore_libraries,
         )
         return hashlib.sha256(json.dumps([*ground, *words]).encode()).hexdigest()
@@ -272,6 +284,13 @@ def _makers_code() -> str:
     ):
         digest.update((rooms / f"{module}.py").read_bytes())
     return digest.hexdigest()
+
+
+def contents(dist: Dist, installed: Virtualenv) -> tuple[str, ...]:
+    """Say all that is in a distribution: RECORD has a hash of each file, and the modes go beside."""
+    record = next(file for file in dist.files if file.endswith(".dist-info/RECORD"))
+    modes = (f"{mode_of(installed.prefix / file):o} {file}" for file in dist.files)
+    return ((installed.prefix / record).read_text(), *modes)
 
 
 def _near(layer: Layer, installed: Virtualenv) -> tuple[str, ...]:

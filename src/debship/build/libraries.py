@@ -40,7 +40,13 @@ def machine_code(paths: Iterable[Path], interpreter: Path) -> tuple[Path, ...]:
 
 
 def shared_libraries(
-    files: Iterable[Path], root: Path, folder: Path, run: Run, *, ignored: Collection[str] = ()
+    files: Iterable[Path],
+    root: Path,
+    folder: Path,
+    run: Run,
+    *,
+    beside: Iterable[Path] = (),
+    ignored: Collection[str] = (),
 ) -> Libraries:
     """Ask dpkg-shlibdeps which packages hold the libraries that machine code needs.
 
@@ -53,6 +59,7 @@ def shared_libraries(
             dpkg-shlibdeps knows what ``$ORIGIN`` of an RPATH means.
         folder: a new one to work in.
         run: the door.
+        beside: the other files of the package, some of which may be such libraries.
         ignored: sonames that may be in no package; nothing depends on them.
 
     Raises:
@@ -68,7 +75,8 @@ def shared_libraries(
     if done.returncode != 0:
         # A link by the library's name is all that dpkg-shlibdeps asks for: what is in no package
         # adds no relation, and any file of the same machine will do.
-        stand_in = {path.name: path for path in code} | dict.fromkeys(ignored, code[0])
+        stand_in = {path.name: path for path in (*beside, *code)}
+        stand_in |= dict.fromkeys(ignored, code[0])
         _stand_in(_missing(done, root), stand_in, folder / "found")
         done = _shlibdeps(code, folder, run, f"-l{folder / 'found'}")
     if done.returncode != 0:

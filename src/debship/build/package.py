@@ -27,61 +27,90 @@ class Package:
 
     Attributes:
         dists: all that is installed, by name.
-        own: the application's distribution where its wheel was built here; its part carries
-            ``date``. None where the application came from the lock like any other.
+        application: the application's distribution; None in the package of dependencies.
+        own: the same where its wheel was built here: its part carries ``date``. None where the
+            application came from the lock like any other.
         date: seconds since 1970; the mtime of what is the application's.
         depends: relations.
         compiled: whether machine code is in it.
         conffiles: its configuration files, and what becomes of those of the version before.
         origins: by a distribution's name, what it was installed from.
+        beside: what lies in the package of its dependencies, where those have one.
     """
 
     plan: BuildPlan
     version: DebVersion
     architecture: Architecture
     dists: tuple[Dist, ...]
+    application: Dist | None
     own: Dist | None
     date: int
     depends: tuple[str, ...]
     compiled: bool
     conffiles: Conffiles = field(default_factory=Conffiles)
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    beside: tuple[Dist, ...] = ()
+
+    @property
+    def importable(self) -> tuple[Dist, ...]:
+        """All that the application can import, whichever package it lies in."""
+        return (*self.dists, *self.beside)
 
 
-def describe(plan: BuildPlan, layers: Sequence[Layer], own: Layer | None, date: int) -> Package:
+def describe(
+    plan: BuildPlan,
+    layers: Sequence[Layer],
+    own: Layer | None,
+    date: int,
+    *,
+    dependencies: "Package | None" = None,
+) -> Package:
     """Put together what the package is.
 
     Args:
         plan: what is built.
-        layers: what the lock names.
+        layers: what the lock names, as far as this package holds it.
         own: what the application's wheel became; None where the lock names the application.
         date: seconds since 1970.
+        dependencies: the package that holds the rest.
 
     Raises:
         Refused: the lock does not hold the application.
     """
     everything = (*layers, own) if own else tuple(layers)
     dists = tuple(sorted((layer.dist for layer in everything), key=lambda dist: dist.name))
-    application = own.dist if own else _application(plan, dists)
+    beside = dependencies.dists if dependencies else ()
     code = any(layer.code for layer in everything)
     pure = not code and all(dist.pure for dist in dists)
-    upstream = from_pep440(application.version)
     libraries = strongest(r for layer in everything for r in layer.libraries.relations)
+    exactly = (f"{dependencies.plan.app.name} (= {dependencies.version})",) if dependencies else ()
+    application = own.dist if own else _application(plan, (*dists, *beside))
     return Package(
         plan=plan,
-        version=plan.version or with_revision(upstream, plan.app, plan.release),
+        version=_version(plan, application),
         architecture=Architecture("all") if pure else plan.machine,
         dists=dists,
+        application=application,
         own=own.dist if own else None,
         date=date,
-        depends=_depends(plan, libraries),
+        depends=_depends(plan, (*exactly, *libraries)),
         compiled=code,
         origins={layer.dist.name: layer.origin for layer in everything},
         conffiles=compare(plan.app, plan.previous),
+        beside=beside,
     )
 
 
-def _application(plan: BuildPlan, dists: Sequence[Dist]) -> Dist:
+def _version(plan: BuildPlan, application: Dist | None) -> DebVersion:
+    if plan.version is not None:
+        return plan.version
+    assert application is not None  # a package of dependencies is planned with its version
+    return with_revision(from_pep440(application.version), plan.app, plan.release)
+
+
+def _application(plan: BuildPlan, dists: Sequence[Dist]) -> Dist | None:
+    if plan.serves is not None:
+        return None
     installed = {dist.name: dist for dist in dists}
     text = plan.app.build.requirement or ""
     try:

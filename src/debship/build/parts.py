@@ -7,7 +7,7 @@ version, not on its neighbours, not on the clock.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -113,27 +113,32 @@ def skeleton(plan: BuildPlan, packed: Iterable[Packed], folders: Iterable[PurePo
         packed: the other parts.
         folders: directories that are shipped although they may be empty.
     """
-    prefix = str(plan.prefix).removeprefix("/")
-    # Relative, as Policy 10.5 wants links within one top-level directory.
-    interpreter = f"../../../bin/{plan.interpreter.name}"
-    links = (
-        Entry(f"{prefix}/bin/python", 0o777, target=interpreter),
-        Entry(f"{prefix}/bin/python3", 0o777, target="python"),
-    )
-    config = (
-        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {plan.release.python}\n"
-    )
-    marker = Entry(f"{prefix}/pyvenv.cfg", 0o644, config.encode())
-    paths = [entry.path for entry in (*links, marker)]
+    own = () if plan.serves else tuple(_interpreter(plan))
+    paths = [entry.path for entry in own]
     paths += [path for part in packed for path in part.paths]
     directories = {"."}
-    for folder in {path.rpartition("/")[0] for path in paths} - {""}:
-        directories |= {folder, *(str(parent) for parent in PurePosixPath(folder).parents)}
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in directories:
+            directories.add(folder)
+            folder = folder.rpartition("/")[0]
     for shipped in folders:
         inner = shipped.relative_to("/")
         directories |= {str(path) for path in (inner, *inner.parents)}
-    entries = (*(Entry(path) for path in sorted(directories)), *links, marker)
+    entries = (*(Entry(path) for path in sorted(directories)), *own)
     return Part("_skeleton", plan.release.date, entries)
+
+
+def _interpreter(plan: BuildPlan) -> Iterator[Entry]:
+    prefix = str(plan.prefix).removeprefix("/")
+    # Relative, as Policy 10.5 wants links within one top-level directory.
+    interpreter = f"../../../bin/{plan.interpreter.name}"
+    yield Entry(f"{prefix}/bin/python", 0o777, target=interpreter)
+    yield Entry(f"{prefix}/bin/python3", 0o777, target="python")
+    config = (
+        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {plan.release.python}\n"
+    )
+    yield Entry(f"{prefix}/pyvenv.cfg", 0o644, config.encode())
 
 
 def _md5(entry: Entry) -> str:

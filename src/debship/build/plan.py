@@ -8,13 +8,14 @@ from pathlib import Path, PurePosixPath
 
 from debship.build.backends import find_backends
 from debship.build.conffiles import Previous, check_version
+from debship.build.history import Change, read_history
 from debship.build.lock import Lock, find_lock
 from debship.build.units import Unit, plan_units
 from debship.config.app import App
 from debship.debian.releases import Release
 from debship.debian.versions import from_git_describe
 from debship.errors import Misused, Refused
-from debship.model import Architecture, DebVersion
+from debship.model import Architecture, DebVersion, PackageName
 from debship.run import Run
 
 _MAINTAINER = re.compile(r"[^<>\n]*[^<>\s][^<>\n]* <[^<>@\s]+@[^<>\s]+>")
@@ -34,6 +35,7 @@ class Surroundings:
         source_date_epoch: of the environment, in seconds.
         committed: when git last saw the folder change, in seconds.
         described: what ``git describe`` says, where the version is git's.
+        history: what git tells of the versions before.
         uv: the settings of uv in the environment, some of which choose what is installed.
         previous: the package that hosts have.
         allow_older: whether the version may sort below that of ``previous``.
@@ -44,6 +46,7 @@ class Surroundings:
     source_date_epoch: int | None = None
     committed: int | None = None
     described: str | None = None
+    history: tuple[Change, ...] = ()
     uv: tuple[str, ...] = ()
     previous: Previous | None = None
     allow_older: bool = False
@@ -60,6 +63,7 @@ class BuildPlan:
         version: None where the wheel's own is to be translated.
         date: seconds since 1970; the mtime of what the application wrote. None: the newest entry
             of its wheel, or the release's date where there is no wheel of its own.
+        serves: the package of the application whose dependencies this one is.
     """
 
     app: App
@@ -70,14 +74,21 @@ class BuildPlan:
     units: tuple[Unit, ...]
     version: DebVersion | None
     date: int | None
+    history: tuple[Change, ...] = ()
     uv: tuple[str, ...] = ()
     previous: Previous | None = None
     allow_older: bool = False
+    serves: PackageName | None = None
 
     @property
     def prefix(self) -> PurePosixPath:
         """Where the virtualenv lives on the hosts."""
         return PurePosixPath("/usr/lib") / self.app.name
+
+    @property
+    def python_here(self) -> PurePosixPath:
+        """The interpreter that runs scripts: the application's, which sees all there is."""
+        return PurePosixPath("/usr/lib") / (self.serves or self.app.name) / "bin/python"
 
     @property
     def interpreter(self) -> Path:
@@ -112,6 +123,7 @@ def look_around(app: App, *, environment: Mapping[str, str], run: Run) -> Surrou
         source_date_epoch=_epoch(environment.get("SOURCE_DATE_EPOCH", "")),
         committed=int(commit.text) if commit.returncode == 0 and commit.text else None,
         described=described,
+        history=() if app.changelog else read_history(app.directory, run),
         uv=tuple(f"{n}={v}" for n, v in sorted(environment.items()) if n.startswith("UV_")),
     )
 
@@ -138,6 +150,7 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
         units=plan_units(app),
         version=version,
         date=epoch if epoch is not None else seen.committed,
+        history=seen.history,
         uv=seen.uv,
         previous=seen.previous,
         allow_older=seen.allow_older,

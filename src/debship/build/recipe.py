@@ -2,46 +2,37 @@
 
 import hashlib
 import importlib.metadata
+import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO
 
 from debship.build.backends import trusted_backends
+from debship.build.bundle import Bundle, bundle
 from debship.build.cache import Cache
 from debship.build.changelog import changelog
-from debship.build.control import control_tar
-from debship.build.files import template_part
 from debship.build.installed import Installed, installed_packages
-from debship.build.layers import Layer, Layers, Say, scripts
-from debship.build.lock import identity
-from debship.build.maintainer_scripts import config_folders
-from debship.build.origins import Origin
+from debship.build.layers import Layers, Say, scripts
+from debship.build.laying import Laid, lay, lay_split
 from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
-from debship.build.parts import Packed, Part, pack, skeleton
 from debship.build.plan import BuildPlan
-from debship.build.review import review
+from debship.build.review import check_package, review
 from debship.build.scratch import scratch_folder
 from debship.build.space import told_if_full
-from debship.build.together import together
-from debship.build.units import check_scripts
-from debship.build.unpacked import check_has_all, unpack
+from debship.build.split import joining_part
+from debship.build.together import Together, together
 from debship.build.uv import Uv
-from debship.build.virtualenv import Virtualenv, install, overlays
 from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
-from debship.debian.archive_writer import END_OF_TAR, write_ar
-from debship.debian.checksums import checksums_of_file
-from debship.debian.compression import Segment, compress, joined
+from debship.debian.checksums import Checksums
 from debship.errors import Refused
 from debship.model import Deb
-from debship.run import Run
+from debship.run import Run, without_passwords
 
-Check = Callable[[Package, Path], None]
+Check = Callable[[Sequence[Package], Sequence[Path]], None]
 
-# zstd: dependencies are packed once, the application each time.
-LEVEL = 19
-LEVEL_OF_APPLICATION = 9
+LEVEL = 19  # of what is packed once
 
 
 @told_if_full
@@ -56,8 +47,8 @@ def build(
     root: Path = Path("/"),
     scratch: Path | None = None,
     check: Check | None = None,
-) -> Deb:
-    """Build one package.
+) -> tuple[Deb, ...]:
+    """Build one package, or in the split layout two.
 
     Args:
         plan: what to build.
@@ -66,13 +57,13 @@ def build(
         say: told what is being done.
         cache: what earlier builds kept; it saves time and changes no byte.
         level: of the compressor, for what the lock names; the application gets at most 9.
-        root: where the release's own files lie, for this process.
+        root: what ``run`` calls ``/``, for this process.
         scratch: where temporary files go, for this process and for what ``run`` runs; None: where
             they always go.
-        check: looks at the whole package before it appears; what it raises keeps it away.
+        check: looks at the whole packages before they appear; what it raises keeps them away.
 
     Returns:
-        the package; two builds of the same input are the same bytes.
+        the application's package first; two builds of the same input are the same bytes.
 
     Raises:
         Failed: a program that the build needs failed.
@@ -85,26 +76,41 @@ def build(
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
         if plan.app.build.test:
-            say(f"testing: {plan.app.build.test}")
+            say(f"testing: {without_passwords(plan.app.build.test)}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
-        wheel = application_wheel(plan, folder / "wheel", uv)
+        wheel = application_wheel(plan, folder / "wheel", uv, root)
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
-        layers, own = _layers(plan, wheel, making, folder, Uv(run, plan.release.date))
-        startable = scripts((*layers, own) if own else layers)
-        check_scripts(plan.units, startable)
-        package = describe(plan, layers, own, date_of(plan, wheel))
-        for note in review(package, startable, run, folder=folder, root=root):
-            say(f"note: {note}")
-        say(f"writing {plan.app.name} {package.version}: {len(package.dists)} wheels")
-        parts = [layer.packed for layer in layers]
-        parts += [own.packed] if own else []
-        parts.append(_pack(template_part(package), plan, folder))
-        parts.insert(0, _pack(skeleton(plan, parts, config_folders(plan)), plan, folder))
-        data = [*(part.segment for part in parts), _end_of_tar(plan, folder)]
-        return _write(
-            package, control_tar(package, parts), data, output, packages=packages, check=check
-        )
+        laid, there = _laid(making, wheel, folder, output)
+        bundles = _bundles(plan, laid, date_of(plan, wheel), folder, there)
+        main = bundles[0].package
+        check_package(main, scripts(laid.all))
+        with ThreadPoolExecutor(1) as beside, together(output) as files:
+            reviewing = beside.submit(review, main, run, folder=folder, root=root)
+            say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
+            whole, sums = zip(*(_write(b, files, there, output) for b in bundles), strict=True)
+            if check is not None:
+                check([bundle.package for bundle in bundles], whole)
+            for note in reviewing.result():
+                say(f"note: {note}")
+            papers = papers_of(
+                [bundle.package for bundle in bundles],
+                sums,
+                changelog=changelog(main),
+                installed=packages,
+                tools={name: importlib.metadata.version(name) for name in ("debship", "uv")},
+                lock_sha256=hashlib.sha256(plan.lock.path.read_bytes()).hexdigest(),
+            )
+            for paper in papers:
+                with files.open(paper.name) as (_, sink):
+                    sink.write(paper.content)
+            if laid.dependencies:
+                _keep_sums(making, laid.dependencies, sums[1])
+            # Who watches for .changes finds all that it names; who takes *.deb finds its papers.
+            *others, last = (paper.name for paper in papers)
+            debs = [s.name for s in reversed(sums) if s is not there]
+            files.appear([*others, *debs, last])
+        return tuple(b.deb(output, s) for b, s in zip(bundles, sums, strict=True))
 
 
 def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
@@ -123,84 +129,71 @@ def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
         )
 
 
-def _layers(
-    plan: BuildPlan, wheel: Wheel | None, making: Layers, folder: Path, uv: Uv
-) -> tuple[tuple[Layer, ...], Layer | None]:
-    """Give the layers of the lock, and that of the application's wheel."""
-    lock = identity(plan.lock, plan.app)
-    alone = unpack(plan, wheel, folder / "alone") if wheel else None
-    own = alone.own if alone else None
-    layers = making.of_lock(lock)
-    dists = tuple(layer.dist for layer in layers or ())
-    if layers is None or (own is not None and overlays(own, dists)):
-        making.say(f"installing {plan.lock.path.name}")
-        trusted = trusted_backends(plan.backends, plan.lock, folder)
-        whole = install(plan, wheel, own, folder, replace(uv, backends=trusted))
-        layers, dists = making.of_installed(whole, lock), whole.dists
-        alone = whole if whole.own else alone
-    elif own is not None:
-        check_has_all(plan, own, dists, making.version(plan.python))
-    if wheel is None or alone is None:
-        return layers, None
-    return layers, _own_layer(making, replace(alone, dists=dists), wheel)
+def _laid(
+    making: Layers, wheel: Wheel | None, folder: Path, output: Path
+) -> tuple[Laid, Checksums | None]:
+    """Give the layers; and the package of dependencies, where it lies there from an earlier build."""
+    if making.plan.app.layout == "whole":
+        return lay(making, wheel, folder / "laid"), None
+    laid = lay_split(making, wheel, folder / "laid", facts_alone=True)
+    assert laid.dependencies is not None
+    kept = making.fact(*_deb_of(laid.dependencies))
+    if kept is not None:
+        sums = Checksums(**json.loads(kept))
+        if sums == _sums_of(output / sums.name, sums):
+            return laid, sums
+    if not laid.has_bytes:
+        laid = lay_split(making, wheel, folder / "again", facts_alone=False)
+    return laid, None
 
 
-def _own_layer(making: Layers, installed: Virtualenv, wheel: Wheel) -> Layer:
-    assert installed.own is not None
-    level = min(making.level, LEVEL_OF_APPLICATION)
-    layer = making.make([installed.own], installed, date_of(making.plan, wheel), level)[0]
-    # A wheel that is built here has the modes of its files from the umask and the checkout: the
-    # same input gives the same files, which RECORD names, and not the same archive.
-    settings = making.plan.app.build
-    hashes = (wheel.sha256,) if settings.wheel and not settings.command else ()
-    return replace(layer, origin=Origin(wheel.path.name, hashes))
+def _sums_of(path: Path, kept: Checksums) -> Checksums | None:
+    """Look whether a file is the one whose checksums were kept."""
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+    return replace(kept, sha256=sha256)
 
 
-def _pack(part: Part, plan: BuildPlan, folder: Path) -> Packed:
-    return pack(part, folder / f"{part.name}.part", plan.release.compression, LEVEL_OF_APPLICATION)
+def _keep_sums(making: Layers, dependencies: BuildPlan, sums: Checksums) -> None:
+    making.keep_fact(json.dumps(asdict(sums)), *_deb_of(dependencies))
 
 
-def _end_of_tar(plan: BuildPlan, folder: Path) -> Segment:
-    def write(tar: IO[bytes]) -> None:
-        tar.write(END_OF_TAR)
+def _deb_of(dependencies: BuildPlan) -> tuple[str, ...]:
+    return ("deb", dependencies.app.name)
 
-    return compress(write, folder / "_end.part", plan.release.compression, LEVEL_OF_APPLICATION)
+
+def _bundles(
+    plan: BuildPlan, laid: Laid, date: int, folder: Path, there: Checksums | None
+) -> list[Bundle]:
+    """Put the packages together, the application's first; what is there already has no parts."""
+    own = [laid.own.packed] if laid.own else []
+    if laid.dependencies is None:
+        package = describe(plan, laid.layers, laid.own, date)
+        layers = [layer.packed for layer in laid.layers]
+        return [bundle(package, [*layers, *own], folder / "bundle")]
+    theirs = laid.dependencies
+    dependencies = describe(theirs, laid.layers, None, plan.release.date)
+    package = describe(plan, (), laid.own, date, dependencies=dependencies)
+    mine = laid.own.dist if laid.own else None
+    joining = joining_part(plan, theirs, mine, dependencies.dists, date)
+    layers = [layer.packed for layer in laid.layers]
+    return [
+        bundle(package, own, folder / "bundle", more=[joining]),
+        Bundle(dependencies, (), folder)
+        if there
+        else bundle(dependencies, layers, folder / "dependencies"),
+    ]
 
 
 def _write(
-    package: Package,
-    control: bytes,
-    data: Sequence[Segment],
-    output: Path,
-    *,
-    packages: Sequence[Installed],
-    check: Check | None,
-) -> Deb:
-    """Let the package and its papers appear, together or not at all."""
-    plan = package.plan
-    name, version, architecture = plan.app.name, package.version, package.architecture
-    deb = Deb(output, name, version, architecture, size=0, sha256="")
-    with together(output) as files:
-        with files.open(deb.filename) as (hidden, sink):
-            suffix = plan.release.compression
-            pieces = tuple(joined(data, suffix))
-            write_ar(sink, control=control, data=pieces, suffix=suffix, mtime=package.date)
-            sink.flush()
-            sums = checksums_of_file(deb.filename, hidden)
-            if check is not None:
-                check(package, hidden)
-        papers = papers_of(
-            [package],
-            [sums],
-            changelog=changelog(package),
-            installed=packages,
-            tools={name: importlib.metadata.version(name) for name in ("debship", "uv")},
-            lock_sha256=hashlib.sha256(plan.lock.path.read_bytes()).hexdigest(),
-        )
-        for paper in papers:
-            with files.open(paper.name) as (_, sink):
-                sink.write(paper.content)
-        # Who watches for .changes finds all that it names; who takes *.deb finds its papers.
-        *others, last = (paper.name for paper in papers)
-        files.appear([*others, deb.filename, last])
-    return replace(deb, path=output / deb.filename, size=sums.size, sha256=sums.sha256)
+    bundle: Bundle, files: Together, there: Checksums | None, output: Path
+) -> tuple[Path, Checksums]:
+    """Write a package, or leave it where it lies; give where its bytes are now, and their sums."""
+    if there is not None and there.name == bundle.filename:
+        return output / there.name, there
+    with files.open(bundle.filename) as (hidden, sink):
+        sums = bundle.write(sink)
+    return hidden, sums

@@ -4,12 +4,14 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from debship.build.cache import LAYERS, Cache
-from debship.build.papers import papers_beside
+from debship.build.package import Package
 from debship.build.plan import BuildPlan
 from debship.build.recipe import LEVEL, build
+from debship.build.smoke import smoke_packages, smoke_test
 from debship.cell import PATH, Cell, Show, open_cell
 from debship.errors import DebshipError
 from debship.model import Deb
@@ -39,9 +41,20 @@ class Workshop:
     say: Callable[[str], None]
     level: int = LEVEL
 
+    def of(self, codename: str) -> Callable[[str], None]:
+        """Give a ``say`` that names the release; a note stays a note."""
 
-def build_in_roots(plans: Sequence[BuildPlan], output: Path, shop: Workshop) -> tuple[Deb, ...]:
-    """Build one package after the other, each in a clean root of its release.
+        def say(step: str) -> None:
+            note, text = ("note: ", step[6:]) if step.startswith("note: ") else ("", step)
+            self.say(f"{note}{codename}: {text}")
+
+        return say
+
+
+def build_in_roots(
+    plans: Sequence[BuildPlan], output: Path, shop: Workshop, *, smoke: bool = True
+) -> tuple[Deb, ...]:
+    """Build one package after the other, each in a clean root of its release, and try each.
 
     The packages appear in ``output`` when all of them are whole: where one fails, none appears.
 
@@ -49,18 +62,63 @@ def build_in_roots(plans: Sequence[BuildPlan], output: Path, shop: Workshop) -> 
         plans: one for each release.
         output: the folder that the packages go to.
         shop: where roots are.
+        smoke: whether each is installed in another clean root and tried.
 
     Raises:
-        DebshipError: what the build of one raised; its message starts with the release.
+        DebshipError: what the build of one raised; its message names the release.
     """
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name:
-        built = [_build(plan, Path(name), shop) for plan in plans]
-        for deb in built:
-            *papers, changes = papers_beside(deb)  # .changes names all others: it comes last
-            for path in (*papers, deb.path, changes):
-                path.replace(output / path.name)
+        built = [deb for plan in plans for deb in _build(plan, Path(name), shop, smoke=smoke)]
+        # .changes names all others: it comes last.
+        for path in sorted(Path(name).iterdir(), key=lambda path: path.suffix == ".changes"):
+            path.replace(output / path.name)
     return tuple(replace(deb, path=output / deb.path.name) for deb in built)
+
+
+def build_here(plan: BuildPlan, output: Path, shop: Workshop) -> tuple[Deb, ...]:
+    """Build one package on the machine itself, and try it in a clean root of its release.
+
+    Raises:
+        DebshipError: what the build raised, or the trial.
+    """
+    return build(
+        plan,
+        output,
+        run=shop.run,
+        say=shop.say,
+        cache=Cache(shop.cache / LAYERS),
+        level=shop.level,
+        check=partial(try_packages, shop=shop),
+    )
+
+
+def try_packages(packages: Sequence[Package], debs: Sequence[Path], shop: Workshop) -> None:
+    """Install the packages of a build in a clean root of its release, and see that they work.
+
+    Raises:
+        Refused: something does not; see ``smoke_test``.
+        Failed: a package that it depends on is not in the release.
+    """
+    plan = packages[0].plan
+    release = plan.release
+    needed = smoke_packages(packages)
+    root = clean_root(release, needed, run=shop.run, cache=shop.cache / "roots", say=shop.say)
+    say = shop.of(release.codename)
+    say(f"trying {plan.app.name} in a clean root")
+    with (
+        tempfile.TemporaryDirectory(prefix="debship-root-") as name,
+        open_cell(
+            root,
+            name=release.codename,
+            layer=Path(name).resolve() / "layer",
+            show=[Show(deb) for deb in debs],
+            environment=None,
+            variables={},
+            run=shop.run,
+        ) as cell,
+    ):
+        smoke_test(packages[0], debs, cell, say)
 
 
 def build_packages(plan: BuildPlan) -> tuple[str, ...]:
@@ -74,11 +132,8 @@ def _wants_distutils(python: str) -> bool:
     return int(python.partition(".")[2]) < 10
 
 
-def _build(plan: BuildPlan, output: Path, shop: Workshop) -> Deb:
+def _build(plan: BuildPlan, output: Path, shop: Workshop, *, smoke: bool) -> tuple[Deb, ...]:
     codename = plan.release.codename
-
-    def say(step: str) -> None:
-        shop.say(f"{codename}: {step}")
 
     try:
         with _cell(plan, shop) as (cell, scratch):
@@ -86,16 +141,17 @@ def _build(plan: BuildPlan, output: Path, shop: Workshop) -> Deb:
                 plan,
                 output,
                 run=cell,
-                say=say,
+                say=shop.of(codename),
                 cache=Cache(shop.cache / LAYERS),
                 level=shop.level,
                 root=cell.root,
                 scratch=scratch,
+                check=partial(try_packages, shop=shop) if smoke else None,
             )
     except DebshipError as error:
-        if codename in error.message.partition("\n")[0]:
-            raise
-        raise type(error)(f"{codename}: {error.message}", error.hint) from error
+        known = codename in error.message.partition("\n")[0]
+        message = error.message if known else f"{codename}: {error.message}"
+        raise type(error)(message, error.hint) from error
 
 
 @contextlib.contextmanager
@@ -120,7 +176,9 @@ def _cell(plan: BuildPlan, shop: Workshop) -> Iterator[tuple[Cell, Path]]:
         scratch = folder / "scratch"
         scratch.mkdir()
         shows = (
-            *(Show(path, writable=True) for path in (*sources(plan, shop.run), cache, scratch)),
+            # What one release's build writes into the project is not there for the next.
+            *(Show(path, "dropped") for path in sources(plan, shop.run)),
+            *(Show(path, "kept") for path in (cache, scratch)),
             Show(uv),
         )
         variables = {

@@ -23,12 +23,20 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """
     parent = (parent or Path(tempfile.gettempdir())).resolve()
     sweep(parent, f"{_PREFIX}*")
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    try:
-        with held(folder):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        yield _made(parent, stack)
+
+
+def _made(parent: Path, stack: contextlib.ExitStack) -> Path:
+    """Make a folder and hold it; another build may sweep it before it is held."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as made:
+            made.callback(shutil.rmtree, folder, ignore_errors=True)
+            made.enter_context(held(folder))
+            folder.stat()
+            stack.push(made.pop_all())
+            return folder
 
 
 @contextlib.contextmanager

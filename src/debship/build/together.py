@@ -1,12 +1,17 @@
 """Files that appear in a folder together, or not at all."""
 
 import contextlib
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
+
+from debship.build.scratch import sweep
+
+_HIDDEN = ".debship-"
 
 
 class Together:
@@ -22,12 +27,14 @@ class Together:
         self._disk = disk
         self._hidden: dict[str, Path] = {}
         self._settled: list[Future[None]] = []
+        self._held: list[int] = []
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[tuple[Path, BinaryIO]]:
         """Write the file that will bear a name; give where it is until then, and what writes it."""
-        descriptor, hidden = tempfile.mkstemp(prefix=f".{name}.", dir=self._folder)
+        descriptor, hidden = _held_file(f"{_HIDDEN}{name}.", self._folder)
         self._hidden[name] = Path(hidden)
+        self._held.append(os.dup(descriptor))  # until the end: others sweep what nobody holds
         with open(descriptor, "wb") as sink:  # noqa: PTH123 - a descriptor has no Path
             yield Path(hidden), sink
             sink.flush()
@@ -53,18 +60,33 @@ class Together:
         """Take away what has not appeared."""
         for path in self._hidden.values():
             path.unlink(missing_ok=True)
+        for descriptor in self._held:
+            os.close(descriptor)
 
 
 @contextlib.contextmanager
 def together(folder: Path) -> Iterator[Together]:
-    """Give a place for files; those that were not let appear are gone at the end."""
+    """Give a place for files; those that were not let appear are gone at the end.
+
+    What a build that was killed left hidden there goes at the start.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, f"{_HIDDEN}*")
     with ThreadPoolExecutor(4) as disk:
         files = Together(folder, disk)
         try:
             yield files
         finally:
             files.forget()
+
+
+def _held_file(prefix: str, folder: Path) -> tuple[int, str]:
+    while True:
+        descriptor, path = tempfile.mkstemp(prefix=prefix, dir=folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.lexists(path):
+            return descriptor, path
+        os.close(descriptor)  # another build swept it before it was held
 
 
 def _settle(path: Path) -> None:

@@ -1,6 +1,6 @@
 """The unit files of a service, as systemd reads them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from debship.build.dists import Dist
@@ -98,8 +98,19 @@ def check_units(
     loaded = [folder / file.replace("@.", "@1.") for file, _ in files]
     done = run(["systemd-analyze", "verify", "--man=no", *loaded], check=False)
     said = done.stderr.decode(errors="replace").replace(f"{folder}/", "")
-    # What is ignored is only warned of, and whether that is a failure differs with its version.
-    complaints = [line for line in dict.fromkeys(said.splitlines()) if _is_ours(line, files)]
+    check_complaints(said, [file for file, _ in files])
+
+
+def check_complaints(said: str, files: Iterable[str]) -> None:
+    """See that systemd-analyze complains of none of our unit files.
+
+    What is ignored is only warned of, and whether that is a failure differs with its version.
+
+    Raises:
+        Refused: it does; the message has its words.
+    """
+    stems = {file.partition(".")[0] for file in files}
+    complaints = [line for line in dict.fromkeys(said.splitlines()) if _is_ours(line, stems)]
     if complaints:
         raise Refused(
             "systemd would not take a unit as it is\n" + "\n".join(f"  {c}" for c in complaints),
@@ -122,7 +133,6 @@ def _with_command(line: str, prefix: PurePosixPath) -> str:
     return line
 
 
-def _is_ours(line: str, files: Sequence[tuple[str, str]]) -> bool:
-    stems = {file.partition(".")[0] for file, _ in files}
+def _is_ours(line: str, stems: Collection[str]) -> bool:
     ours = any(line.startswith((f"{stem}.", f"{stem}1.")) for stem in stems)
     return ours and not ("Unknown key" in line and any(f"'{name}'" in line for name in NAMES))

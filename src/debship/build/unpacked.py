@@ -47,7 +47,7 @@ def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
             "scripts": str(prefix / "bin"),
             "data": str(prefix),
         },
-        interpreter=f"{plan.prefix}/bin/python",
+        interpreter=str(plan.python_here),
         script_kind="posix",
     )
     site.mkdir(parents=True)
@@ -56,7 +56,7 @@ def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
             install(source, destination, additional_metadata={"INSTALLER": b"debship\n"})
     except (InstallerError, ValueError, BadZipFile) as error:
         raise Refused(f"{wheel.path.name} cannot be unpacked: {error}") from error
-    own = read_dists(prefix, site, str(plan.prefix))[0]
+    own = read_dists(prefix, site, plan.python_here)[0]
     return Virtualenv(root, prefix, own=own)
 
 

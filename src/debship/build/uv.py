@@ -41,10 +41,10 @@ class Uv:
     cache: Path | None = None
 
     def __call__(self, *words: Word, cwd: Path | None = None) -> Completed:
-        """Run ``uv WORDS``; what it would show a person stays quiet."""
+        """Run ``uv WORDS``; what it would show a person is in the error, where it fails."""
         from uv import find_uv_bin
 
-        return self.run([find_uv_bin(), *words, "--quiet"], cwd=cwd, env=self._environment)
+        return self.run([find_uv_bin(), *words], cwd=cwd, env=self._environment)
 
     @property
     def constraints(self) -> tuple[Word, ...]:

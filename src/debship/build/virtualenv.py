@@ -44,9 +44,9 @@ def install(
 
     Args:
         plan: what is built.
-        wheel: the application's; None where the lock names it. Only where it brings what the lock
-            brings too is it installed as well, over it.
-        own: what is in the wheel.
+        wheel: the application's; only where it brings what the lock brings too is it installed as
+            well, over it. None: it never is.
+        own: the application, which counts as installed where what is installed is checked.
         folder: where ``root`` is made, what will be ``/`` on the hosts.
         uv: how uv is run; its date is that of dependencies that are compiled here.
 
@@ -62,11 +62,11 @@ def install(
     with explained(plan):
         cwd = plan.lock.path.parent
         compiled = _install_locked(words, site, uv, cwd=cwd, cache=folder / "sdists")
-    dists = read_dists(empty.prefix, site, str(plan.prefix))
+    dists = read_dists(empty.prefix, site, plan.python_here)
     whole = replace(empty, dists=dists, compiled=compiled)
-    if wheel is None or own is None:
+    if own is None or (wheel is None and own.name in {dist.name for dist in dists}):
         _check_complete(plan, whole, uv)
-    elif overlays(own, dists):
+    elif wheel is not None and overlays(own, dists):
         whole = _overlaid(plan, whole, wheel, uv)
         _check_complete(plan, whole, uv)
     else:
@@ -79,7 +79,7 @@ def _overlaid(plan: BuildPlan, virtualenv: Virtualenv, wheel: Wheel, uv: Uv) -> 
     """Install a wheel over what it shares files with; those become its own."""
     uv("pip", "install", *_options(virtualenv), "--no-deps", "--no-index", wheel.path)
     site = virtualenv.root / plan.site.relative_to("/")
-    both = read_dists(virtualenv.prefix, site, str(plan.prefix))
+    both = read_dists(virtualenv.prefix, site, plan.python_here)
     return replace(
         virtualenv,
         dists=tuple(dist for dist in both if dist.name != wheel.name),

@@ -3,6 +3,7 @@
 import calendar
 import hashlib
 import shlex
+import shutil
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,13 +49,16 @@ def makes_wheel(plan: BuildPlan) -> bool:
     return not (settings.requirement or settings.command or settings.wheel)
 
 
-def application_wheel(plan: BuildPlan, folder: Path, uv: Uv) -> Wheel | None:
+def application_wheel(
+    plan: BuildPlan, folder: Path, uv: Uv, root: Path = Path("/")
+) -> Wheel | None:
     """Get the application's wheel; None where the lock names the application itself.
 
     Args:
         plan: what is built.
-        folder: an empty one, for a wheel that debship builds.
+        folder: a new one, for a wheel that debship builds or that only a root holds.
         uv: how uv is run.
+        root: what ``/`` is for what uv runs.
 
     Raises:
         Failed: the build failed, or left no wheel.
@@ -64,7 +68,10 @@ def application_wheel(plan: BuildPlan, folder: Path, uv: Uv) -> Wheel | None:
     if settings.requirement:
         return None
     if not makes_wheel(plan):
-        path = _by_command(plan.app, uv)
+        path = _by_command(plan.app, uv, root)
+        if root != Path("/"):
+            folder.mkdir()
+            path = Path(shutil.copy(path, folder))
     else:
         words = ("build", "--wheel", "--python", plan.interpreter, "--out-dir", folder)
         with explained(plan):
@@ -131,12 +138,13 @@ def check_tags(wheel: Wheel, python: str, platforms: Iterable[str] | None = None
     )
 
 
-def _by_command(app: App, uv: Uv) -> Path:
+def _by_command(app: App, uv: Uv, root: Path) -> Path:
     glob = app.build.wheel or _DEFAULT_GLOB
-    before = _stamps(app.directory, glob)
+    directory = root / app.directory.relative_to("/")
+    before = _stamps(directory, glob)
     if app.build.command:
         run_command(app.build.command, app, uv, key="command")
-    after = _stamps(app.directory, glob)
+    after = _stamps(directory, glob)
     fresh = [path for path, stamp in after.items() if before.get(path) != stamp]
     return _only(fresh or after, f"build.wheel: {app.directory / glob}")
 

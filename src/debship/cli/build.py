@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     "[default: what releases of [build] says, else this machine's, without a root].",
 )
 @click.option(
+    "--smoke/--no-smoke",
+    default=None,
+    help="Install each package in another clean root of its release and see that it works "
+    "[default: where it is built in one].",
+)
+@click.option(
     "--level",
     type=click.IntRange(1, 19),
     default=19,
@@ -73,6 +79,7 @@ def command(
     directory: Path,
     output: Path | None,
     codenames: tuple[str, ...],
+    smoke: bool | None,
     level: int,
     previous: str | None,
     store: str | None,
@@ -110,15 +117,20 @@ def command(
         _show_plans(plans, as_json)
         return
     output = output or directory / "dist"
+    debs: tuple[Deb, ...]
     with progress() as say:
-        if releases:
-            from debship.build.releases import Workshop, build_in_roots
+        if not releases and not smoke:
+            layers = Cache(cache_folder() / LAYERS)
+            debs = build(plans[0], output, run=run, say=say, cache=layers, level=level)
+        else:
+            # Roots are entered by code that a build for this machine need not load.
+            from debship.build.releases import Workshop, build_here, build_in_roots
 
             shop = Workshop(cache_folder(), os.environ, run, say, level)
-            debs = build_in_roots(plans, output, shop)
-        else:
-            layers = Cache(cache_folder() / LAYERS)
-            debs = (build(plans[0], output, run=run, say=say, cache=layers, level=level),)
+            if releases:
+                debs = build_in_roots(plans, output, shop, smoke=smoke is not False)
+            else:
+                debs = build_here(plans[0], output, shop)
         if linted:
             build_checks.lint(debs, say)
         options = ["--level", str(level), *(w for name in codenames for w in ("--release", name))]
@@ -168,8 +180,10 @@ def _rows(plan: "BuildPlan") -> dict[str, Any]:
     from debship.build.conffiles import compare
     from debship.build.releases import build_packages
     from debship.build.units import command_line
+    from debship.run import without_passwords
 
     settings = plan.app.build
+    wheel = settings.requirement or settings.command or settings.wheel or "uv build --wheel"
     return {
         "package": plan.app.name,
         "version": str(plan.version) if plan.version else "the wheel's",
@@ -178,8 +192,9 @@ def _rows(plan: "BuildPlan") -> dict[str, Any]:
         "interpreter": str(plan.interpreter),
         "prefix": str(plan.prefix),
         "lock": str(plan.lock.path),
-        "test": settings.test,
-        "wheel": settings.requirement or settings.command or settings.wheel or "uv build --wheel",
+        "test": without_passwords(settings.test) if settings.test else None,
+        "wheel": without_passwords(wheel),
+        "hashes of what builds it": str(plan.backends) if plan.backends else None,
         "date": plan.date,
         "user": plan.app.user if plan.units else None,
         "units": {name: command_line(unit.words) for unit in plan.units for name in unit.names},

@@ -69,7 +69,11 @@ class AppTable(Form):
 class BuildTable(Form):
     """What it needs to be built, and the command that builds it."""
 
-    needs: list[Package] = Field([], description="Debian packages, for builds in a clean root")
+    needs: list[Package] = Field(
+        [],
+        description="Debian packages, for the build: compilers, headers, tools that the command "
+        "calls; a clean root has them, the machine itself must",
+    )
     command: Command | None = Field(None, description="left out: debship builds the wheel")
     wheel: InnerPath | None = Field(
         None, description="where the command leaves the wheel (a glob); left out: what was built"
@@ -86,7 +90,9 @@ class BuildTable(Form):
         "hatchling); left out: build-requirements.txt if it is there, else the lock",
     )
     releases: list[Codename] = Field(
-        [], description="releases to build for, by codename; left out: this machine's"
+        [],
+        description="releases to build for, by codename, each in a clean root; the version gets "
+        "a suffix such as ~deb13u1; left out: this machine's, without a root",
     )
     extras: list[Line] = Field([], description="extras of the project to install")
     groups: list[Line] = Field([], description="dependency groups to install")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from debship.config.mistakes import Mistake, found, quoted, repeated
+from debship.config.mistakes import Loc, Mistake, found, quoted, repeated
 from debship.config.toml import place
 from debship.errors import Misused
 from debship.model import PackageName
@@ -66,8 +66,24 @@ def _balancers(app: Mapping[str, Any]) -> Iterator[Mistake]:
             if ("socket" in balancer) == sockets:
                 yield Mistake(loc, "expected either socket, or sockets with at least one")
             yield from repeated(((*loc, *at), s) for at, s in found(balancer, "sockets", "*"))
+        yield from _twice(loc, balancer, [b for _, b in found(app, "balancers", "*")])
         if balancer.get("kind") == "none" and len(kinds) > 1:
             yield Mistake((*loc, "kind"), '"none" stands beside another load balancer')
+
+
+def _twice(loc: Loc, balancer: Mapping[str, Any], all_: list[Any]) -> Iterator[Mistake]:
+    """A target group may stand there once a port, or once for all ports; a balancer once."""
+    for before in all_[: int(loc[-1])]:
+        if not isinstance(before, Mapping) or before.get("kind") != balancer.get("kind"):
+            continue
+        if balancer.get("kind") == "target-group" and before.get("arn") == balancer.get("arn"):
+            ports = before.get("port"), balancer.get("port")
+            if None in ports or ports[0] == ports[1]:
+                yield Mistake(loc, "the same targets were given before")
+        if balancer.get("kind") == "classic-elb" and before.get("name") == balancer.get("name"):
+            yield Mistake(loc, "the same load balancer was given before")
+        if balancer.get("kind") == "haproxy" and before.get("backend") == balancer.get("backend"):
+            yield Mistake(loc, "the same backend was given before; give its nodes as sockets")
 
 
 def _values(app: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -13,6 +13,8 @@ from debship.config.mistakes import Loc, Mistake, did_you_mean, quoted
 
 # What starts the tag of a union's branch, which pydantic puts among the places: no key has it.
 TAG = "\0"
+# What pydantic puts after a key that is itself wrong.
+KEY = "[key]"
 
 _TYPES = {
     "string_type": "a string",
@@ -55,6 +57,8 @@ def branches(node: Any) -> tuple[Any, ...]:
 
 def _mistake(form: type[Form], details: ErrorDetails) -> Mistake:
     loc = tuple(p for p in details["loc"] if not (isinstance(p, str) and p.startswith(TAG)))
+    if loc[-1:] == (KEY,):
+        loc = loc[:-1]
     return Mistake(loc, _says(form, details, _shown(loc, details["input"])))
 
 

@@ -55,7 +55,7 @@ def from_git_describe(text: str) -> str:
     """
     match = _DESCRIBED.fullmatch(text)
     tag = match["tag"] if match else text
-    upstream = _from_tag(tag)
+    upstream = from_tag(tag)
     if match is None:
         return upstream
     extra = [match["commits"], f"g{match['hash']}"] if match["commits"] != "0" else []
@@ -65,7 +65,12 @@ def from_git_describe(text: str) -> str:
     return f"{upstream}{'.' if '+' in upstream else '+'}{'.'.join(extra)}"
 
 
-def _from_tag(tag: str) -> str:
+def from_tag(tag: str) -> str:
+    """Translate the name of a tag, such as ``v1.2`` or ``auth/v1.2``, into an upstream part.
+
+    Raises:
+        Misused: the tag is not a version.
+    """
     name = tag.rpartition("/")[2]
     number = name[re.search(r"[vV]?[0-9]|$", name).start() :]  # type: ignore[union-attr]
     try:

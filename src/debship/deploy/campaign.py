@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,13 +14,14 @@ from debship.deploy.aws import Aws
 from debship.deploy.balancer.door import Balancer
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, render_files, resolve_secrets
+from debship.deploy.fence import GuardedHost
 from debship.deploy.host import Host, LinkLost
 from debship.deploy.journal import Journal
-from debship.deploy.lock import GuardedHost
 from debship.deploy.observation import HostState, observe
 from debship.deploy.places import Place, Resolve, standing
 from debship.deploy.plan import costless_first
 from debship.deploy.prepare import Prepared, prepare, refresh
+from debship.deploy.steps import Say
 from debship.deploy.workers import Workers
 from debship.errors import DebshipError, Failed, Misused, Refused
 from debship.model import DebVersion, Secret
@@ -44,6 +46,8 @@ class World:
     process: str  # names this process, for ``dead``
     dead: Callable[[str], bool]  # whether a process is of this machine, and is no more
     aws: Aws | None = None  # None where nothing of the fleet is AWS's
+    held: Callable[[Say], AbstractContextManager[None]] = lambda _: contextlib.nullcontext()
+    """Keeps what hosts come from as it is, while this roll has the lock."""
 
 
 def pick_app(fleet: Fleet, name: str) -> FleetApp:

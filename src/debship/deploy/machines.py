@@ -8,6 +8,7 @@ from typing import Any
 from debship.deploy.aws import Api
 
 _FILTERED = 200  # values that one filter may have (EC2, DescribeInstances)
+_GROUP = "aws:autoscaling:groupName"  # AWS puts this tag on what it starts for a group
 _GONE = frozenset({"terminated", "shutting-down"})
 
 
@@ -20,6 +21,7 @@ class Machine:
     zone: str
     state: str  # pending, running, stopping, stopped
     names: frozenset[str]  # every other address and name that it goes by
+    group: str = ""  # the Auto Scaling group that runs it
 
 
 @dataclass
@@ -91,6 +93,7 @@ def _machine(one: Mapping[str, Any]) -> Machine:
         zone=str(one.get("Placement", {}).get("AvailabilityZone") or ""),
         state=str(one.get("State", {}).get("Name") or ""),
         names=frozenset(str(name) for name in names if name),
+        group={tag["Key"]: str(tag["Value"]) for tag in one.get("Tags", [])}.get(_GROUP, ""),
     )
 
 

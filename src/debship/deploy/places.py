@@ -99,6 +99,21 @@ def unusable(places: Iterable[Place]) -> str | None:
     return None
 
 
+def unminded(places: Mapping[str, Sequence[Place]]) -> tuple[str, ...]:
+    """Say which Auto Scaling groups do not know that their hosts are rolled; a line each."""
+    found: dict[str, list[str]] = {}
+    for host, mine in places.items():
+        known = {place.balancer.name for place in mine}
+        for group in {p.member.scaled_by for p in mine if p.member.scaled_by}:
+            if f"asg/{group}" not in known:
+                found.setdefault(group, []).append(host)
+    return tuple(
+        f"{', '.join(hosts)}: of the Auto Scaling group {group}, which may replace what is out: "
+        f'hosts = {{ asg = "{group}" }} lets it stand by'
+        for group, hosts in found.items()
+    )
+
+
 def shortfall(
     balancers: Sequence[Balancer],
     places: Mapping[str, Sequence[Place]],

@@ -21,6 +21,7 @@ class RollPlan:
     minimum: int  # hosts that must serve while a batch is out
     undo: bool = True  # whether what it changed is taken back where the version fails
     balancers: tuple[tuple[str, Terms], ...] = ()  # each by its name
+    doubts: tuple[str, ...] = ()  # what else a person should know before
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -42,8 +43,9 @@ class RollPlan:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know of the balancers before the roll."""
-        return tuple(f"{name}: {what}" for name, t in self.balancers for what in t.warnings)
+        """What a person should know before the roll."""
+        told = (f"{name}: {what}" for name, t in self.balancers for what in t.warnings)
+        return (*told, *self.doubts)
 
     def as_dict(self) -> dict[str, Any]:
         """The plan for machines; it holds no secret, for it never had one."""
@@ -92,6 +94,7 @@ def plan_roll(
     fleet: int | None = None,
     undo: bool = True,
     balancers: tuple[tuple[str, Terms], ...] = (),
+    doubts: tuple[str, ...] = (),
 ) -> RollPlan:
     """Decide the batches: the canaries first, then the rest in the size that the fleet states.
 
@@ -100,6 +103,7 @@ def plan_roll(
         fleet: how many hosts there are, where these are not all.
         undo: whether what was changed is taken back where the version fails.
         balancers: every balancer's name, and its terms.
+        doubts: what else a person should know before.
     """
     total = len(hosts) if fleet is None else fleet
     size = max(1, app.batch.of(total))
@@ -108,7 +112,9 @@ def plan_roll(
     canary = min(max(1, app.canary), size)
     batches = [hosts[:canary]] if hosts else []
     batches += [hosts[start : start + size] for start in range(canary, len(hosts), size)]
-    return RollPlan(roll, by, app, version, tuple(batches), max(0, minimum), undo, balancers)
+    return RollPlan(
+        roll, by, app, version, tuple(batches), max(0, minimum), undo, balancers, doubts
+    )
 
 
 def costless_first(hosts: tuple[str, ...], serving: dict[str, Standing]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from debship.deploy.history import Entry, entries
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.lock import Holder, Lock, break_lock, seems_alive, show_lock
 from debship.deploy.observation import HostState
-from debship.deploy.places import Place, find_places, unusable
+from debship.deploy.places import Place, find_places, unminded, unusable
 from debship.deploy.plan import RollPlan, plan_roll
 from debship.deploy.report import RollReport
 from debship.deploy.restore import Restore
@@ -60,6 +60,7 @@ def deploy(
     with (
         connected(names, world.connect) as doors,
         _lock(app, world, order).held(doors, world.connect) as hosts,
+        world.held(say),
     ):
         mine = {name: hosts[name] for name in order.only or names}
         say(f"asking {len(mine)} hosts which versions they can get")
@@ -68,7 +69,9 @@ def deploy(
         files, secrets = campaign.render_all(fleet, app, names, world)
         ready = campaign.prepare_all(app, version, mine, world)
         places = _places(names, world, {name: one.state for name, one in ready.items()})
-        plan = _plan(app, version, order, world, campaign.in_order(tuple(mine), places))
+        plan = _plan(app, version, order, world, places)
+        for warning in plan.warnings:
+            say(f"warning: {warning}")
         journal = world.journal(campaign.where_journals_lie(world.env, app, order.roll))
         walk = Roll(
             plan,
@@ -96,7 +99,7 @@ def plan(fleet: Fleet, app: FleetApp, world: World, order: Order) -> RollPlan:
         campaign.render_all(fleet, app, names, world)
         states = campaign.observe_all(app, mine, world.workers)
     places = _places(names, world, states)
-    return _plan(app, version, order, world, campaign.in_order(tuple(mine), places))
+    return _plan(app, version, order, world, places)
 
 
 def restore(
@@ -111,6 +114,7 @@ def restore(
     with (
         connected(names, world.connect) as doors,
         _lock(app, world, order).held(doors, world.connect, all_must=False) as hosts,
+        world.held(say),
     ):
         say(f"looking at {len(hosts)} of {len(names)} hosts")
         try:
@@ -177,17 +181,23 @@ def _wanted(app: FleetApp, world: World, order: Order, hosts: Mapping[str, Host]
 
 
 def _plan(
-    app: FleetApp, version: DebVersion, order: Order, world: World, hosts: tuple[str, ...]
+    app: FleetApp,
+    version: DebVersion,
+    order: Order,
+    world: World,
+    places: Mapping[str, tuple[Place, ...]],
 ) -> RollPlan:
+    hosts = order.only or campaign.host_names(app)
     return plan_roll(
         app,
         version,
-        hosts,
+        campaign.in_order(hosts, places),
         roll=order.roll,
         by=order.by,
         fleet=len(campaign.host_names(app)),
         undo=order.undo,
         balancers=tuple((balancer.name, balancer.terms) for balancer in world.balancers),
+        doubts=unminded(places),
     )
 
 

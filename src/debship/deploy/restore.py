@@ -8,10 +8,10 @@ from debship.config.fleet import FleetApp
 from debship.deploy import apt
 from debship.deploy.balancer.door import Standing
 from debship.deploy.campaign import World
+from debship.deploy.fence import GuardedHost
 from debship.deploy.host import LinkLost, Unreachable
 from debship.deploy.installation import StepFailed, settled
 from debship.deploy.journal import Journal
-from debship.deploy.lock import GuardedHost
 from debship.deploy.observation import HostState
 from debship.deploy.places import Place, find_places, shortfall
 from debship.deploy.plan import RollPlan, plan_roll

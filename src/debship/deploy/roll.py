@@ -7,8 +7,8 @@ from functools import partial
 from debship.deploy.balancer.door import Balancer
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile
+from debship.deploy.fence import GuardedHost
 from debship.deploy.journal import Journal, JournalLost
-from debship.deploy.lock import GuardedHost
 from debship.deploy.places import Place, idle, shortfall
 from debship.deploy.plan import RollPlan
 from debship.deploy.records import undone

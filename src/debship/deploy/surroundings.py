@@ -39,7 +39,7 @@ class Surroundings:
         return next(groups, None)
 
     def roll(self, once: Once, say: Say) -> RollReport:
-        """Roll every host with the fleet held still, then those that came meanwhile.
+        """Roll every host, then those that came meanwhile.
 
         Args:
             once: rolls an application over those of its hosts that are named, in a version;
@@ -48,8 +48,7 @@ class Surroundings:
         Returns:
             One report of all.
         """
-        with self._held(say):
-            report = once(self.app, (), None)
+        report = once(self.app, (), None)
         for _ in range(ROUNDS):
             app, came = self._newcomers({host.host for host in report.hosts})
             if not came or report.exit_code:
@@ -67,8 +66,8 @@ class Surroundings:
         return replace(self.app, hosts=hosts), tuple(h for h in hosts if h not in known)
 
     @contextlib.contextmanager
-    def _held(self, say: Say) -> Iterator[None]:
-        """Keep the fleet as it is; an Auto Scaling group would change it."""
+    def held(self, say: Say) -> Iterator[None]:
+        """Keep the fleet as it is, for who has its lock; an Auto Scaling group would change it."""
         if self.group is None:
             yield
             return

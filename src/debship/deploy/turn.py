@@ -2,10 +2,10 @@
 
 from debship.deploy.balancer.door import Member, Standing
 from debship.deploy.configuration import differing
+from debship.deploy.fence import Fenced
 from debship.deploy.host import LinkLost, Unreachable
 from debship.deploy.installation import StepFailed
 from debship.deploy.journal import JournalLost
-from debship.deploy.lock import Fenced
 from debship.deploy.observation import HostState
 from debship.deploy.records import Before, before
 from debship.deploy.report import HostReport, Notes, Outcome, masked

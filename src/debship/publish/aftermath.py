@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from debship.errors import DebshipError, Refused
-from debship.publish.page import PAGE, Page, Section, days_of, parse, render
+from debship.publish.page import PAGE, Page, Section, days_of
+from debship.publish.page_html import parse, render
 from debship.publish.publisher import Publisher
 from debship.publish.snapshot import (
     Beside,

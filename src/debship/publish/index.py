@@ -7,12 +7,12 @@ compressed bytes.
 """
 
 import bisect
+import functools
 import hashlib
 import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple, Self
 
 from debship.debian import control, xz_blocks
@@ -65,8 +65,13 @@ class _Block(NamedTuple):
     packed: bytes  # a gzip member
     xz: tuple[bytes, xz_blocks.Record] | None = None
 
-    def stanzas(self) -> dict[Key, bytes]:
-        return {key_of(stanza): stanza for stanza in control.paragraphs(self.raw)}
+    def stanzas(self) -> Mapping[Key, bytes]:
+        return _stanzas(self.raw)
+
+
+@functools.lru_cache(maxsize=4)  # packages that are published together are often neighbours
+def _stanzas(raw: bytes) -> Mapping[Key, bytes]:
+    return {key_of(stanza): stanza for stanza in control.paragraphs(raw)}
 
 
 @dataclass(frozen=True)
@@ -103,12 +108,12 @@ class Index:
         closing = xz_blocks.closing([record for _, record in packed])
         return b"".join((xz_blocks.opening(), *(data for data, _ in packed), closing))
 
-    @cached_property
+    @functools.cached_property
     def size(self) -> int:
         """Its size as Packages, in bytes."""
         return sum(len(block.raw) for block in self.blocks)
 
-    @cached_property
+    @functools.cached_property
     def sha256(self) -> str:
         """The hash of it as Packages."""
         digest = hashlib.sha256()
@@ -134,7 +139,7 @@ class Index:
         for key in (*add, *drop):
             at = self._holding(key.package)
             if at not in touched:
-                touched[at] = self.blocks[at].stanzas() if self.blocks else {}
+                touched[at] = dict(self.blocks[at].stanzas()) if self.blocks else {}
         for key, stanza in add.items():
             touched[self._holding(key.package)][key] = stanza
         for key in drop:
@@ -157,7 +162,7 @@ class Index:
         at = bisect.bisect_right(self._firsts, package) - 1
         return max(at, 0)
 
-    @cached_property
+    @functools.cached_property
     def _firsts(self) -> list[str]:
         return [block.first for block in self.blocks]
 

@@ -5,29 +5,20 @@ renews one suite from the page alone, whatever the number of packages and of oth
 shows is a guide; what hosts believe is signed.
 """
 
-import base64
-import hashlib
 import itertools
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
-from urllib.parse import quote
+from typing import NamedTuple, Self
 
-from debship import templates
-from debship.errors import Misused
 from debship.model import DebVersion
 from debship.publish.index import Key, key_of, place_of
 from debship.publish.release import Release
-from debship.publish.store import checked
 
 PAGE = "index.html"
 _APPS = 1000  # those that changed last are shown
 _VERSIONS = 10  # of each, the newest
-_STATE = re.compile(rb'<script type="application/json" id="state">(.*?)</script>', re.S)
 _SUMMARY = re.compile(rb"^Description:[ \t]*([^\n]*)", re.M | re.I)
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Row(NamedTuple):
@@ -170,105 +161,3 @@ def days_of(page: Page) -> dict[str, str]:
     """Give the days that a page knows, by path."""
     apps = (app for section in page.values() for app in section.apps)
     return {row.path: row.day for app in apps for row in app.rows}
-
-
-def parse(html: bytes) -> Page | None:
-    """Read a page's state; None where it is no page of ours, whatever else it is."""
-    try:
-        (state,) = _STATE.findall(html)
-        sections = [_section(value) for value in json.loads(state)["suites"]]
-    except (ValueError, KeyError, TypeError, AttributeError, Misused):
-        return None
-    return {section.suite: section for section in sections}
-
-
-def _section(value: Mapping[str, Any]) -> Section:
-    return Section(
-        suite=_text(value["suite"]),
-        publication=_text(value["publication"]),
-        moment=_text(value["moment"]),
-        origin=_text(value["origin"]),
-        components=tuple(map(_text, value["components"])),
-        architectures=tuple(map(_text, value["architectures"])),
-        key=_text(value["key"]),
-        apps=tuple(
-            App(_text(name), _text(summary), tuple(map(_row, rows)) or _none())
-            for name, summary, rows in value["apps"]
-        ),
-        whole=value["whole"] is True,
-    )
-
-
-def _row(value: Sequence[object]) -> Row:
-    version, architecture, component, size, path, day = value
-    if not isinstance(size, int):
-        raise ValueError(size)
-    row = Row(_text(version), _text(architecture), _text(component), size, _text(path), _text(day))
-    if not _DAY.fullmatch(row.day) or not checked(row.path).startswith("pool/"):
-        raise ValueError(row)
-    DebVersion(row.version)
-    return row
-
-
-def _none() -> tuple[Row, ...]:
-    raise ValueError("a package without a file")
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(value)
-    return value
-
-
-def render(page: Page) -> bytes:
-    """Write the page: the same suites give the same bytes."""
-    sections = [page[suite] for suite in sorted(page)]
-    script = templates.render("index.js", {})
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    values = {
-        "suites": [_shown(section) for section in sections],
-        "titles": list(dict.fromkeys(section.origin for section in sections)),
-        "state": {"suites": [_state(section) for section in sections]},
-        "script": script,
-        "digest": digest,
-    }
-    return templates.render("index.html.j2", values).encode()
-
-
-def _state(section: Section) -> dict[str, Any]:
-    return {name: getattr(section, name) for name in Section.__slots__}
-
-
-def _shown(section: Section) -> dict[str, Any]:
-    words = {
-        "url": "\0",
-        "suite": section.suite,
-        "components": " ".join(section.components),
-        "key": section.key.strip(),
-    }
-    head, tail = templates.render("repository.sources.j2", words).split("\0")
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{section.origin} {section.suite}".lower()).strip("-")
-    return {
-        "section": section,
-        "head": head,
-        "tail": tail,
-        "file": f"/etc/apt/sources.list.d/{slug}.sources",
-        "apps": [
-            {"name": app.name, "summary": app.summary, "day": app.day, "rows": _rows(app)}
-            for app in section.apps
-        ],
-    }
-
-
-def _rows(app: App) -> list[dict[str, Any]]:
-    return [{**row._asdict(), "href": quote(row.path), "size": _size(row.size)} for row in app.rows]
-
-
-def _size(count: int) -> str:
-    """Give bytes as people read them."""
-    amount, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            break
-        amount /= 1000
-    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"

@@ -115,8 +115,8 @@ class ClassicElb:
 
     def _member(self, id_: str, machine: Machine | None, standing: Standing, note: str) -> Member:
         address, zone = (machine.address, machine.zone) if machine else (id_, "")
-        names = machine.names if machine else frozenset()
-        return Member(self.name, id_, address, self.port, standing, 0, note, zone, names)
+        names, group = (machine.names, machine.group) if machine else (frozenset(), "")
+        return Member(self.name, id_, address, self.port, standing, 0, note, zone, names, group)
 
 
 def standing(told: Mapping[str, Any]) -> Standing:

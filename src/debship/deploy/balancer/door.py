@@ -31,6 +31,7 @@ class Member:
     note: str = ""  # the balancer's own words, for people
     zone: str = ""  # the availability zone; "" where there are none
     names: frozenset[str] = frozenset()  # more addresses and names of the same machine
+    scaled_by: str = ""  # the Auto Scaling group that the machine belongs to
     away: bool = False  # well, but requests are kept away from its zone (a zonal shift)
 
     def is_of(self, names: frozenset[str]) -> bool:

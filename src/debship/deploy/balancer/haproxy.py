@@ -77,11 +77,19 @@ class Haproxy:
     def _set(self, member: Member, state: str) -> None:
         if not _NAME.fullmatch(member.id):
             raise Declined(f"{self.name}: {member.id!r} is not a server's name")
-        for node in self.settings.sockets:
-            command = f"set server {self.settings.backend}/{member.id} state {state}"
+        # A node that does not answer must not keep the others from hearing.
+        errors = [e for node in self.settings.sockets if (e := self._tell(node, member, state))]
+        if errors:
+            raise errors[0]
+
+    def _tell(self, node: str, member: Member, state: str) -> Failed | None:
+        command = f"set server {self.settings.backend}/{member.id} state {state}"
+        try:
             said = self._ask(node, command).strip()
-            if said:  # an empty reply is success, any text is an error
-                raise Declined(f"{self.name} at {node}: {command}: {said}")
+        except Unanswered as error:
+            return error
+        # An empty reply is success, any text is an error.
+        return Declined(f"{self.name} at {node}: {command}: {said}") if said else None
 
     def _ask(self, node: str, command: str) -> str:
         try:

@@ -124,7 +124,12 @@ class TargetGroup:
             machine = machines.get(one["Target"]["Id"])
             more: dict[str, Any] = {"address": one["Target"]["Id"]}
             if machine is not None:
-                more = {"address": machine.address, "zone": machine.zone, "names": machine.names}
+                more = {
+                    "address": machine.address,
+                    "zone": machine.zone,
+                    "names": machine.names,
+                    "scaled_by": machine.group,
+                }
             members.append(self._judge(one, **more))
         return self._see_through(members)
 

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -23,7 +22,7 @@ from debship.publish.store import (
     cache_control,
     checked,
 )
-from debship.publish.together import together
+from debship.publish.store.parts import Upload, hashed
 
 # 412 is a lost condition; 409 a write at the same moment (ConditionalRequestConflict).
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
@@ -35,9 +34,6 @@ _TYPES = {
     ".html": "text/html; charset=utf-8",
 }
 _LARGE = 64 << 20  # bytes; one request takes 5 GB, and a larger one is sent by several at once
-_PART = 16 << 20
-_PARTS = 10_000  # S3 takes no more
-_PARTS_AT_ONCE = 4  # each is in memory
 
 
 class S3Store:
@@ -109,7 +105,10 @@ class S3Store:
             self._tried = True
         with _errors(path):
             if isinstance(data, Path) and data.stat().st_size > _LARGE:
-                return self._put_parts(path, data, condition, sent)
+                sha256 = hashed(data)[0]
+                upload = Upload(self._client, self._at(path), data, sent)
+                etag = upload.put(self._described(path, sha256), _conditions(condition))
+                return Written(etag, sha256)
             return self._put(path, data, condition, sent)
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
@@ -184,39 +183,6 @@ class S3Store:
             sent(size)
         return Written(str(answer["ETag"]), sha256)
 
-    def _put_parts(self, path: str, file: Path, condition: Condition, sent: Sent | None) -> Written:
-        """Put a large file in parts, several at once; the condition is on their coming together."""
-        sha256, size = _hashed(file)
-        step = max(_PART, -(-size // _PARTS))
-        at = self._at(path)
-        began = self._client.create_multipart_upload(**at, **self._described(path, sha256))
-        upload = {**at, "UploadId": began["UploadId"]}
-        try:
-            numbers = range(1, -(-size // step) + 1)
-            jobs = (partial(self._put_part, upload, file, step, it, sent) for it in numbers)
-            parts = together(jobs, _PARTS_AT_ONCE)
-            if _hashed(file) != (sha256, size):
-                raise Failed(f"{file}: it changed while it was sent", "run it again")
-            answer = self._client.complete_multipart_upload(
-                **upload, MultipartUpload={"Parts": parts}, **_conditions(condition)
-            )
-        except BaseException:
-            with contextlib.suppress(Exception):
-                self._client.abort_multipart_upload(**upload)
-            raise
-        return Written(str(answer["ETag"]), sha256)
-
-    def _put_part(
-        self, upload: dict[str, str], file: Path, step: int, number: int, sent: Sent | None
-    ) -> dict[str, Any]:
-        with file.open("rb") as source:
-            source.seek((number - 1) * step)
-            data = source.read(step)
-        answer = self._client.upload_part(**upload, PartNumber=number, Body=data)
-        if sent:
-            sent(len(data))
-        return {"PartNumber": number, "ETag": answer["ETag"]}
-
     def _described(self, path: str, sha256: str) -> dict[str, Any]:
         metadata = {"sha256": sha256}
         if self._tried:
@@ -273,11 +239,6 @@ def _conditions(condition: Condition) -> dict[str, str]:
     if isinstance(condition, IfAbsent):
         return {"IfNoneMatch": "*"}
     return {"IfMatch": condition.etag} if isinstance(condition, IfMatch) else {}
-
-
-def _hashed(file: Path) -> tuple[str, int]:
-    with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest(), source.tell()
 
 
 @contextlib.contextmanager

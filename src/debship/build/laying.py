@@ -1,0 +1,131 @@
+"""What a package will hold: found among what was kept, or installed and packed."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from debship.build.backends import trusted_backends
+from debship.build.layers import Layer, Layers
+from debship.build.lock import identity
+from debship.build.origins import Origin
+from debship.build.package import date_of
+from debship.build.plan import BuildPlan
+from debship.build.split import UNNAMED, check_apart, digest_of, naming, plan_dependencies
+from debship.build.unpacked import check_has_all, unpack
+from debship.build.uv import Uv
+from debship.build.virtualenv import Virtualenv, install, overlays
+from debship.build.wheel import Wheel
+
+LEVEL_OF_APPLICATION = 9  # it is packed at each build
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """The layers of a build.
+
+    Attributes:
+        layers: of what the lock names.
+        own: of the application's wheel; None where the lock names the application.
+        dependencies: the plan of the package that ``layers`` go into, where they have one.
+        has_bytes: whether ``layers`` can be written; False where their facts alone were wanted.
+    """
+
+    layers: tuple[Layer, ...]
+    own: Layer | None
+    dependencies: BuildPlan | None = None
+    has_bytes: bool = True
+
+    @property
+    def all(self) -> tuple[Layer, ...]:
+        """All of them, the application's last."""
+        return (*self.layers, self.own) if self.own else self.layers
+
+
+def lay(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
+    """Give the layers of a build in which all lies in one package.
+
+    Args:
+        making: finds or makes them.
+        wheel: the application's.
+        folder: to work in.
+    """
+    plan, uv = making.plan, _uv(making)
+    folder.mkdir(exist_ok=True)
+    lock = identity(plan.lock, plan.app)
+    alone = unpack(plan, wheel, folder / "alone") if wheel else None
+    own = alone.own if alone else None
+    layers = making.of_lock(lock)
+    dists = tuple(layer.dist for layer in layers or ())
+    if layers is None or (own is not None and overlays(own, dists)):
+        making.say(f"installing {plan.lock.path.name}")
+        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        whole = install(plan, wheel, own, folder, replace(uv, backends=trusted))
+        layers, dists = making.of_installed(whole, lock), whole.dists
+        alone = whole if whole.own else alone
+    elif own is not None:
+        check_has_all(plan, own, dists, making.version(plan.python))
+    if wheel is None or alone is None:
+        return Laid(layers, None)
+    return Laid(layers, _own_layer(making, replace(alone, dists=dists), wheel))
+
+
+def lay_split(making: Layers, wheel: Wheel | None, folder: Path, *, facts_alone: bool) -> Laid:
+    """Give the layers of a build in which what the lock names has a package of its own.
+
+    Args:
+        making: finds or makes them.
+        wheel: the application's.
+        folder: a new one, to work in.
+        facts_alone: the package of dependencies is there already, perhaps.
+    """
+    plan = making.plan
+    folder.mkdir()
+    lock = identity(plan.lock, plan.app)
+    alone = unpack(plan, wheel, folder / "alone") if wheel else None
+    own = alone.own if alone else None
+    python = making.version(plan.python)
+    named_by = (*naming(plan, level=making.level, python=python), *lock)
+    named = making.fact(*named_by)
+    found = None
+    if named is not None:
+        within = replace(making, plan=plan_dependencies(plan, named))
+        found = within.of_lock(lock, facts_alone=facts_alone)
+    has_bytes = found is None or not facts_alone
+    if named is None or found is None:
+        making.say(f"installing {plan.lock.path.name}")
+        trusted = trusted_backends(plan.backends, plan.lock, folder)
+        unnamed = plan_dependencies(plan, UNNAMED)
+        whole = install(unnamed, None, own, folder, replace(_uv(making), backends=trusted))
+        named = digest_of(plan, whole, level=making.level, python=python)
+        within = replace(making, plan=plan_dependencies(plan, named))
+        found = within.of_installed(_moved(whole, unnamed, within.plan), lock)
+        making.keep_fact(named, *named_by)
+    dists = tuple(layer.dist for layer in found)
+    if own is not None:
+        check_apart(plan, own, dists)
+        check_has_all(plan, own, dists, python)
+    if wheel is None or alone is None:
+        return Laid(found, None, within.plan, has_bytes)
+    own_layer = _own_layer(making, replace(alone, dists=dists), wheel)
+    return Laid(found, own_layer, within.plan, has_bytes)
+
+
+def _uv(making: Layers) -> Uv:
+    return Uv(making.run, making.plan.release.date)
+
+
+def _moved(installed: Virtualenv, before: BuildPlan, after: BuildPlan) -> Virtualenv:
+    """Put what was installed where its name says; nothing in it names the place."""
+    old, new = (installed.root / plan.prefix.relative_to("/") for plan in (before, after))
+    old.rename(new)
+    return replace(installed, prefix=new)
+
+
+def _own_layer(making: Layers, installed: Virtualenv, wheel: Wheel) -> Layer:
+    assert installed.own is not None
+    level = min(making.level, LEVEL_OF_APPLICATION)
+    layer = making.make([installed.own], installed, date_of(making.plan, wheel), level)[0]
+    # A wheel that is built here has the modes of its files from the umask and the checkout: the
+    # same input gives the same files, which RECORD names, and not the same archive.
+    settings = making.plan.app.build
+    hashes = (wheel.sha256,) if settings.wheel and not settings.command else ()
+    return replace(layer, origin=Origin(wheel.path.name, hashes))

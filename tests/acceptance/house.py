@@ -1,0 +1,49 @@
+"""One real host, on which packages are installed and asked."""
+
+from pathlib import Path
+
+from examples.rehearsal import Rehearsal
+
+from debship.debian.releases import Release
+from debship.run import Completed
+
+# What changes on any host at any time; everything else must be as it was.
+RESTLESS = (
+    *("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log", "/var/cache"),
+    *("/var/lib/apt", "/var/lib/dpkg", "/var/backups", "/root", "/var/lib/systemd/timers"),
+    *("/var/lib/systemd/random-seed", "/var/lib/private"),
+)
+
+
+class House:
+    """A host of the lab, and the folder that packages for it are built in."""
+
+    def __init__(self, stage: Rehearsal, release: Release) -> None:
+        self.stage, self.release = stage, release
+
+    @property
+    def folder(self) -> Path:
+        return self.stage.folder
+
+    def build(self, folder: Path, *options: str) -> Path:
+        # How hard wheels are compressed is not what these tests are about.
+        words = ("build", folder, "--level", "3", "--output", self.folder / "packages", *options)
+        return Path(self.stage.debship(*words).text.splitlines()[0])
+
+    def sh(self, line: str, *, check: bool = True, stdin: bytes = b"") -> Completed:
+        return self.stage.enter(self.stage.hosts[0], "sh", "-c", line, check=check, stdin=stdin)
+
+    def apt(self, *words: str) -> None:
+        quiet = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y")
+        self.stage.enter(self.stage.hosts[0], *quiet, *words)
+
+    def put(self, content: bytes, path: str) -> None:
+        self.sh(f"mkdir -p $(dirname {path}) && cat > {path}", stdin=content)
+
+    def install(self, deb: Path) -> None:
+        self.put(deb.read_bytes(), f"/tmp/{deb.name}")
+        self.apt("install", f"/tmp/{deb.name}")
+
+    def files(self) -> set[str]:
+        skip = " -o ".join(f"-path {path}" for path in RESTLESS)
+        return set(self.sh(f"find / \\( {skip} \\) -prune -o -print").text.splitlines())

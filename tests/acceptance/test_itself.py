@@ -1,0 +1,84 @@
+"""debship packages itself; what comes of it is a working debship on a host that never saw pip."""
+
+import re
+from pathlib import Path
+
+import pytest
+from house import House
+
+from debship.config.app_file import read_app
+
+TOP = Path(__file__).parents[2]
+
+HELLO = {
+    "pyproject.toml": """\
+[build-system]
+requires = ["uv_build>=0.9"]
+build-backend = "uv_build"
+[project]
+name = "hello"
+version = "1.0"
+description = "Greets"
+requires-python = ">=3.11"
+scripts = { hello = "hello:main" }
+""",
+    "src/hello/__init__.py": """\
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+
+class Greeting(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello there")
+
+
+def main():
+    HTTPServer(("127.0.0.1", 8301), Greeting).serve_forever()
+""",
+    "requirements.txt": "",
+    "debship.toml": """\
+[app]
+maintainer = "Platform Team <platform@example.com>"
+[[service]]
+exec = "hello"
+port = 8301
+""",
+}
+
+
+def test_its_description_is_read_from_pyproject() -> None:
+    app = read_app(TOP)
+    assert (app.name, app.services) == ("debship", ())
+    assert app.run.commands == ("debship", "fab")
+
+
+@pytest.mark.acceptance
+def test_it_is_installed_and_builds_and_publishes_there(house: House) -> None:
+    before = house.files()
+    house.install(house.build(TOP))
+    assert house.sh("debship --version").text.startswith("debship, version")
+    assert "ok" in house.sh("debship doctor build publish repo").text
+    house.put(b"from debship.fabfile import *\n", "/root/operations/fabfile.py")
+    listed = house.sh("cd /root/operations && fab --list").text
+    assert {"deploy", "rollback", "status"} <= set(listed.split())
+
+    for name, text in HELLO.items():
+        house.put(text.encode(), f"/root/hello/{name}")
+    built = house.sh("cd /root && debship build hello").text
+    assert built == "/root/hello/dist/hello_1.0-1_all.deb"
+    store = "--store /srv/apt --suite production"
+    key = re.search("[0-9A-F]{40}", house.sh(f"debship repo init --generate-key {store}").text)
+    assert key
+    house.sh(f"debship publish {store} --key {key[0]} {built}")
+    house.sh(
+        f"debship repo sources {store} --url file:///srv/apt > /etc/apt/sources.list.d/x.sources"
+    )
+    house.apt("update")
+    house.apt("install", "hello")
+    ask = "curl -fsS --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:8301/"
+    assert house.sh(ask).text == "hello there"
+
+    house.apt("purge", "hello", "debship")
+    house.sh("rm -rf /srv/apt /etc/apt/sources.list.d/x.sources")
+    assert {path for path in house.files() - before if "/var/lib/hello" not in path} == set()
