@@ -8,7 +8,7 @@ export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/pycache
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test check format lint types imports fast acceptance bench-publish golden lock clean
+.PHONY: help setup demo test check format lint types imports fast acceptance bench-build bench-publish golden lock clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ acceptance: setup ## the tests on real hosts alone
 
 bench-publish: setup ## publishing beside reprepro, aptly, apt-ftparchive, pydeb-s3, deb-s3 (DEB_S3=its checkout)
 	@$(BIN)/python -m tests.benchmarks.publishing $(ARGUMENTS)
+
+bench-build: setup ## building beside dh-virtualenv, dpkg-deb and docker build (ARGUMENTS="--docker-base ROOT")
+	@$(BIN)/python -m tests.benchmarks.building $(ARGUMENTS)
 
 golden: setup ## write the golden files anew; read the diff before you commit it
 	$(PYTEST) -q tests -m "not acceptance" --update-golden

@@ -66,6 +66,7 @@ class FakeHost:
     files: dict[str, File] = field(default_factory=dict)
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)  # what was changed, in order
+    socket: str | None = None  # the state of the unit that holds the port, where there is one
     calls: int = 0
     dead: bool = False
     fault: Callable[[str], None] | None = None  # called before and after each word of a roll
@@ -186,6 +187,7 @@ class FakeHost:
         if record:
             self.files[f"{self.folder}/version.json"] = File(record)
         self.files.pop(f"{self.folder}/out.json", None)
+        self.unit = None
         self.log.append("settle")
 
     def _room(self, argv: tuple[str, ...]) -> str:
@@ -212,6 +214,9 @@ class FakeHost:
             ]
             if self.active == "active":
                 lines += [f"running {self.running}", f"started {self.started}"]
+            if self.socket is not None:
+                lines += [f"unit {self.package}.socket", f"ActiveState={self.socket}"]
+                lines += ["UnitFileState=enabled"]
         if self.unit is not None:
             lines.append(f"install {self.unit}")
         if self.conffile:
@@ -306,13 +311,22 @@ class FakeHost:
         self.active = "active" if behaviour.starts else "failed"
         return behaviour
 
+    def _restart(self, argv: tuple[str, ...]) -> Answer:
+        if not argv[4:]:
+            return Answer(0, b"", b"")
+        if self.socket is not None:
+            self.log.append(f"restart {' '.join(argv[4:])}")
+        self.log.append("restart")
+        return Answer(0 if self.restart().starts else 1, b"", b"")
+
     def _systemctl(self, argv: tuple[str, ...]) -> Answer:
         if argv[1] == "stop" and argv[2].startswith("debship-install-"):
             self.unit = None
-        if argv[1] != "restart":
-            return Answer(0, b"", b"")
-        self.log.append("restart")
-        return Answer(0 if self.restart().starts else 1, b"", b"")
+        elif self.socket is not None and argv[1] in ("start", "stop"):
+            self.log.append(" ".join(argv[1:]))
+            if argv[1:] == ("start", f"{self.package}.socket"):
+                self.socket = "active"
+        return Answer(0, b"", b"")
 
     def _probe(self, argv: tuple[str, ...]) -> str:
         behaviour = self.behaviours.get(self.running or "", Behaviour())
@@ -343,7 +357,9 @@ def verb(argv: Sequence[str]) -> str:
         return f"lock {words[3]}" if words[3] in {"take", "show", "drop"} else "observe"
     if words[:2] == ["sh", "-c"]:
         name = words[3].removeprefix("debship-")
-        return {"put": f"put {words[4]}", "keep": f"put {words[4]}/out.json"}.get(name, name)
+        if name in {"put", "keep"}:
+            return f"put {words[4]}" + ("/out.json" if name == "keep" else "")
+        return name
     if words[0] == "systemd-run":
         return "install"
     if "apt-get" in words:

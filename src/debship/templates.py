@@ -1,5 +1,6 @@
 """Where the templates are, and rendering them."""
 
+import contextlib
 import difflib
 from collections.abc import Mapping
 from functools import cache
@@ -57,6 +58,20 @@ def check_overrides(folder: Path) -> None:
                 f"{path}: debship has no template {name}",
                 f"did you mean {near[0]}?" if near else f"it has {package}",
             )
+
+
+def prepare(name: str) -> None:
+    """Compile what will be rendered soon, as far as it can be, while others do the work.
+
+    Args:
+        name: of a template, or of a folder of them.
+    """
+    with contextlib.suppress(Exception):  # rendering it says what is wrong
+        here = directory()
+        inner = sorted((here / name).iterdir()) if (here / name).is_dir() else [here / name]
+        for path in inner:
+            if path.is_file():
+                _environment(here).get_template(str(path.relative_to(here)))
 
 
 def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = None) -> str:

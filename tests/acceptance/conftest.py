@@ -42,7 +42,7 @@ def houses(tmp_path_factory: pytest.TempPathFactory):
             folder = tmp_path_factory.mktemp(f"house-{codename}")
             stage = Rehearsal(folder, name=f"{codename}{os.getpid()}")
             there[codename] = House(stage, release(codename))
-            has = (f"libpython{release(codename).python}", "dpkg-dev", "git", "gpg", "gpg-agent")
+            has = ("dpkg-dev", "git", "gpg", "gpg-agent")
             packages = (word for name in has for word in ("--package", name))
             stage.up("--hosts", "1", "--release", codename, *packages)
         return there[codename]

@@ -165,21 +165,12 @@ DOZEN = (
     ),
     Foreign(
         "aiosmtpd",
-        ("aiosmtpd",),
+        ("aiosmtpd", "netifaces"),  # of netifaces there is no wheel: its C code is compiled
         _web("aiosmtpd --nosetuid --listen 127.0.0.1:8025", 8025),
-        "curl -fsS smtp://127.0.0.1:8025 -X NOOP",
-    ),
-    Foreign(
-        "uwsgi",
-        ("uwsgi", "httpbin"),
-        _web(
-            "uwsgi --master --die-on-term --virtualenv /usr/lib/uwsgi --http-socket "
-            "127.0.0.1:8203 --module httpbin:app",
-            8203,
-        ),
-        _http(8203, "/get", "headers"),
+        "curl -fsS smtp://127.0.0.1:8025 -X NOOP && "
+        "/usr/lib/aiosmtpd/bin/python -c 'import netifaces; netifaces.interfaces()'",
         build='needs = ["gcc", "libc6-dev", "python3-dev"]\n',
-        builds_with=("setuptools", "wheel"),
+        builds_with=("setuptools",),
     ),
     Foreign(
         "jupyter-server",
@@ -189,21 +180,5 @@ DOZEN = (
             8888,
         ),
         _http(8888, "/api", "version"),
-    ),
-    Foreign(
-        "promgen",
-        ("promgen", "gunicorn"),
-        _web(
-            "gunicorn --bind 127.0.0.1:8204 --no-control-socket promgen.wsgi",
-            8204,
-            "env_files = ['/etc/promgen/env']\n",
-        )
-        + '[[service]]\nname = "promgen-migrate"\nexec = "promgen migrate"\nkind = "oneshot"\n'
-        "env_files = ['/etc/promgen/env']\n",
-        "systemctl start promgen-migrate && " + _http(8204, "/login/", "login"),
-        builds_with=("setuptools", "wheel"),
-        configs={
-            "/etc/promgen/env": "SECRET_KEY=x\nDATABASE_URL=sqlite:////var/lib/promgen/db\nPROMGEN_CONFIG_DIR=/etc/promgen\n"
-        },
     ),
 )

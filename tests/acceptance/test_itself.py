@@ -1,10 +1,12 @@
 """debship packages itself; what comes of it is a working debship on a host that never saw pip."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from house import House
+from packaging.requirements import Requirement
 
 from debship.config.app_file import read_app
 
@@ -51,6 +53,15 @@ def test_its_description_is_read_from_pyproject() -> None:
     app = read_app(TOP)
     assert (app.name, app.services) == ("debship", ())
     assert app.run.commands == ("debship", "fab")
+
+
+def test_its_lock_holds_what_it_needs() -> None:
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    lock = (TOP / ".ci" / "requirements.txt").read_text()
+    for need in map(Requirement, project["dependencies"]):
+        pinned = re.search(rf"(?m)^{re.escape(need.name)}==(\S+)", lock)
+        assert pinned, f"make lock: {need.name} is missing"
+        assert need.specifier.contains(pinned[1])
 
 
 @pytest.mark.acceptance

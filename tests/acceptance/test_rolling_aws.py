@@ -76,13 +76,13 @@ class Heaven:
 
 @pytest.fixture
 def heaven(at_one: Rehearsal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    probes = Probes({}, PORT, "/healthz")
+    probes = Probes("/healthz")
     with serving(well=probes.well) as cloud:
         network = at_one.hosts[0].rsplit(".", 1)[0]
         estate = Estate(cloud).build(
             at_one.hosts, vpc="10.77.0.0/16", subnets=(f"{network}.0/25", f"{network}.128/25")
         )
-        probes.ids = dict(estate.instances)
+        probes.where = {id_: (address, PORT) for address, id_ in estate.instances.items()}
         for key, value in cloud.environment.items():
             monkeypatch.setenv(key, value)
         yield Heaven(at_one, estate, probes, tmp_path)

@@ -25,21 +25,26 @@ _WORDS = [
 ]
 
 
-def package(name: str, version: str, seed: int = 0) -> bytes:
-    """Make a .deb of about a kilobyte, whose stanza has about as many bytes as one in Debian."""
+def control(name: str, version: str, seed: int = 0) -> bytes:
+    """Make a control paragraph of about as many bytes as one in Debian has."""
     dice = random.Random(f"{seed} {name} {version}")
     about = "\n".join(" " + " ".join(dice.choices(_WORDS, k=12)) for _ in range(7))
     depends = ", ".join(f"lib{dice.choice(_WORDS)}{dice.randrange(9)} (>= 1.2)" for _ in range(5))
-    control = (
+    return (
         f"Package: {name}\nVersion: {version}\nArchitecture: amd64\n"
         "Maintainer: Platform Team <platform@example.com>\nInstalled-Size: 12\n"
         f"Depends: {depends}\nSection: net\nPriority: optional\n"
         f"Homepage: https://example.com/{name}\nDescription: {' '.join(dice.choices(_WORDS, k=5))}\n"
         f"{about}\n"
-    )
+    ).encode()
+
+
+def package(name: str, version: str, seed: int = 0) -> bytes:
+    """Make a .deb of about a kilobyte."""
+    dice = random.Random(f"{seed} {name} {version} data")
     return _ar(
         ("debian-binary", b"2.0\n"),
-        ("control.tar.gz", _tar("./control", control.encode())),
+        ("control.tar.gz", _tar("./control", control(name, version, seed))),
         ("data.tar.gz", _tar(f"./usr/share/doc/{name}/README", dice.randbytes(200))),
     )
 

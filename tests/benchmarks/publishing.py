@@ -45,7 +45,8 @@ from tests.benchmarks.publishers import (
 
 TOP = Path(__file__).parents[2]
 TOGETHER, TIMES = 6, 5
-CHUNK = 2000  # packages a command, where a repository is filled
+CHUNK = 10_000  # packages a command, where a repository is filled
+LARGE = 20_000  # packages; an index of more is made without its pool, which one more does not read
 Row = dict[str, Any]
 _SLOW = "PYTHONDONTWRITEBYTECODE"  # everybody's Python is compiled, as pip leaves it
 
@@ -110,7 +111,7 @@ class Bench:
             Ftparchive(self.signer, place / "ftparchive"),
         ]
         paths = corpus.write(place / "incoming", corpus.corpus(size, 1))
-        rows = [self._case(tool, paths, {"packages": size}) for tool in tools]
+        rows = [noted(self._case(tool, paths, {"packages": size})) for tool in tools]
         index = place / "debship/dists/stable/main/binary-amd64/Packages.gz"
         if index.exists():
             rows[0]["index MB"] = round(len(gzip.decompress(index.read_bytes())) / 1e6, 1)
@@ -129,7 +130,7 @@ class Bench:
                 far = [self._once(tool, 100 + turn)[0] for turn in range(self.runs)]
                 row[f"seconds at {delay * 1000:.0f} ms"] = round(statistics.median(far), 3)
                 self._wire(0)
-            rows.append(row)
+            rows.append(noted(row))
         return rows
 
     def races(self) -> list[Row]:
@@ -138,7 +139,7 @@ class Bench:
             Debship(self.signer, self.root / "race", name="debship, directory"),
             *self._s3_tools("race", locked=True),
         ]
-        return [self._race(tool) for tool in tools if not isinstance(tool, Aptly)]
+        return [noted(self._race(tool)) for tool in tools if not isinstance(tool, Aptly)]
 
     def _s3_tools(self, use: str, *, locked: bool = False) -> list[Tool]:
         tools: list[Tool] = [Debship(self.signer, self._bucket(f"debship-{use}"))]
@@ -156,11 +157,13 @@ class Bench:
         return tools
 
     def _case(self, tool: Tool, paths: list[Path], about: Row) -> Row:
-        print(f"{tool.name}: {about}", file=sys.stderr)
         row = {"tool": tool.name, **about}
         start = time.monotonic()
         for argv in tool.begin():
             execute(argv, tool.env)
+        if isinstance(tool, Debship) and isinstance(tool.place, Path) and len(paths) > LARGE:
+            seed(tool.place, self.signer, len(paths))
+            paths = []
         for at in range(0, len(paths), CHUNK):
             if time.monotonic() - start > self.fill:
                 return {**row, "left out": f"filling it takes over {self.fill:.0f} s"}
@@ -200,7 +203,6 @@ class Bench:
         }
 
     def _race(self, tool: Tool) -> Row:
-        print(f"race: {tool.name}", file=sys.stderr)
         for argv in tool.begin():
             execute(argv, tool.env)
         names = [[f"race-{turn}-{one}" for one in range(TOGETHER)] for turn in range(TIMES)]
@@ -258,6 +260,39 @@ class Bench:
         words = "" if delay is None else f"?delay={delay}"
         noted: list[list[Any]] = json.loads(fetch(f"{self.endpoint}/_wire{words}"))
         return noted
+
+
+def seed(place: Path, signer: Signer, count: int) -> None:
+    """Let a suite list so many packages."""
+    from datetime import UTC, datetime
+
+    from debship.publish import clock
+    from debship.publish.commit import Draft, commit
+    from debship.publish.index import Index, key_of
+    from debship.publish.publisher import Publisher
+    from debship.publish.release import Part
+    from debship.publish.signing import Keyring
+    from debship.publish.store.directory import DirectoryStore
+    from debship.run import run
+
+    stanzas = {}
+    for name, version in corpus.corpus(count, 1):
+        place_ = f"pool/main/a/{name}/{name}_{version}_amd64.deb"
+        tail = f"Filename: {place_}\nSize: 1234\nSHA256: {name.encode().hex():0>64}\n"
+        stanza = corpus.control(name, version) + tail.encode()
+        stanzas[key_of(stanza)] = stanza
+    index = Index().changed(stanzas)
+    keys = Keyring(run, (signer.fingerprint,), signer.home)
+    publisher = Publisher(
+        store=DirectoryStore(place),
+        keys=keys,
+        clock=clock.Clock(lambda: datetime.now(UTC), time.sleep),
+        say=lambda text: None,
+        jitter=lambda: 0.5,
+        ours=keys.certificates(keys.fingerprints),
+    )
+    change = {Part("main", "amd64"): index}
+    commit(publisher, "stable", lambda it: Draft(it.release.settings, it.release.files, change))
 
 
 def fetch(url: str) -> bytes:
@@ -349,6 +384,12 @@ def pydeb_s3(folder: Path) -> Path | None:
             shutil.rmtree(venv)
             return None
     return venv
+
+
+def noted(row: Row) -> Row:
+    """Say at once what was found: it took long, and may be all that there will be."""
+    print(json.dumps(row), file=sys.stderr, flush=True)
+    return row
 
 
 def machine() -> Row:

@@ -165,3 +165,12 @@ def test_the_newest_of_a_suite_is_what_hosts_have(
 def _debship(*words: object) -> None:
     called = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
     assert called.exit_code == 0, called.output
+
+
+def test_the_slowest_steps_are_named_at_the_end(folder: Path) -> None:
+    called = CliRunner().invoke(command, [str(folder), "--level", "3", "-v"])
+    told = [line for line in called.stderr.splitlines() if "of all: " in line]
+    assert 2 <= len(told) <= 5
+    assert called.stderr.splitlines()[-len(told) :] == told
+    seconds = [float(line.split("s")[0]) for line in told]
+    assert seconds == sorted(seconds, reverse=True)

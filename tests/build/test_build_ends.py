@@ -1,6 +1,7 @@
 """How a build ends that cannot: on a full disk, by a signal. Nothing half-written stays."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -90,6 +91,41 @@ def test_what_a_killed_build_left_goes_with_the_next(folder: Path, tmp_path: Pat
     run([DEBSHIP, "build", folder, "--output", out], env=env)
     assert not list(temporary.glob("debship-build-*"))
     assert len(list(out.glob("*.deb"))) == 1
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize(
+    ("number", "code", "step"),
+    [
+        (signal.SIGINT, 130, "installing"),
+        (signal.SIGINT, 130, "packing lib-c"),
+        (signal.SIGTERM, 143, "packing lib-c"),
+        (signal.SIGHUP, 129, "building"),
+    ],
+)
+def test_a_signal_leaves_nothing(
+    folder: Path, tmp_path: Path, number: int, code: int, step: str
+) -> None:
+    wheels = folder / "wheels"
+    make_wheel(wheels, "lib_c", files={"lib_c/noise.bin": os.urandom(20_000_000)})
+    lock_wheels(folder, *sorted(wheels.glob("*.whl")))
+    out, temporary, cache = tmp_path / "out", tmp_path / "tmp", tmp_path / "cache"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [DEBSHIP, "build", folder, "--output", out],
+        env={**os.environ, "TMPDIR": str(temporary), "DEBSHIP_CACHE": str(cache)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert any(step in line for line in process.stderr)
+    process.send_signal(number)
+    said = process.stderr.read()
+    assert process.wait() == code, said
+    assert "Traceback" not in said
+    assert not list(temporary.iterdir())
+    assert not out.exists() or not list(out.iterdir())
+    assert not [path for path in cache.rglob("*") if path.name.startswith(".")]
 
 
 def test_a_build_that_runs_is_left_alone(tmp_path: Path) -> None:

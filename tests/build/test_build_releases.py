@@ -15,6 +15,7 @@ from sample import DATE, Sample, make_sample, make_wheel
 from debship.build.papers import papers_beside
 from debship.build.plan import Surroundings, plan_build
 from debship.build.releases import Workshop, build_in_roots, build_packages, sources
+from debship.build.together import together
 from debship.build.uv import Uv
 from debship.cell import Show, open_cell
 from debship.cli.cache import cache_folder
@@ -174,6 +175,30 @@ def test_a_release_does_not_see_what_another_wrote(sample: Sample) -> None:
     assert len(debs) == 2
     assert not (folder / "dist").exists()
     assert not (folder / "made/here").exists()
+
+
+@on_roots
+def test_both_packages_of_a_split_application_are_tried(sample: Sample) -> None:
+    debs = build(sample, RELEASES[2], app=replace(sample.app, layout="split"))
+    assert [deb.package.partition("-")[0] for deb in debs] == ["tiny", "tiny"]
+    exactly = f"{debs[1].package} (= {debs[1].version})"
+    assert exactly in field(debs[0], "Depends").split(", ")
+
+
+@on_roots
+def test_another_build_leaves_a_running_one_its_packages(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = []
+
+    def meanwhile(*_: object) -> None:
+        with together(sample.output):
+            swept.append(list(sample.output.glob(".debship-*/*.deb")))
+
+    monkeypatch.setattr("debship.build.releases.try_packages", meanwhile)
+    monkeypatch.setattr("debship.build.releases.partial", lambda function, **_: function)
+    assert len(build(sample, *RELEASES[1:])) == 2
+    assert len(swept[1]) == 1  # the first release's, whole and waiting for the second
 
 
 @on_roots

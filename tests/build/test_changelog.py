@@ -49,6 +49,18 @@ def test_a_history_is_read_tag_by_tag(git) -> None:
     )
 
 
+def test_in_a_folder_of_a_repository_only_what_touched_it_counts(git) -> None:
+    top = git("one", "@v0.9")
+    for name in ("app", "other"):
+        (top / name).mkdir()
+        (top / name / "file").write_text("x")
+        run(["git", "add", name], cwd=top)
+        run(["git", "commit", "-q", "-m", f"Change {name}"], cwd=top, env=_GIT)
+        run(["git", "tag", f"{name}/v1.0"], cwd=top, env=_GIT)
+    (change,) = read_history(top / "app", run)
+    assert (change.upstream, change.subjects) == ("1.0", ("Change app",))
+
+
 def test_what_is_tagged_now_is_a_version(git) -> None:
     assert read_history(git("one", "@1.0"), run)[0].upstream == "1.0"
 

@@ -64,6 +64,8 @@ class Step:
         return "; ".join(self.commands) + "".join(f" [{name} fails]" for name in self.fail)
 
 
+# What lets dpkg remove a package in favour of another.
+_DESELECT = "echo tiny deinstall >/run/wanted && dpkg --set-selections </run/wanted && true"
 INSTALL, UPGRADE = "dpkg -i 1.0-1", "dpkg -i 1.1-1"
 LIVES: dict[str, tuple[Step, ...]] = {
     "the usual": (
@@ -133,8 +135,9 @@ LIVES: dict[str, tuple[Step, ...]] = {
         Step("dpkg --auto-deconfigure -i breaker", fail=("prerm-1.0-1-deconfigure",)),
         Step("dpkg --auto-deconfigure -i breaker"),
         Step("dpkg -r breaker", "dpkg --configure -a"),
-        Step("dpkg -B -i conflicter", fail=("preinst-conflicter",)),
-        Step("dpkg -B -i conflicter"),
+        Step(_DESELECT, "dpkg -B -i conflicter", fail=("preinst-conflicter",)),
+        Step(_DESELECT, "dpkg -B -i conflicter", fail=("prerm-1.0-1-remove",)),
+        Step(_DESELECT, "dpkg -B -i conflicter"),
         Step("dpkg -r conflicter", INSTALL),
     ),
 }
@@ -269,12 +272,15 @@ def _state(host) -> dict[str, object]:
     """What is true of the host now, the file system's own names of one place left aside."""
     links = "find /etc/systemd /var/lib/systemd/deb-systemd-helper-enabled -name 'tiny*'"
     show = "; ".join(f"systemctl show -P ActiveState -P UnitFileState {unit}" for unit in UNITS)
+    dpkg = host("dpkg-query -W -f '${db:Status-Abbrev} ${Version} ${Conffiles}' tiny").text
+    # A part of the application's own finds the user; in the twin, it stands before all else.
+    user = host("getent passwd _tiny | cut -d: -f1,6,7").text if dpkg.startswith("ii") else ""
     return {
-        "dpkg": host("dpkg-query -W -f '${db:Status-Abbrev} ${Version} ${Conffiles}' tiny").text,
+        "dpkg": dpkg,
         "units": host(show).text,
         "links": sorted(host(f"{links} 2>/dev/null").text.splitlines()),
         "files": sorted(
             host("find /etc/mycompany /usr/lib/tiny -maxdepth 2 2>/dev/null").text.splitlines()
         ),
-        "user": host("getent passwd _tiny | cut -d: -f1,6,7").text,
+        "user": user,
     }

@@ -43,6 +43,25 @@ def test_what_lies_where(root: Path, golden) -> None:
     golden("build/rich/files", "".join(lines))
 
 
+def test_its_size_and_sums_are_what_debian_counts(deb: Deb, root: Path) -> None:
+    run(["md5sum", "--check", "--strict", "--quiet", "DEBIAN/md5sums"], cwd=root)
+    kib = 0
+    for path in (root, *(p for p in root.rglob("*") if "DEBIAN" not in p.parts)):
+        content = path.is_symlink() or path.is_file()
+        kib += -(-path.lstat().st_size // 1024) if content else 1
+    assert int(run(["dpkg-deb", "-f", deb.path, "Installed-Size"]).text) == kib
+
+
+@pytest.mark.acceptance
+def test_lintian_finds_nothing_that_is_not_overridden_with_a_reason(deb: Deb, root: Path) -> None:
+    words = ("lintian", "--no-cfg", "--allow-root", "--fail-on", "error,warning", deb.path)
+    done = run(words, check=False)
+    assert done.returncode == 0, done.text
+    overrides = (root / "usr/share/lintian/overrides/tiny").read_text().splitlines()
+    for before, line in zip(["", *overrides], overrides, strict=False):
+        assert line.startswith("#") or before.startswith(("#", "tiny:")), line
+
+
 def test_a_command_is_a_link_that_leads_to_a_script(root: Path) -> None:
     assert (root / "usr/bin/tiny-job").resolve() == root / "usr/lib/tiny/bin/tiny-job"
 

@@ -11,19 +11,20 @@ from debship.lab.observer import ask
 class Probes:
     """The health of real hosts, asked over HTTP again and again; what ``well`` answers from."""
 
-    def __init__(self, ids: Mapping[str, str], port: int, path: str) -> None:
-        self.ids, self.port, self.path = ids, port, path  # address: id
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.where: dict[str, tuple[str, int]] = {}  # id: address and port
         self.seen: dict[str, bool] = {}
 
     def well(self, id_: str, port: int) -> bool:
         return self.seen.get(id_, False)
 
     def look(self) -> None:
-        for address, id_ in self.ids.items():
-            self.seen[id_] = self._answers(address)
+        for id_, (address, port) in self.where.items():
+            self.seen[id_] = self._answers(address, port)
 
-    def _answers(self, address: str) -> bool:
-        connection = http.client.HTTPConnection(address, self.port, timeout=1)
+    def _answers(self, address: str, port: int) -> bool:
+        connection = http.client.HTTPConnection(address, port, timeout=1)
         try:
             connection.request("GET", self.path)
             return connection.getresponse().status == 200

@@ -12,6 +12,8 @@ from debship.deploy.balancer.target_group import (
     read_terms,
     standing,
 )
+from debship.deploy.places import Place
+from debship.deploy.waiting import wait_for
 from debship.errors import Failed, Refused
 
 A, B, C = "10.0.0.11", "10.0.0.12", "10.0.1.13"
@@ -247,6 +249,33 @@ def test_deadlines_are_computed_from_the_groups_own_settings() -> None:
     assert slow.warm == 90
     assert terms(group={"HealthCheckIntervalSeconds": 300}).rise > 1500
     assert terms(group={"Protocol": "TCP"}).rise > usual.rise
+
+
+def test_one_that_is_well_once_and_then_sick_is_not_back(sky, three) -> None:
+    one = at(three, A)
+    three.take_out(one)
+    sky.clock.sleep(21)
+    three.put_back(one)
+    sky.clock.sleep(10)
+    assert three.health(one).standing is IN, "one success makes a new target healthy"
+    sky.sick.add(one.id)
+    (seen,) = wait_for(
+        [Place(three, one)],
+        lambda member: member.standing is IN,
+        limit=lambda terms: terms.rise,
+        looks=lambda terms: terms.looks,
+        clock=Slow(sky.clock),
+        seed="",
+    )
+    assert seen.standing is DOWN
+
+
+class Slow:
+    """A clock under which three looks take longer than the checks that make a target sick."""
+
+    def __init__(self, clock) -> None:
+        self.monotonic = clock.monotonic
+        self.sleep = lambda seconds: clock.sleep(max(seconds, 12.0))
 
 
 def test_the_pace_is_the_groups_and_never_hurried() -> None:

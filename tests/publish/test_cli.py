@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -187,6 +188,33 @@ def test_a_key_follows_another(user, home) -> None:
         "result"
     ]["keys"]
     assert (row["fingerprint"], row["problem"]) == (new, None)
+
+
+def test_the_keys_become_a_package(user, tmp_path) -> None:
+    words = ("--url", "https://apt.example.com/debian/", "--maintainer", "Team <team@example.com>")
+    made = user(
+        "repo", "key", "package", *SUITE, *words, "--output", tmp_path / "out"
+    ).stdout.strip()
+    done = user("publish", *SUITE, made)
+    assert done.stdout.startswith("debship-production-archive-keyring 20")
+    wrong = user("repo", "key", "package", *SUITE, *words[:3], "nobody", check=False)
+    assert (wrong.returncode, "no maintainer" in wrong.stderr) == (2, True)
+
+
+def test_what_the_environment_says_of_the_date(user, debs, home) -> None:
+    env = {**home.env, "DEBSHIP_STORE": str(user.store)}
+    done = user(
+        "publish", *SUITE, debs().deb.path, env={**env, "SOURCE_DATE_EPOCH": "soon"}, check=False
+    )
+    assert (done.returncode, 'SOURCE_DATE_EPOCH is "soon"' in done.stderr) == (2, True)
+    ahead = {**env, "SOURCE_DATE_EPOCH": "4102444800"}
+    done = user("publish", *SUITE, debs().deb.path, env=ahead, check=False)
+    assert (done.returncode, "in the future" in done.stderr) == (3, True)
+    past = {**env, "SOURCE_DATE_EPOCH": "1700000000"}
+    before = json.loads(user("repo", "log", *SUITE, "--json").stdout)["result"]["publications"][0]
+    done = user("publish", *SUITE, "--json", debs().deb.path, env=past)
+    then = datetime.fromisoformat(before["date"]) + timedelta(seconds=1)
+    assert json.loads(done.stdout)["result"]["date"] == then.isoformat()
 
 
 @pytest.mark.parametrize("url", ["x y", "no-url", "https://x\nTrusted: yes"])

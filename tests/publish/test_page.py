@@ -190,6 +190,13 @@ class TestLife:
         publish(publisher, "production", [debs("web")])
         assert shown(publisher) == {"production": ["auth 1.0 amd64", "web 1.0 amd64"]}
 
+    def test_a_suite_that_cannot_be_read_does_not_hide_the_others(self, publisher, memory, debs):
+        init(publisher, settings("broken"))
+        memory.write("dists/broken/InRelease", b"nothing")
+        memory.delete(PAGE)
+        publish(publisher, "production", [debs()])
+        assert shown(publisher) == {"production": ["auth 1.0 amd64"]}
+
     def test_a_page_that_somebody_else_wrote_is_not_kept(self, publisher, memory, debs) -> None:
         memory.write(PAGE, b"hello")
         publish(publisher, "production", [debs()])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # The calls of a roll to one host; ``after`` is when the answer has come.
 CALLS = (
-    f"put {OUT}", "install", "systemctl", "probe", "settle", "observe", "return", "apt-mark",
+    f"put {OUT}", "install", "restart", "probe", "settle", "observe", "return", "apt-mark",
     "put /etc/auth/secrets.env", "true", "lock take", "lock drop", "fetch", "check", "update",
 )  # fmt: skip
 WEIGHTS = (3, 6, 3, 3, 3, 2, 2, 1, 3, 1, 1, 1, 1, 1, 1)

@@ -10,7 +10,7 @@ from simulation.scheduler import Process, Scheduler
 
 from fakes_fleet import Behaviour, FakeHost, verb
 
-LONG = frozenset({"install", "probe", "check", "systemctl", "fetch"})
+LONG = frozenset({"install", "probe", "check", "restart", "fetch"})
 
 
 @dataclass
@@ -121,9 +121,11 @@ class SimHost(FakeHost):
     def _systemctl(self, argv: tuple[str, ...]) -> Answer:
         if argv[1] == "stop" and argv[2].startswith("debship-install-"):
             assert self.unit != "activating", "a running apt was stopped"
-        if argv[1] == "restart":
-            self.scheduler.sleep(0.1)
         return super()._systemctl(argv)
+
+    def _restart(self, argv: tuple[str, ...]) -> Answer:
+        self.scheduler.sleep(0.1)
+        return super()._restart(argv)
 
     def _observe(self, argv: tuple[str, ...]) -> str:
         nature = self.nature

@@ -57,9 +57,10 @@ MUTANTS = (
     _m(
         "put back before the health check",
         "turn",
-        '    steps.take(lambda: steps.prove(version))\n    notes.mark("well", clock.monotonic())\n'
-        "    steps.take(steps.come_back)\n",
-        "    steps.take(steps.come_back)\n    steps.take(lambda: steps.prove(version))\n",
+        '    steps.take(lambda: steps.prove(version, state))\n    notes.mark("well", clock.monotonic())\n'
+        "    steps.take(lambda: steps.come_back(state))\n",
+        "    steps.take(lambda: steps.come_back(state))\n"
+        "    steps.take(lambda: steps.prove(version, state))\n",
     ),
     _m(
         "let the lock go in `except Exception` only",
@@ -143,7 +144,12 @@ MUTANTS = (
         '        steps.take(lambda: steps.settle("changed", was))\n',
         "        pass\n",
     ),
-    _m("no way back", "turn", "            reinstate(steps, was, was.version)\n", ""),
+    _m(
+        "no way back",
+        "turn",
+        "state = reinstate(steps, was, was.version)",
+        "state = steps.observe()",
+    ),
     _m(
         "stop in the middle of everything", "stop", "        if self.now:", "        if self.asked:"
     ),

@@ -24,11 +24,13 @@ class Bundle:
 
     Attributes:
         parts: all that is in it, in this order.
+        control: its compressed control.tar.
         folder: for what is made of it.
     """
 
     package: Package
     parts: tuple[Packed, ...]
+    control: bytes
     folder: Path
 
     def deb(self, output: Path, sums: Checksums) -> Deb:
@@ -51,7 +53,7 @@ class Bundle:
         summing = Summing(sink)
         write_ar(
             cast("BinaryIO", summing),
-            control=control_tar(self.package, self.parts),
+            control=self.control,
             data=tuple(joined(segments, suffix)),
             suffix=suffix,
             mtime=self.package.date,
@@ -85,4 +87,5 @@ def bundle(
 
     parts = [*packed, *(packed_here(part) for part in (*more, template_part(package)))]
     first = packed_here(skeleton(plan, parts, config_folders(plan)))
-    return Bundle(package, (first, *parts), folder)
+    everything = (first, *parts)
+    return Bundle(package, everything, control_tar(package, everything), folder)

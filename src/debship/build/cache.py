@@ -95,6 +95,15 @@ class Cache:
             return None
         return found
 
+    def facts(self, key: str) -> bytes | None:
+        """Give the facts of an entry; None where there is none, or a damaged one."""
+        path = self._path(key)
+        with contextlib.suppress(OSError):
+            found = _read(path)
+            os.utime(path)
+            return None if found is None else found.facts
+        return None
+
     def keep(self, key: str, facts: bytes, blocks: Stretch | None = None) -> None:
         """Keep an entry; a full disk keeps nothing, and is no error."""
         with contextlib.suppress(OSError):

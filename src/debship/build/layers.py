@@ -14,13 +14,12 @@ import posixpath
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache as remembered
 from functools import partial
 from importlib.metadata import version as version_of
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args, get_type_hints
 
 import zstandard
 
@@ -34,6 +33,7 @@ from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
 from debship.debian.compression import Segment, memory_of
 from debship.debian.xz_blocks import Record
+from debship.frozen import from_json, to_json
 from debship.run import Run
 
 Say = Callable[[str], None]
@@ -98,13 +98,12 @@ class Layers:
             facts_alone: the bytes of the layers are not wanted, and may be damaged.
         """
         self.folder.mkdir(exist_ok=True)
-        key = self._key("lock", *self.plan.uv, *lock)
-        entry = self.cache.find(key, self.folder / key)
-        if entry is None:
+        keys = self.cache.facts(self._key("lock", *self.plan.uv, *lock))
+        if keys is None:
             return None
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             find = partial(self._find, facts_alone=facts_alone)
-            found = list(pool.map(find, json.loads(entry.facts)))
+            found = list(pool.map(find, json.loads(keys)))
         layers = tuple(layer for layer in found if layer is not None)
         if len(layers) < len(found) or not all(map(self._is_as_made, layers)):
             return None
@@ -112,10 +111,8 @@ class Layers:
 
     def fact(self, *words: str) -> str | None:
         """Give a fact that was kept of a build; None where there is none."""
-        self.folder.mkdir(exist_ok=True)
-        key = self._key("fact", *self.plan.uv, *words)
-        entry = self.cache.find(key, self.folder / key)
-        return None if entry is None else entry.facts.decode()
+        facts = self.cache.facts(self._key("fact", *self.plan.uv, *words))
+        return None if facts is None else facts.decode()
 
     def keep_fact(self, fact: str, *words: str) -> None:
         """Keep a fact, by all that it depends on besides what layers do."""
@@ -271,18 +268,9 @@ def _makers_code() -> str:
     """Name the code that makes layers: when it changes, so may they."""
     rooms = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for module in (
-        *(
-            "build/bundled",
-            "build/bytecode",
-            "build/dists",
-            "build/layers",
-            "build/libraries",
-            "build/parts",
-        ),
-        *("debian/archive_writer", "debian/compression", "debian/zstd_blocks"),
-    ):
-        digest.update((rooms / f"{module}.py").read_bytes())
+    # More than has a part in it: a list would be forgotten when a module is added.
+    for module in sorted((*rooms.glob("build/*.py"), *rooms.glob("debian/*.py"))):
+        digest.update(module.read_bytes())
     return digest.hexdigest()
 
 
@@ -313,10 +301,10 @@ def _size(dist: Dist, prefix: Path) -> int:
 def _frozen(layer: Layer) -> bytes:
     packed = layer.packed
     facts = {
-        "dist": asdict(layer.dist),
-        "libraries": asdict(layer.libraries),
+        "dist": to_json(layer.dist),
+        "libraries": to_json(layer.libraries),
         "code": layer.code,
-        "origin": asdict(layer.origin),
+        "origin": to_json(layer.origin),
         "near": layer.near,
         "made_with": layer.made_with,
         "md5s": packed.md5s,
@@ -330,7 +318,7 @@ def _thawed(entry: Entry) -> Layer:
     facts = json.loads(entry.facts)
     md5s = tuple((path, md5) for path, md5 in facts["md5s"])
     return Layer(
-        dist=_value(Dist, facts["dist"]),
+        dist=from_json(Dist, facts["dist"]),
         packed=Packed(
             segment=Segment(entry.blocks, tuple(Record(*it) for it in facts["records"])),
             paths=tuple(path for path, _ in md5s),  # a distribution is files alone
@@ -338,22 +326,11 @@ def _thawed(entry: Entry) -> Layer:
             kib=facts["kib"],
         ),
         code=facts["code"],
-        libraries=_value(Libraries, facts["libraries"]),
-        origin=_value(Origin, facts["origin"]),
+        libraries=from_json(Libraries, facts["libraries"]),
+        origin=from_json(Origin, facts["origin"]),
         near=tuple(facts["near"]),
         made_with=tuple((name, version) for name, version in facts["made_with"]),
     )
-
-
-def _value(kind: Any, facts: Any) -> Any:
-    """Make a frozen value of what JSON has of it: strings, and tuples of strings or such values."""
-    if isinstance(facts, dict):
-        hints = get_type_hints(kind)
-        return kind(**{name: _value(hints[name], fact) for name, fact in facts.items()})
-    if isinstance(facts, list):
-        inner = get_args(kind)[0]
-        return tuple(facts if inner is str else (_value(inner, fact) for fact in facts))
-    return facts
 
 
 def scripts(layers: Iterable[Layer]) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """What a package will hold: found among what was kept, or installed and packed."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,9 +52,11 @@ def lay(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
     plan, uv = making.plan, _uv(making)
     folder.mkdir(exist_ok=True)
     lock = identity(plan.lock, plan.app)
-    alone = unpack(plan, wheel, folder / "alone") if wheel else None
+    with ThreadPoolExecutor(1) as beside:
+        finding = beside.submit(making.of_lock, lock)
+        alone = unpack(plan, wheel, folder / "alone") if wheel else None
+        layers = finding.result()
     own = alone.own if alone else None
-    layers = making.of_lock(lock)
     dists = tuple(layer.dist for layer in layers or ())
     if layers is None or (own is not None and overlays(own, dists)):
         making.say(f"installing {plan.lock.path.name}")

@@ -29,6 +29,7 @@ from debship.debian.checksums import Checksums
 from debship.errors import Refused
 from debship.model import Deb
 from debship.run import Run, without_passwords
+from debship.templates import prepare
 
 Check = Callable[[Sequence[Package], Sequence[Path]], None]
 
@@ -69,9 +70,10 @@ def build(
         Failed: a program that the build needs failed.
         Refused: the package would break a promise.
     """
-    packages = installed_packages(run)
-    check_needs(plan, packages)
-    with scratch_folder(scratch) as folder:
+    with scratch_folder(scratch) as folder, ThreadPoolExecutor(2) as beside:
+        beside.submit(prepare, "package")
+        packages = installed_packages(run)
+        check_needs(plan, packages)
         trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
@@ -81,20 +83,25 @@ def build(
         say(f"building the wheel of {plan.app.name}")
         wheel = application_wheel(plan, folder / "wheel", uv, root)
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
-        laid, there = _laid(making, wheel, folder, output)
-        bundles = _bundles(plan, laid, date_of(plan, wheel), folder, there)
-        main = bundles[0].package
+        laid = _laid(making, wheel, folder)
+        looking = beside.submit(_there, making, laid, output)
+        made = _packages(plan, laid, date_of(plan, wheel))
+        main = made[0]
         check_package(main, scripts(laid.all))
-        with ThreadPoolExecutor(1) as beside, together(output) as files:
-            reviewing = beside.submit(review, main, run, folder=folder, root=root)
-            say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
+        say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
+        reviewing = beside.submit(review, main, run, folder=folder, root=root)
+        there = looking.result()
+        if there is None and not laid.has_bytes:
+            laid = lay_split(making, wheel, folder / "again", facts_alone=False)
+        bundles = _bundles(made, laid, folder, there)
+        for note in reviewing.result():
+            say(f"note: {note}")
+        with together(output) as files:
             whole, sums = zip(*(_write(b, files, there, output) for b in bundles), strict=True)
             if check is not None:
-                check([bundle.package for bundle in bundles], whole)
-            for note in reviewing.result():
-                say(f"note: {note}")
+                check(made, whole)
             papers = papers_of(
-                [bundle.package for bundle in bundles],
+                made,
                 sums,
                 changelog=changelog(main),
                 installed=packages,
@@ -129,22 +136,21 @@ def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
         )
 
 
-def _laid(
-    making: Layers, wheel: Wheel | None, folder: Path, output: Path
-) -> tuple[Laid, Checksums | None]:
-    """Give the layers; and the package of dependencies, where it lies there from an earlier build."""
+def _laid(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
     if making.plan.app.layout == "whole":
-        return lay(making, wheel, folder / "laid"), None
-    laid = lay_split(making, wheel, folder / "laid", facts_alone=True)
-    assert laid.dependencies is not None
+        return lay(making, wheel, folder / "laid")
+    return lay_split(making, wheel, folder / "laid", facts_alone=True)
+
+
+def _there(making: Layers, laid: Laid, output: Path) -> Checksums | None:
+    """Find the package of dependencies, where it lies there from an earlier build."""
+    if laid.dependencies is None:
+        return None
     kept = making.fact(*_deb_of(laid.dependencies))
-    if kept is not None:
-        sums = Checksums(**json.loads(kept))
-        if sums == _sums_of(output / sums.name, sums):
-            return laid, sums
-    if not laid.has_bytes:
-        laid = lay_split(making, wheel, folder / "again", facts_alone=False)
-    return laid, None
+    if kept is None:
+        return None
+    sums = Checksums(**json.loads(kept))
+    return sums if sums == _sums_of(output / sums.name, sums) else None
 
 
 def _sums_of(path: Path, kept: Checksums) -> Checksums | None:
@@ -165,26 +171,28 @@ def _deb_of(dependencies: BuildPlan) -> tuple[str, ...]:
     return ("deb", dependencies.app.name)
 
 
-def _bundles(
-    plan: BuildPlan, laid: Laid, date: int, folder: Path, there: Checksums | None
-) -> list[Bundle]:
-    """Put the packages together, the application's first; what is there already has no parts."""
-    own = [laid.own.packed] if laid.own else []
+def _packages(plan: BuildPlan, laid: Laid, date: int) -> tuple[Package, ...]:
+    """Say what the packages are, the application's first."""
     if laid.dependencies is None:
-        package = describe(plan, laid.layers, laid.own, date)
-        layers = [layer.packed for layer in laid.layers]
-        return [bundle(package, [*layers, *own], folder / "bundle")]
-    theirs = laid.dependencies
-    dependencies = describe(theirs, laid.layers, None, plan.release.date)
-    package = describe(plan, (), laid.own, date, dependencies=dependencies)
-    mine = laid.own.dist if laid.own else None
-    joining = joining_part(plan, theirs, mine, dependencies.dists, date)
+        return (describe(plan, laid.layers, laid.own, date),)
+    dependencies = describe(laid.dependencies, laid.layers, None, plan.release.date)
+    return describe(plan, (), laid.own, date, dependencies=dependencies), dependencies
+
+
+def _bundles(
+    packages: tuple[Package, ...], laid: Laid, folder: Path, there: Checksums | None
+) -> list[Bundle]:
+    """Put the packages together; what is there already has no parts."""
+    main, *others = packages
     layers = [layer.packed for layer in laid.layers]
+    own = [laid.own.packed] if laid.own else []
+    if not others:
+        return [bundle(main, [*layers, *own], folder / "bundle")]
+    mine, theirs = laid.own.dist if laid.own else None, others[0]
+    joining = joining_part(main.plan, theirs.plan, mine, theirs.dists, main.date)
     return [
-        bundle(package, own, folder / "bundle", more=[joining]),
-        Bundle(dependencies, (), folder)
-        if there
-        else bundle(dependencies, layers, folder / "dependencies"),
+        bundle(main, own, folder / "bundle", more=[joining]),
+        Bundle(theirs, (), b"", folder) if there else bundle(theirs, layers, folder / "theirs"),
     ]
 
 
@@ -192,7 +200,7 @@ def _write(
     bundle: Bundle, files: Together, there: Checksums | None, output: Path
 ) -> tuple[Path, Checksums]:
     """Write a package, or leave it where it lies; give where its bytes are now, and their sums."""
-    if there is not None and there.name == bundle.filename:
+    if there is not None and not bundle.parts:
         return output / there.name, there
     with files.open(bundle.filename) as (hidden, sink):
         sums = bundle.write(sink)

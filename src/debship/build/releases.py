@@ -11,6 +11,7 @@ from debship.build.cache import LAYERS, Cache
 from debship.build.package import Package
 from debship.build.plan import BuildPlan
 from debship.build.recipe import LEVEL, build
+from debship.build.scratch import held, scratch_folder
 from debship.build.smoke import smoke_packages, smoke_test
 from debship.cell import PATH, Cell, Show, open_cell
 from debship.errors import DebshipError
@@ -68,7 +69,8 @@ def build_in_roots(
         DebshipError: what the build of one raised; its message names the release.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name:
+    # Held: a build that ends here beside this one sweeps what nobody holds.
+    with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name, held(Path(name)):
         built = [deb for plan in plans for deb in _build(plan, Path(name), shop, smoke=smoke)]
         # .changes names all others: it comes last.
         for path in sorted(Path(name).iterdir(), key=lambda path: path.suffix == ".changes"):
@@ -107,11 +109,11 @@ def try_packages(packages: Sequence[Package], debs: Sequence[Path], shop: Worksh
     say = shop.of(release.codename)
     say(f"trying {plan.app.name} in a clean root")
     with (
-        tempfile.TemporaryDirectory(prefix="debship-root-") as name,
+        scratch_folder() as folder,
         open_cell(
             root,
             name=release.codename,
-            layer=Path(name).resolve() / "layer",
+            layer=folder / "layer",
             show=[Show(deb) for deb in debs],
             environment=None,
             variables={},
@@ -171,8 +173,7 @@ def _cell(plan: BuildPlan, shop: Workshop) -> Iterator[tuple[Cell, Path]]:
     # each root has a cache of its own.
     cache = shop.cache / "uv" / root.name
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="debship-root-") as name:
-        folder = Path(name).resolve()
+    with scratch_folder() as folder:
         scratch = folder / "scratch"
         scratch.mkdir()
         shows = (

@@ -96,12 +96,17 @@ def check_apart(plan: BuildPlan, own: Dist, others: Sequence[Dist]) -> None:
     if own.name in {dist.name for dist in others}:
         raise Refused(f"{plan.lock.path}: it names {own.name}, which is the application", way_out)
     theirs = {file: dist.name for dist in others for file in dist.files}
-    mine = dict.fromkeys(own.files, own.name)
-    for files, packages in ((mine, _packages(theirs)), (theirs, _packages(mine))):
-        for file, who in files.items():
-            owners = (packages[f] for f in map(str, PurePosixPath(file).parents) if f in packages)
-            for owner in owners:
-                raise Refused(f"{who} brings {file}, into a package of {owner}", way_out)
+    packages = _packages(theirs)
+    for file in own.files:
+        for folder in map(str, PurePosixPath(file).parents):
+            if folder in packages:
+                raise Refused(
+                    f"{own.name} brings {file}, into a package of {packages[folder]}", way_out
+                )
+    inside = tuple(f"{folder}/" for folder in _packages(dict.fromkeys(own.files, own.name)))
+    for file, who in theirs.items():
+        if file.startswith(inside):
+            raise Refused(f"{who} brings {file}, into a package of {own.name}", way_out)
 
 
 def joining_part(

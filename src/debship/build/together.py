@@ -5,7 +5,6 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,14 +18,11 @@ class Together:
 
     Args:
         folder: where they will be.
-        disk: what waits for the disk, while the next file is written.
     """
 
-    def __init__(self, folder: Path, disk: Executor) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._disk = disk
         self._hidden: dict[str, Path] = {}
-        self._settled: list[Future[None]] = []
         self._held: list[int] = []
 
     @contextlib.contextmanager
@@ -39,13 +35,10 @@ class Together:
             yield Path(hidden), sink
             sink.flush()
             os.fchmod(sink.fileno(), 0o644)
-        self._settled.append(self._disk.submit(_settle, Path(hidden)))
 
     def appear(self, names: Sequence[str]) -> None:
         """Let all appear, in this order; where one cannot, those before it go again."""
         done: list[Path] = []
-        for settled in self._settled:
-            settled.result()
         try:
             for name in names:
                 self._hidden[name].replace(self._folder / name)
@@ -68,16 +61,16 @@ class Together:
 def together(folder: Path) -> Iterator[Together]:
     """Give a place for files; those that were not let appear are gone at the end.
 
-    What a build that was killed left hidden there goes at the start.
+    What a build that was killed left hidden there goes at the start. Nobody waits for the disk, as
+    dpkg-deb does not: after a power cut the build is run again, which gives the same bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder, f"{_HIDDEN}*")
-    with ThreadPoolExecutor(4) as disk:
-        files = Together(folder, disk)
-        try:
-            yield files
-        finally:
-            files.forget()
+    files = Together(folder)
+    try:
+        yield files
+    finally:
+        files.forget()
 
 
 def _held_file(prefix: str, folder: Path) -> tuple[int, str]:
@@ -87,11 +80,3 @@ def _held_file(prefix: str, folder: Path) -> tuple[int, str]:
         if os.path.lexists(path):
             return descriptor, path
         os.close(descriptor)  # another build swept it before it was held
-
-
-def _settle(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,6 +10,7 @@ import click
 
 from debship.cli import build_checks
 from debship.cli.cache import cache_folder
+from debship.cli.ending import ended_cleanly
 from debship.cli.output import progress, show_json
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 @click.option(
     "--lint", "linted", is_flag=True, help="Fail where lintian finds an error or a warning."
 )
+@click.option("-v", "--verbose", is_flag=True, help="Name the slowest steps at the end.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be built, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def command(
@@ -86,6 +88,7 @@ def command(
     allow_older: bool,
     twice: bool,
     linted: bool,
+    verbose: bool,
     only_plan: bool,
     as_json: bool,
 ) -> None:
@@ -97,12 +100,13 @@ def command(
     from debship.build.cache import LAYERS, Cache
     from debship.build.plan import look_around, plan_build
     from debship.build.recipe import build
+    from debship.cli.kept_app import read_app_once
     from debship.cli.previous import read_what_hosts_have
-    from debship.config.app_file import read_app
     from debship.debian.releases import release, this_machine
     from debship.run import run
 
-    app = read_app(directory)
+    cache = Cache(cache_folder() / LAYERS)
+    app = read_app_once(directory, cache)
     if codenames:
         app = replace(app, build=replace(app.build, releases=tuple(dict.fromkeys(codenames))))
     releases = [release(name) for name in app.build.releases]
@@ -118,10 +122,9 @@ def command(
         return
     output = output or directory / "dist"
     debs: tuple[Deb, ...]
-    with progress() as say:
+    with ended_cleanly(), progress(slowest=verbose) as say:
         if not releases and not smoke:
-            layers = Cache(cache_folder() / LAYERS)
-            debs = build(plans[0], output, run=run, say=say, cache=layers, level=level)
+            debs = build(plans[0], output, run=run, say=say, cache=cache, level=level)
         else:
             # Roots are entered by code that a build for this machine need not load.
             from debship.build.releases import Workshop, build_here, build_in_roots

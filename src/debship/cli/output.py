@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -16,6 +17,8 @@ ENVELOPE = 1  # the version of what --json prints
 _HALF = re.compile(
     r"(?P<whole>\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|\\udc(?P<byte>[89a-f][0-9a-f])"
 )
+
+_SLOWEST = 5  # steps that are named at the end
 
 Say = Callable[[str], None]
 
@@ -55,28 +58,67 @@ def show_json(command: str, result: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Say]:
+def progress(*, slowest: bool = False) -> Iterator[Say]:
     """Give a function that shows what is being done now.
 
     A terminal gets one live line with a spinner, and keeps what is a note; a pipe or CI gets
     plain lines with the seconds since the start.
+
+    Args:
+        slowest: name at the end the steps that took longest.
     """
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.markup import escape
+    steps = _Steps()
+    with _live() if sys.stderr.isatty() else _lines() as show:
 
-        console = Console(stderr=True)
-        with console.status("") as status:
+        def say(step: str) -> None:
+            steps.begin(step)
+            show(step)
 
-            def show(step: str) -> None:
-                text = printable(step)
-                if "note: " in text:
-                    console.print(text, markup=False, highlight=False, soft_wrap=True)
-                else:
-                    status.update(escape(text))
+        yield say
+    if slowest:
+        steps.tell()
 
-            yield show
-        return
+
+class _Steps:
+    """What was done one after the other, and for how long."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+        self._begun: list[tuple[float, str]] = []
+
+    def begin(self, step: str) -> None:
+        """Note a step; what is done beside another is no step of its own."""
+        if threading.get_ident() == self._thread and "note: " not in step:
+            self._begun.append((time.monotonic(), step))
+
+    def tell(self) -> None:
+        """Say which took longest."""
+        ends = [start for start, _ in self._begun[1:]] + [time.monotonic()]
+        took = [(end - start, step) for (start, step), end in zip(self._begun, ends, strict=True)]
+        for seconds, step in sorted(took, reverse=True)[:_SLOWEST]:
+            print(f"{seconds:6.1f}s  of all: {printable(step)}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _live() -> Iterator[Say]:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True)
+    with console.status("") as status:
+
+        def show(step: str) -> None:
+            text = printable(step)
+            if "note: " in text:
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
+            else:
+                status.update(escape(text))
+
+        yield show
+
+
+@contextlib.contextmanager
+def _lines() -> Iterator[Say]:
     start = time.monotonic()
 
     def say(step: str) -> None:

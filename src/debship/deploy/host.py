@@ -1,6 +1,7 @@
 """The door to a host, and the only import of fabric."""
 
 import contextlib
+import logging
 import shlex
 import time
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ mv -f -- "$new" "$1"
 def put_words(path: str, owner: str, group: str, mode: int) -> tuple[str, ...]:
     """Make the command that writes its standard input to a file, atomically."""
     return ("sh", "-c", _PUT, "debship-put", path, owner, group, f"{mode:04o}")
+
+
+_SILENT = logging.NullHandler()
 
 
 class Unreachable(Failed):
@@ -139,6 +143,8 @@ class FabricHost:
         import fabric
         import paramiko
 
+        # Paramiko's threads would print tracebacks of what we raise in words of our own.
+        logging.getLogger("paramiko").addHandler(_SILENT)
         settings = self.settings
         options: dict[str, Any] = {"banner_timeout": settings.connect_timeout}
         if settings.identity:

@@ -38,15 +38,19 @@ def settled(host: Host, package: PackageName, files: tuple[str, ...], clock: Clo
         clock.sleep(0.5)
 
 
-def carry(host: Host, argv: apt.Argv, package: PackageName, roll: str) -> Answer:
+def carry(host: Host, argv: apt.Argv, package: PackageName, roll: str, state: HostState) -> Answer:
     """Run apt or dpkg in a unit of its own to its end; nothing else of ours may run there.
+
+    Args:
+        state: of the host now; what an earlier unit left there is cleared away first.
 
     Raises:
         LinkLost: it may go on; ask again with ``settled``.
     """
-    unit = apt.unit_name(package)
-    host.run(("systemctl", "stop", unit))
-    host.run(("systemctl", "reset-failed", unit))
+    if state.install is not None:
+        unit = apt.unit_name(package)
+        host.run(("systemctl", "stop", unit))
+        host.run(("systemctl", "reset-failed", unit))
     return host.run(apt.carried(argv, package, roll), timeout=LONGEST)
 
 
@@ -72,11 +76,11 @@ def install(
     said = ""
     if not _whole(state, version):
         if not (state.package.installed or state.package.absent):
-            carry(host, apt.configure(), package, roll)
+            carry(host, apt.configure(), package, roll, state)
             state = observe(host, package, files)
         again = state.package.version == version
         words = apt.install(package, version, reinstall=again)
-        answer = carry(host, words, package, roll)
+        answer = carry(host, words, package, roll, state)
         said = answer.complaint if answer.returncode else ""
         state = observe(host, package, files)
     if not _whole(state, version):
@@ -90,12 +94,17 @@ def install(
         state = observe(host, package, files)
         if not state.package.held:
             raise StepFailed(f"{package} was on hold, and could not be held again")
-    host.run(("systemctl", "stop", apt.unit_name(package)))
     return state
 
 
 def mend(
-    host: Host, package: PackageName, files: tuple[str, ...], *, roll: str, clock: Clock
+    host: Host,
+    package: PackageName,
+    state: HostState,
+    files: tuple[str, ...],
+    *,
+    roll: str,
+    clock: Clock,
 ) -> HostState:
     """Finish or redo what a dying dpkg left of our package, without touching its services.
 
@@ -103,12 +112,12 @@ def mend(
     every apt command), so the state is read again. What cannot be mended so, a version whose
     postinst fails, is left to the installation of another.
     """
-    carry(host, apt.configure(), package, roll)
+    carry(host, apt.configure(), package, roll, state)
     state = settled(host, package, files, clock)
     if not state.package.installed and state.package.version is not None:
         again = apt.install(package, state.package.version, reinstall=True)
         words = tuple(word for word in again if word != "--no-download")
-        carry(host, words, package, roll)
+        carry(host, words, package, roll, state)
         state = settled(host, package, files, clock)
     return state
 

@@ -64,7 +64,7 @@ def prepare(
     """
     state = settled(host, package, files, clock)
     if not (state.package.installed or state.package.absent):
-        state = mend(host, package, files, roll=roll, clock=clock)
+        state = mend(host, package, state, files, roll=roll, clock=clock)
     _must(host, host.run(apt.check(), timeout=180), "apt finds packages broken or locked")
     if state.package.version == version and state.package.installed:
         return Prepared(state, ())

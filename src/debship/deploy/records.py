@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from debship.deploy.apt import unit_name
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
 from debship.deploy.observation import HostState
@@ -45,10 +46,12 @@ for file; do
 done
 """
 # Standard input: the line for the history, then, where a version was reached, its record.
+# The unit that carried apt was left there for whoever would have had to ask it.
 _SETTLE = """set -eu
 umask 022
 mkdir -p -- "$1"
 cd -- "$1"
+systemctl stop "$2" 2>/dev/null || :
 IFS= read -r line
 { tail -n 199 history.jsonl 2>/dev/null || :; printf '%s\\n' "$line"; } > history.jsonl.new
 mv -f -- history.jsonl.new history.jsonl
@@ -178,7 +181,8 @@ def settle(host: Host, plan: RollPlan, outcome: str, was: Before, clock: Clock) 
         "at": clock.now(),
     }
     line = _line({**record, "wanted": str(plan.version), "outcome": outcome})
-    words = ("sh", "-c", _SETTLE, "debship-settle", folder(plan.app.package))
+    unit = unit_name(plan.app.package)
+    words = ("sh", "-c", _SETTLE, "debship-settle", folder(plan.app.package), unit)
     stdin = line + (_line(record) if record["version"] else b"")
     _must(host, host.run(words, stdin=stdin), "how it ended could not be written down")
 

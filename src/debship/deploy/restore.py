@@ -102,8 +102,8 @@ class Restore:
                 # Mostly it lies there already; where it is gone for good, the installation says so.
                 fetch = apt.fetch(self.app.package, target)
                 steps.take(lambda: steps.host.run(fetch, timeout=600))
-                reinstate(steps, was, target)
-                steps.take(steps.come_back)
+                now = reinstate(steps, was, target)
+                steps.take(lambda: steps.come_back(now))
             notes.mark("back", self.world.clock.monotonic())
             outcome = Outcome.RETURNED if target == was.version else Outcome.CHANGED
             steps.take(lambda: steps.settle(outcome.value, was))
@@ -120,8 +120,8 @@ class Restore:
         if not configured(state) and (has != was.version or steps.take(steps.return_files)):
             return False
         try:
-            steps.take(lambda: steps.prove(has))
-            steps.take(steps.come_back)
+            steps.take(lambda: steps.prove(has, state))
+            steps.take(lambda: steps.come_back(state))
         except StepFailed:
             return False
         return True

@@ -29,6 +29,13 @@ PATIENCE = 120.0  # seconds in which a lost link must come back before a host co
 LOSSES = 4  # times that a link may be lost within one step
 WATCH = 1.0  # seconds between looks while a host soaks
 
+# dpkg may have brought new units; a unit that failed too often would not start.
+_RESTART = """systemctl daemon-reload
+[ $# -gt 0 ] || exit 0
+systemctl reset-failed "$@"
+exec systemctl restart "$@"
+"""
+
 T = TypeVar("T")
 Say = Callable[[str], None]
 
@@ -102,12 +109,16 @@ class Steps:
         if self.traffic.lingering:
             self._let_linger(self.traffic.lingering)
 
-    def install(self, version: DebVersion, *, held: bool) -> None:
-        """Install in a unit that outlives the connection, and believe dpkg's state alone."""
+    def install(self, version: DebVersion, *, held: bool) -> HostState:
+        """Install in a unit that outlives the connection, and believe dpkg's state alone.
+
+        Returns:
+            The host's state after it: what the steps that follow go by.
+        """
         self.traffic.stay_out(self.stop.safe_point)
         self._say(f"installing {version}")
         self._write("install", version=str(version))
-        install(
+        return install(
             self.host,
             self.plan.app.package,
             version,
@@ -117,9 +128,9 @@ class Steps:
             clock=self.clock,
         )
 
-    def configure(self, files: Sequence[RenderedFile]) -> bool:
+    def configure(self, files: Sequence[RenderedFile], state: HostState) -> bool:
         """Write the managed files that differ; whether any did."""
-        different = differing(tuple(files), self.observe()) if files else ()
+        different = differing(tuple(files), state)
         for file in different:
             self._write("configure", path=file.path)
             self.host.put(
@@ -131,7 +142,7 @@ class Steps:
             )
         return bool(different)
 
-    def restart(self) -> None:
+    def restart(self, state: HostState) -> None:
         """Restart what is to run; a unit that an administrator disabled stays as it is.
 
         A socket goes on listening, so that clients wait and none is refused. One that does not
@@ -139,43 +150,41 @@ class Steps:
         """
         self._say("restarting")
         self._write("restart")
-        self.host.run(("systemctl", "daemon-reload"))
-        wanted = self.observe().wanted_units
+        wanted = state.wanted_units
         sockets = [unit for unit in wanted if unit.name.endswith(".socket")]
         units = [unit.name for unit in wanted if unit not in sockets]
-        if not wanted:
-            return
-        self.host.run(("systemctl", "reset-failed", *(unit.name for unit in wanted)))
         self.traffic.stay_out(self.stop.safe_point)
-        for socket in sockets:
-            if not socket.up:
-                name = socket.name.removesuffix("socket")
-                self.host.run(("systemctl", "stop", f"{name}service"), timeout=150)
-                self.host.run(("systemctl", "start", socket.name))
-        answer = self.host.run(("systemctl", "restart", *units), timeout=150)
+        deaf = [socket.name for socket in sockets if not socket.up]
+        if deaf:
+            self.host.run(("systemctl", "daemon-reload"))
+        for name in deaf:
+            service = f"{name.removesuffix('.socket')}.service"
+            self.host.run(("systemctl", "stop", service), timeout=150)
+            self.host.run(("systemctl", "start", name))
+        answer = self.host.run(("sh", "-c", _RESTART, "debship-restart", *units), timeout=150)
         if answer.returncode != 0:
             down = [unit for unit in self.observe().wanted_units if not unit.up]
             names = ", ".join(unit.name for unit in down) or ", ".join(units)
             raise StepFailed(f"{names} did not start", self.log(down))
 
-    def prove(self, version: DebVersion) -> None:
+    def prove(self, version: DebVersion, state: HostState) -> None:
         """The host's own health, and that what runs is what was installed.
 
         A unit that is active proves nothing yet, and neither does UP at the balancer.
         """
         self._say("waiting for its health")
-        if self.plan.app.health is not None and not self.observe().resting:
-            self._ask_health(version)
+        if self.plan.app.health is not None and not state.resting:
+            self._ask_health(version, state.wanted_units)
         self._must_run(version)
 
-    def come_back(self) -> None:
+    def come_back(self, state: HostState) -> None:
         """Back into every balancer, and seen well there, where it is to serve at all."""
         if not self.traffic.places:
             return
         self._say("returning to the balancer")
         self._write("put-back")
         self.traffic.put_back()
-        if not self.observe().resting:
+        if not state.resting:
             self.traffic.risen(lambda: None)
 
     def soak(self, version: DebVersion) -> None:
@@ -228,13 +237,12 @@ class Steps:
             self.stop.safe_point()
             self.clock.sleep(1.0)
 
-    def _ask_health(self, version: DebVersion) -> None:
+    def _ask_health(self, version: DebVersion, units: Sequence[UnitState]) -> None:
         health = self.plan.app.health
         assert health is not None
         url = f"http://127.0.0.1:{health.port}{health.path}"
         python = f"/usr/lib/{self.plan.app.package}/bin/python"
         words = (python, "-I", "-", url, f"{health.timeout:g}", str(health.times))
-        units = self.observe().wanted_units
         answer = self.host.run(
             (*words, health.version or "", *(unit.name for unit in units)),
             stdin=_probe(),
@@ -244,8 +252,7 @@ class Steps:
         if not found.get("ok"):
             said = f"{found.get('status') or 'no answer'}: {found.get('said') or answer.complaint}"
             raise StepFailed(
-                f"{url} was not well within {health.timeout:g} s: {said}",
-                self.log(units),
+                f"{url} was not well within {health.timeout:g} s: {said}", self._last_log()
             )
         if health.version and not _same(found.get("version"), version):
             raise StepFailed(f"{url} says version {found.get('version')}, not {version.upstream}")

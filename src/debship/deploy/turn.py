@@ -116,16 +116,16 @@ def _go_forward(steps: Steps, was: Before, notes: Notes) -> None:
     steps.take(steps.leave)
     steps.stop.safe_point()
     notes.mark("drained", clock.monotonic())
-    steps.take(lambda: steps.install(version, held=was.held))
+    state = steps.take(lambda: steps.install(version, held=was.held))
     notes.mark("installed", clock.monotonic())
     steps.stop.safe_point()
-    steps.take(lambda: steps.configure(steps.files))
+    steps.take(lambda: steps.configure(steps.files, state))
     notes.mark("configured", clock.monotonic())
-    steps.take(steps.restart)
+    steps.take(lambda: steps.restart(state))
     notes.mark("restarted", clock.monotonic())
-    steps.take(lambda: steps.prove(version))
+    steps.take(lambda: steps.prove(version, state))
     notes.mark("well", clock.monotonic())
-    steps.take(steps.come_back)
+    steps.take(lambda: steps.come_back(state))
     notes.mark("back", clock.monotonic())
     steps.take(lambda: steps.soak(version))
 
@@ -141,8 +141,10 @@ def _go_back(
         if notes.reached("drained"):
             if was.version is None:
                 raise Failed("there was no version before, so there is none to go back to")
-            reinstate(steps, was, was.version)
-        steps.take(steps.come_back)
+            state = reinstate(steps, was, was.version)
+        else:
+            state = steps.take(steps.observe)
+        steps.take(lambda: steps.come_back(state))
         notes.mark("back", steps.clock.monotonic())
     except ADRIFT as lost:
         return adrift(steps, lost, notes, secrets, because=f"{reason}; then ", log=log)
@@ -163,13 +165,14 @@ def _go_back(
     )
 
 
-def reinstate(steps: Steps, was: Before, version: DebVersion) -> None:
-    """Make a host run what it ran before, out of its balancers, and prove it."""
+def reinstate(steps: Steps, was: Before, version: DebVersion) -> HostState:
+    """Make a host run what it ran before, out of its balancers, and prove it; its state."""
     steps.take(steps.leave)
-    steps.take(lambda: steps.install(version, held=was.held))
+    state = steps.take(lambda: steps.install(version, held=was.held))
     steps.take(steps.return_files)
-    steps.take(steps.restart)
-    steps.take(lambda: steps.prove(version))
+    steps.take(lambda: steps.restart(state))
+    steps.take(lambda: steps.prove(version, state))
+    return state
 
 
 def adrift(

@@ -3,7 +3,6 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
@@ -30,11 +29,39 @@ class Threads:
     """The workers of this machine."""
 
     def together(self, calls: Sequence[Callable[[], T]]) -> list[T]:
-        """Do them all, each in a thread."""
+        """Do them all, each in a thread.
+
+        The threads are daemons: who presses Ctrl-C a third time does not wait for them.
+        """
         if len(calls) == 1:
             return [calls[0]()]
-        with ThreadPoolExecutor(max_workers=min(MOST, max(1, len(calls)))) as pool:
-            return list(pool.map(lambda call: call(), calls))
+        left = iter(enumerate(calls))
+        turn = threading.Lock()
+        done: dict[int, T] = {}
+        errors: dict[int, BaseException] = {}
+
+        def work() -> None:
+            while True:
+                with turn:
+                    number, call = next(left, (-1, None))
+                if call is None:
+                    return
+                try:
+                    done[number] = call()
+                except BaseException as error:  # noqa: BLE001 - raised again by who waits
+                    errors[number] = error
+
+        threads = [
+            threading.Thread(target=work, daemon=True, name=f"debship-{number}")
+            for number in range(min(MOST, len(calls)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[min(errors)]
+        return [done[number] for number in range(len(calls))]
 
     @contextlib.contextmanager
     def beside(self, action: Callable[[], None], every: float) -> Iterator[None]:

@@ -6,11 +6,12 @@ stands already, so nothing here can fail it, and what a publisher that died did 
 next one that finds nothing to do puts right.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from debship.errors import DebshipError, Refused
+from debship.errors import DebshipError
 from debship.publish.page import PAGE, Page, Section, days_of
 from debship.publish.page_html import parse, render
 from debship.publish.publisher import Publisher
@@ -176,14 +177,12 @@ def _section(
 
 
 def _others(publisher: Publisher, suite: str, days: Mapping[str, str]) -> Page:
-    """Show the other suites anew, as far as they are signed by a key of ours."""
+    """Show the other suites anew, as far as they are whole and signed by a key of ours."""
     page = {}
     for other in set(suites(publisher.store)) - {suite}:
-        try:
+        with contextlib.suppress(DebshipError):
             now = publisher.snapshot(other, (key_path(other),))
-        except Refused:
-            continue
-        given = now.beside[key_path(other)]
-        key = given.data.decode(errors="replace") if given else ""
-        page[other] = _section(publisher, now, key, days, {})
+            given = now.beside[key_path(other)]
+            key = given.data.decode(errors="replace") if given else ""
+            page[other] = _section(publisher, now, key, days, {})
     return page

@@ -6,12 +6,14 @@ publisher that dies leaves the suite as it was, and objects that nothing names.
 Seen from a store that is far away it is four rounds: read, upload, commit, tell.
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Self
 
+from debship import templates
 from debship.errors import Failed, Refused
 from debship.publish import contents
 from debship.publish.aftermath import follow, settle
@@ -101,6 +103,8 @@ def commit(
         Refused: apt would refuse the result, or ``change`` does.
         Failed: the store failed, or other publishers were always first.
     """
+    # The page is written last; what renders it is made ready while the store is waited for.
+    threading.Thread(target=templates.prepare, args=("index.html.j2",), daemon=True).start()
     beside = (*(index_path(suite, part) for part in likely), PAGE)
     for attempt in range(_ATTEMPTS):
         before = publisher.snapshot(suite, beside)

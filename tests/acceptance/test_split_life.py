@@ -1,0 +1,81 @@
+"""Two packages that are one application, on a real host: side by side, upgraded, swept by apt."""
+
+from pathlib import Path
+
+import pytest
+from examples.rehearsal import Rehearsal
+from examples.versions import make_version
+from test_package_life import Life, _health
+
+pytestmark = pytest.mark.acceptance
+
+
+def _split(stage: Rehearsal, version: str, level: str = "9") -> tuple[Path, ...]:
+    """Build the example split, in this version; another level makes other dependencies."""
+    source = stage.folder / f"auth-{version}"
+    make_version(stage.app, source, version)
+    toml = source / "debship.toml"
+    toml.write_text(toml.read_text().replace('#layout = "split"', 'layout = "split"'))
+    done = stage.debship("build", source, "--level", level, "--output", stage.folder / version)
+    return tuple(map(Path, done.text.splitlines()))
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("split")
+    stage = Rehearsal(folder, name=f"split{folder.parent.name.rpartition('-')[2]}")
+    try:
+        stage.up("--hosts", "1", "--fleet", str(stage.app / "fleet.toml"))
+        stage.fab("bootstrap", "--app", "auth")
+        yield Life(stage)
+    finally:
+        stage.down()
+
+
+def test_a_split_application_lives_as_a_whole_one(life: Life) -> None:
+    before = life.files()
+    first, same, other = (
+        _split(life.stage, "1.0.0"),
+        _split(life.stage, "1.0.1"),
+        _split(life.stage, "1.1.0", level="3"),
+    )
+    names = [debs[1].name.partition("_")[0] for debs in (first, same, other)]
+    assert names[0] == names[1]
+    assert names[2] != names[0]
+    life.stage.publish(*first, same[0], *other)
+    life.apt("update")
+
+    life.apt("install", "auth=1.0.0-1")
+    assert life.state("auth.service") == ("active", "enabled")
+    assert '"version":"1.0.0"' in _health(life)
+    assert life.sh(f"apt-mark showauto {names[0]}").text == names[0]
+    assert life.sh(f"dpkg -V auth {names[0]}").text == ""
+    inside = "import importlib.metadata as m; print(m.version('auth'), m.version('flask'))"
+    assert life.sh(f'/usr/lib/auth/bin/python -c "{inside}"').text.startswith("1.0.0 ")
+
+    # Code alone: nothing of the dependencies moves.
+    life.apt("install", "auth=1.0.1-1")
+    assert '"version":"1.0.1"' in _health(life)
+    life.apt("autoremove")
+    assert life.sh(f"dpkg-query -W -f '${{Status}}' {names[0]}").text == "install ok installed"
+
+    # Other dependencies: they come beforehand, beside those in use; the old stay until nobody
+    # needs them.
+    life.apt("install", names[2])
+    life.sh(f"apt-mark auto {names[2]}")
+    assert '"version":"1.0.1"' in _health(life)
+    life.apt("install", "auth=1.1.0-1")
+    assert '"version":"1.1.0"' in _health(life)
+    assert life.sh(f"test -d /usr/lib/{names[0]}").returncode == 0
+    life.apt("autoremove")
+    assert life.sh(f"test -e /usr/lib/{names[0]}", check=False).returncode == 1
+    assert '"version":"1.1.0"' in _health(life)
+
+    # Back, by apt alone.
+    life.apt("install", "--allow-downgrades", "auth=1.0.0-1")
+    assert '"version":"1.0.0"' in _health(life)
+
+    life.apt("purge", "--autoremove", "auth")
+    assert life.sh("ls -d /usr/lib/auth*", check=False).text == ""
+    assert life.files() - before <= {"/var/lib/auth", "/var/lib/private"}
+    assert before - life.files() == set()
