@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from sample import Sample
 
+from debs import make_deb
 from debship.build.lint import lint
 from debship.cli.build_checks import lint as check
+from debship.debian.archive import read_deb
 from debship.errors import Failed
-from debship.model import Deb
 from debship.run import run
 from debship.templates import directory
 
@@ -21,6 +22,8 @@ def test_every_override_has_its_reason_beside_it() -> None:
     for line in (directory() / "package" / "lintian-overrides").read_text().splitlines():
         if line.startswith("#"):
             reason = line.removeprefix("#").strip()
+        elif line.startswith("{% for"):
+            continue
         elif line.startswith("{%") or not line:
             reason = ""  # one reason serves the lines right below it, and no others
         else:
@@ -60,7 +63,9 @@ def test_a_package_of_ours_passes(sample: Sample) -> None:
 
 
 @pytest.mark.acceptance
-def test_what_lintian_objects_to_is_an_error(deb: Deb) -> None:
-    with pytest.raises(Failed, match="E: tiny: description-starts-with-package-name") as caught:
+def test_what_lintian_objects_to_is_an_error(tmp_path: Path) -> None:
+    deb = read_deb(make_deb(tmp_path))
+    with pytest.raises(Failed, match="E: auth: no-copyright-file") as caught:
         check([deb], lambda step: None)
-    assert caught.value.hint == "lintian-explain-tags description-starts-with-package-name"
+    assert caught.value.hint
+    assert caught.value.hint.startswith("lintian-explain-tags ")

@@ -71,10 +71,8 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
             yield from _command(inner, click.Context(inner, parent=context, info_name=name))
         return
     yield f"\n```text\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```\n"
-    # --help is said of itself, by whatever names it was first asked for.
-    own = command.get_help_option(context)
-    params = (param for param in command.get_params(context) if param is not own)
-    records = (param.get_help_record(context) for param in params)
+    # Not get_params(): it adds --help, by whatever names that was first asked for.
+    records = (param.get_help_record(context) for param in command.params)
     yield from _rows({record[0]: record[1] for record in records if record and record[1]})
 
 
