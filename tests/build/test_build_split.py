@@ -62,6 +62,10 @@ def test_it_is_two_packages_and_one_needs_exactly_the_other(split: Sample) -> No
     assert f"{theirs.package} (= {theirs.version})" in _field(mine, "Depends").split(", ")
     assert _field(theirs, "Depends") == f"python{split.release.python}"
     assert mine.size < 30_000
+    # Of a removed package without conffiles and without a postrm, dpkg remembers nothing.
+    control = run(["dpkg-deb", "-I", theirs.path]).text
+    assert " prerm " in control
+    assert not [name for name in ("postrm", "conffiles", "preinst") if f" {name} " in control]
     assert {path.suffix for path in split.output.iterdir()} >= {".deb", ".changes", ".buildinfo"}
     changes = (split.output / "tiny_1.0-1_all.changes").read_text()
     assert theirs.path.name in changes

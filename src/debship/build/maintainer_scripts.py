@@ -17,6 +17,8 @@ SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 def maintainer_scripts(package: Package) -> dict[str, str]:
     """Render the scripts that the package needs, by their names."""
     plan = package.plan
+    if plan.serves:
+        return {"prerm": render("package/prerm-dependencies", {"plan": plan})}
     units, snippets = plan.units, dict(read_snippets(plan.app.scripts))
     started = tuple(name for unit in units for name in unit.started)
     activated = tuple((unit.socket, *unit.services) for unit in units if unit.socket)
