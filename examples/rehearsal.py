@@ -73,8 +73,8 @@ class Rehearsal:
     def build(self, version: str, *, broken: bool = False, sick: bool = False) -> Path:
         """Build the application in this version, well or not."""
         source = self.folder / f"auth-{version}"
-        if not source.exists():
-            make_version(self.app, source, version, broken=broken, sick=sick)
+        shutil.rmtree(source, ignore_errors=True)  # of a run before, when the example was another
+        make_version(self.app, source, version, broken=broken, sick=sick)
         done = self.debship("build", source, "--level", "9", "--output", self.folder / "packages")
         return Path(done.text.splitlines()[0])
 
