@@ -20,7 +20,8 @@ demo: setup ## build, publish and roll a real service across three real hosts, u
 	@$(BIN)/python -m examples.demo
 
 test: setup ## every test, those on real hosts included
-	$(PYTEST) tests
+	$(PYTEST) -q -n auto --dist loadfile -m "not acceptance" tests
+	$(PYTEST) -m acceptance tests
 
 check: setup format lint types imports fast ## format, lint, types, imports, fast tests: before each commit
 
@@ -37,7 +38,7 @@ imports:
 	@$(BIN)/lint-imports --no-cache > /tmp/.debship-imports.$$$$ || { cat /tmp/.debship-imports.$$$$; exit 1; }; rm -f /tmp/.debship-imports.$$$$
 
 fast: ## the tests that need no host, in seconds
-	$(PYTEST) -q -m "not acceptance" tests
+	$(PYTEST) -q -n auto --dist loadfile -m "not acceptance" tests
 
 acceptance: setup ## the tests on real hosts alone
 	$(PYTEST) -m acceptance tests

@@ -41,7 +41,7 @@ class Estate:
                 for block, zone in zip(subnets, ZONES * 2, strict=False)
             ]
             self.blocks = tuple(ipaddress.ip_network(block) for block in subnets)
-            self.subnets, self.scaling = tuple(made[:2]), tuple(made[2:])
+            self.subnets, self.scaling = tuple(made[:2]), tuple(made[2:] or made)
         for address in addresses:
             if address not in self.instances:
                 self.instance(address, tag=tag)
