@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import io
+import os
 import posixpath
 import re
 from collections.abc import Iterator
@@ -141,14 +142,15 @@ def is_shared_object(name: str) -> bool:
     return _SHARED_OBJECT.search(name) is not None
 
 
-def mode_of(path: Path) -> int:
+def mode_of(path: Path | str) -> int:
     """Give the mode that a file of a wheel has in the package, whatever the umask was.
 
     Programs and scripts may be executed, shared objects and all else may not (Policy 10.2, 10.9).
     """
-    if not path.stat().st_mode & 0o100 or is_shared_object(path.name):
+    mode = os.stat(path).st_mode  # noqa: PTH116 - as above, for each file of a tree
+    if not mode & 0o100 or is_shared_object(os.path.basename(path)):  # noqa: PTH119
         return 0o644
-    with path.open("rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123
         return 0o755 if file.read(4).startswith((b"#!", b"\x7fELF")) else 0o644
 
 
@@ -183,11 +185,13 @@ def _dist(info: Path, prefix: Path, files: tuple[str, ...]) -> Dist:
 def _repair(info: Path, prefix: Path, python: PurePath) -> dict[str, str]:
     """Repair a distribution; give its files, relative to the virtualenv, with their hashes."""
     rows, files = [], {}
+    site = info.parent.relative_to(prefix)
     for path, digest, size in _record(info):
-        relative = posixpath.normpath(posixpath.join(*info.parent.relative_to(prefix).parts, path))
+        relative = posixpath.normpath(f"{site}/{path}")
         if posixpath.isabs(path) or relative.startswith("../"):
             raise Refused(f"{info.name}: its RECORD names {path}, outside the virtualenv")
-        if _is_dropped(path, info.name) or not (prefix / relative).is_file():
+        # Thousands of files, and each Path costs more than the question.
+        if _is_dropped(path, info.name) or not os.path.isfile(f"{prefix}/{relative}"):  # noqa: PTH113
             continue
         row = (path, digest, size)
         if relative.startswith("bin/"):

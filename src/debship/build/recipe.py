@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -70,7 +71,7 @@ def build(
         Failed: a program that the build needs failed.
         Refused: the package would break a promise.
     """
-    with scratch_folder(scratch) as folder, ThreadPoolExecutor(2) as beside:
+    with scratch_folder(scratch) as folder, ThreadPoolExecutor(3) as beside:
         beside.submit(prepare, "package")
         packages = installed_packages(run)
         check_needs(plan, packages)
@@ -84,6 +85,8 @@ def build(
         wheel = application_wheel(plan, folder / "wheel", uv, root)
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
         laid = _laid(making, wheel, folder)
+        # All of it is packed by now, and thousands of files take their time to go.
+        beside.submit(shutil.rmtree, folder / "laid/root", ignore_errors=True)
         looking = beside.submit(_there, making, laid, output)
         made = _packages(plan, laid, date_of(plan, wheel))
         main = made[0]
