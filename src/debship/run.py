@@ -6,10 +6,11 @@ import re
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from debship.errors import Failed
 
@@ -75,8 +76,12 @@ def run(
 ) -> Completed:
     """Run a program of this machine to its end; see ``Run``."""
     words = tuple(str(word) for word in argv)
-    with _open(words, cwd=cwd, env=env) as process:
+    signals = _Signals()
+    with signals.released_on_error():
+        process = _open(words, cwd=cwd, env=env)
+    with process:
         try:
+            signals.release()
             stdout, stderr = process.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             _end(process)
@@ -89,6 +94,38 @@ def run(
     if check and completed.returncode != 0:
         raise Failed(failure(completed))
     return completed
+
+
+class _Signals:
+    """Holds back what would interrupt the making of a child: nobody could end it yet.
+
+    Signals reach the main thread alone (see Python's signal module); elsewhere there is nothing to hold.
+    """
+
+    def __init__(self) -> None:
+        self._came: list[int] = []
+        self._handlers: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                if callable(handler := signal.getsignal(number)):
+                    self._handlers[number] = handler
+                    signal.signal(number, lambda number, _: self._came.append(number))
+
+    def release(self) -> None:
+        """Let signals through again, those that came first."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        for number in self._came:
+            signal.raise_signal(number)
+
+    @contextlib.contextmanager
+    def released_on_error(self) -> Iterator[None]:
+        """Hold on, unless there is no child to wait for."""
+        try:
+            yield
+        except BaseException:
+            self.release()
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ import difflib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+# Here, not where it is used: a thread that imports waits for ever where the main thread was
+# interrupted while it imported the same.
+import jinja2
 
 from debship.errors import Failed, Refused
-
-if TYPE_CHECKING:
-    import jinja2
 
 
 def directory() -> Path:
@@ -29,9 +30,7 @@ def directory() -> Path:
 
 
 @cache
-def _environment(*folders: Path) -> "jinja2.Environment":
-    import jinja2
-
+def _environment(*folders: Path) -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader([str(folder) for folder in folders]),
         undefined=jinja2.StrictUndefined,
@@ -85,8 +84,6 @@ def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = Non
     Raises:
         Failed: the template is missing, is not valid, or names a value that is not there.
     """
-    import jinja2
-
     folders = (*((overrides,) if overrides else ()), directory())
     try:
         return _environment(*folders).get_template(name).render(values)
