@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from debship.build.dists import Dist
-from debship.build.layers import Layer
+from debship.build.layer import Layer
 from debship.build.libraries import Libraries
 from debship.build.package import Package, describe
 from debship.build.parts import Packed

@@ -10,7 +10,6 @@ distribution is looked up by what came of it.
 import hashlib
 import json
 import os
-import posixpath
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,45 +22,22 @@ from types import MappingProxyType
 
 import zstandard
 
-from debship.build.cache import Cache, Entry
+from debship.build.cache import Cache
 from debship.build.dists import Dist, mode_of
 from debship.build.installed import Installed, relation_names
+from debship.build.layer import Layer, frozen, near, thawed
 from debship.build.libraries import Libraries, machine_code, shared_libraries
-from debship.build.origins import Locked, Origin, locked_files, origin
+from debship.build.origins import Locked, locked_files, origin
 from debship.build.parts import Packed, pack, wheel_part
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
-from debship.debian.compression import Segment, memory_of
-from debship.debian.xz_blocks import Record
-from debship.frozen import from_json, to_json
+from debship.debian.compression import memory_of
 from debship.run import Run
 
 Say = Callable[[str], None]
 
-_NO_ORIGIN = Origin("", ())
 _LONG = 4 << 20  # bytes of files that take more than a second at level 19
 _MEMORY = 100 << 20  # bytes that compressing may take, in all threads together
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A distribution as it stands in a package.
-
-    Attributes:
-        code: whether machine code is in it.
-        libraries: what that needs.
-        origin: what it was installed from.
-        near: the files of other distributions that bear the names of such libraries.
-        made_with: the Debian packages that it would be another without, with their versions.
-    """
-
-    dist: Dist
-    packed: Packed
-    code: bool
-    libraries: Libraries
-    origin: Origin = _NO_ORIGIN
-    near: tuple[str, ...] = ()
-    made_with: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +107,7 @@ class Layers:
         found = {
             name: layer
             for name, layer in kept.items()
-            if self._is_as_made(layer) and layer.near == _near(layer, installed)
+            if self._is_as_made(layer) and layer.near == near(layer, installed)
         }
         # Of one whose libraries' packages moved on, the relations alone are asked for again.
         packed = {
@@ -147,7 +123,7 @@ class Layers:
         for made in self.make(missing, installed, mtime, self.level, packed=packed):
             layer = replace(made, origin=origin(made.dist, files[made.dist.name]))
             found[layer.dist.name] = layer
-            facts = _frozen(layer)
+            facts = frozen(layer)
             self.cache.keep(keys[layer.dist.name], facts, layer.packed.segment.blocks)
         # What was compiled here is compiled each time: its compiler may be another by then.
         if installed.own is None and not installed.compiled:
@@ -208,7 +184,7 @@ class Layers:
                 pool.shutdown(cancel_futures=True)
                 raise
         return tuple(
-            replace(layer, near=_near(layer, installed), made_with=self._made_with(layer))
+            replace(layer, near=near(layer, installed), made_with=self._made_with(layer))
             for layer in made
         )
 
@@ -224,7 +200,7 @@ class Layers:
 
     def _find(self, key: str, *, facts_alone: bool = False) -> Layer | None:
         entry = self.cache.find(key, self.folder / key, facts_alone=facts_alone)
-        return None if entry is None else _thawed(entry)
+        return None if entry is None else thawed(entry)
 
     def _made_with(self, layer: Layer) -> tuple[tuple[str, str], ...]:
         """The compiler of its bytecode, and the libraries whose symbols made its relations."""
@@ -281,60 +257,5 @@ def contents(dist: Dist, installed: Virtualenv) -> tuple[str, ...]:
     return ((installed.prefix / record).read_text(), *modes)
 
 
-def _near(layer: Layer, installed: Virtualenv) -> tuple[str, ...]:
-    wanted = frozenset(layer.libraries.names)
-    if not wanted:
-        return ()
-    return tuple(
-        file
-        for dist in installed.dists
-        if dist.name != layer.dist.name
-        for file in dist.files
-        if posixpath.basename(file) in wanted
-    )
-
-
 def _size(dist: Dist, prefix: Path) -> int:
     return sum((prefix / file).stat().st_size for file in dist.files)
-
-
-def _frozen(layer: Layer) -> bytes:
-    packed = layer.packed
-    facts = {
-        "dist": to_json(layer.dist),
-        "libraries": to_json(layer.libraries),
-        "code": layer.code,
-        "origin": to_json(layer.origin),
-        "near": layer.near,
-        "made_with": layer.made_with,
-        "md5s": packed.md5s,
-        "kib": packed.kib,
-        "records": packed.segment.records,
-    }
-    return json.dumps(facts).encode()
-
-
-def _thawed(entry: Entry) -> Layer:
-    facts = json.loads(entry.facts)
-    md5s = tuple((path, md5) for path, md5 in facts["md5s"])
-    return Layer(
-        dist=from_json(Dist, facts["dist"]),
-        packed=Packed(
-            segment=Segment(entry.blocks, tuple(Record(*it) for it in facts["records"])),
-            paths=tuple(path for path, _ in md5s),  # a distribution is files alone
-            md5s=md5s,
-            kib=facts["kib"],
-        ),
-        code=facts["code"],
-        libraries=from_json(Libraries, facts["libraries"]),
-        origin=from_json(Origin, facts["origin"]),
-        near=tuple(facts["near"]),
-        made_with=tuple((name, version) for name, version in facts["made_with"]),
-    )
-
-
-def scripts(layers: Iterable[Layer]) -> frozenset[str]:
-    """Give what a service may start with."""
-    files = (file for layer in layers for file in layer.dist.files)
-    installed = (file.removeprefix("bin/") for file in files if file.startswith("bin/"))
-    return frozenset({*installed, "python", "python3"})

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debship.build.backends import trusted_backends
-from debship.build.layers import Layer, Layers
+from debship.build.layer import Layer
+from debship.build.layers import Layers
 from debship.build.lock import identity
 from debship.build.origins import Origin
 from debship.build.package import date_of

@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 from debship.build.conffiles import Conffiles, compare
 from debship.build.dists import Dist
-from debship.build.layers import Layer
+from debship.build.layer import Layer
 from debship.build.origins import Origin
 from debship.build.plan import BuildPlan, with_revision
 from debship.build.wheel import Wheel

@@ -14,7 +14,8 @@ from debship.build.bundle import Bundle, bundle
 from debship.build.cache import Cache
 from debship.build.changelog import changelog
 from debship.build.installed import Installed, installed_packages
-from debship.build.layers import Layers, Say, scripts
+from debship.build.layer import scripts
+from debship.build.layers import Layers, Say
 from debship.build.laying import Laid, lay, lay_split
 from debship.build.package import Package, date_of, describe
 from debship.build.papers import papers_of
