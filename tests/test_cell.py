@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from debship.cell import Cell, Show, mounts, open_cell
+from debship.cell import Cell, open_cell
+from debship.cell.shows import Show, mounts
 from debship.cli.cache import cache_folder
 from debship.debian.releases import release
 from debship.errors import Failed, Refused
@@ -173,7 +174,8 @@ def test_what_still_runs_ends_with_the_cell(root: Path, tmp_path: Path) -> None:
 MAKER = """
 import sys, time
 from pathlib import Path
-from debship.cell import Show, open_cell
+from debship.cell import open_cell
+from debship.cell.shows import Show
 from debship.run import run
 root, folder = map(Path, sys.argv[1:3])
 with open_cell(root, name="trixie", layer=folder / "layer", show=[], environment={},

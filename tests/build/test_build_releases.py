@@ -17,7 +17,8 @@ from debship.build.plan import Surroundings, plan_build
 from debship.build.releases import Workshop, build_in_roots, build_packages, sources
 from debship.build.together import together
 from debship.build.uv import Uv
-from debship.cell import Show, open_cell
+from debship.cell import open_cell
+from debship.cell.shows import Show
 from debship.cli.cache import cache_folder
 from debship.config.app import App, Service
 from debship.debian.releases import Release, release

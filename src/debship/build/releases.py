@@ -13,7 +13,8 @@ from debship.build.plan import BuildPlan
 from debship.build.recipe import LEVEL, build
 from debship.build.scratch import held, scratch_folder
 from debship.build.smoke import smoke_packages, smoke_test
-from debship.cell import PATH, Cell, Show, open_cell
+from debship.cell import PATH, Cell, open_cell
+from debship.cell.shows import Show
 from debship.errors import DebshipError
 from debship.model import Deb
 from debship.roots import clean_root
