@@ -1,64 +1,22 @@
 """What differs between two packages, at the level of wheels."""
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from debship.debian.tarball import Member
+from debship.inspect.changes import (
+    Change,
+    Changes,
+    changed_files,
+    changed_lines,
+    changed_names,
+)
 from debship.inspect.contents import SCRIPTS, Contents
 from debship.inspect.wheels import Distribution, source_of
 
 # What differs with every build, or is told in words elsewhere.
 _FIELDS_TOLD = frozenset({"version", "installed-size", "depends", "pre-depends"})
 _CONTROL_TOLD = frozenset({"control", "md5sums"})
-_LINES = 400  # of a text of which it is shown what changed; difflib's time grows with their square
-_COLUMNS = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something that is in both packages, and not the same.
-
-    Attributes:
-        before, after: of a field its value, of a file what of it changed; empty for "contents".
-        lines: those that were taken away and added, with - and + before them; for short texts.
-    """
-
-    name: str
-    before: str = ""
-    after: str = ""
-    lines: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Things with names that came, went, or changed; each sorted by name."""
-
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    changed: tuple[Change, ...] = ()
-
-    def __bool__(self) -> bool:
-        """Whether there is any."""
-        return bool(self.added or self.removed or self.changed)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give it for machines."""
-        changed = [
-            {
-                key: value
-                for key, value in (
-                    ("name", change.name),
-                    ("before", change.before),
-                    ("after", change.after),
-                    ("lines", list(change.lines)),
-                )
-                if value
-            }
-            for change in self.changed
-        ]
-        return {"added": list(self.added), "removed": list(self.removed), "changed": changed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +91,13 @@ def difference(before: Contents, after: Contents) -> Difference:
         after=after,
         same=before.deb.sha256 == after.deb.sha256,
         fields=_fields(before, after),
-        depends=_names(before.depends, after.depends),
+        depends=changed_names(before.depends, after.depends),
         distributions=_distributions(before, after),
         modules=_modules(before, after),
-        units=_files(before, after, _units(before), _units(after), texts=_unit_texts),
-        conffiles=_files(before, after, _conffiles(before), _conffiles(after)),
+        units=changed_files(before, after, _units(before), _units(after), texts=_unit_texts),
+        conffiles=changed_files(before, after, _conffiles(before), _conffiles(after)),
         scripts=_scripts(before, after),
-        files=_files(before, after, _others(before), _others(after)),
+        files=changed_files(before, after, _others(before), _others(after)),
     )
 
 
@@ -157,15 +115,10 @@ def _fields(before: Contents, after: Contents) -> Changes:
     )
 
 
-def _names(before: Iterable[str], after: Iterable[str]) -> Changes:
-    one, two = set(before), set(after)
-    return Changes(tuple(sorted(two - one)), tuple(sorted(one - two)))
-
-
 def _distributions(before: Contents, after: Contents) -> Changes:
     one = {dist.name: dist.version for dist in before.distributions}
     two = {dist.name: dist.version for dist in after.distributions}
-    names = _names(one, two)
+    names = changed_names(one, two)
     changed = (
         Change(name, one[name], two[name])
         for name in sorted(one.keys() & two.keys())
@@ -178,7 +131,7 @@ def _modules(before: Contents, after: Contents) -> Mapping[str, Changes]:
     one = {dist.name: dist for dist in before.distributions}
     two = {dist.name: dist for dist in after.distributions}
     found = {
-        name: _files(before, after, *_compared(one[name], two[name]))
+        name: changed_files(before, after, *_compared(one[name], two[name]))
         for name in sorted(one.keys() & two.keys())
     }
     return {
@@ -253,61 +206,9 @@ def _scripts(before: Contents, after: Contents) -> Changes:
         if name not in one or name not in two or one[name].sha256 == two[name].sha256:
             continue
         texts = [members[name].content.decode(errors="replace") for members in (one, two)]
-        changed.append(Change(name, lines=_lines(*texts) if name in SCRIPTS else ()))
+        changed.append(Change(name, lines=changed_lines(*texts) if name in SCRIPTS else ()))
     return Changes(
         tuple(name for name in names if name not in one),
         tuple(name for name in names if name not in two),
         tuple(changed),
     )
-
-
-def _files(
-    before: Contents,
-    after: Contents,
-    mine: Iterable[str],
-    theirs: Iterable[str],
-    texts: Any = None,
-) -> Changes:
-    names = _names(mine, theirs)
-    both = sorted({*theirs} & {*mine})
-    pairs = ((path, before.files.get(path), after.files.get(path)) for path in both)
-    changed = []
-    for path, one, two in pairs:
-        if one is None or two is None:  # a conffile that is listed and not shipped
-            continue
-        was, now = _described(one, two)
-        if one.sha256 != two.sha256 or was != now:
-            lines = _lines(texts(before)[path], texts(after)[path]) if texts else ()
-            changed.append(Change(path, was, now, lines))
-    return Changes(names.added, names.removed, tuple(changed))
-
-
-def _described(one: Member, two: Member) -> tuple[str, str]:
-    """Say what beside its contents changed of a file: kind, target, mode, owner."""
-    sides: list[tuple[str, str]] = []
-    if one.kind != two.kind or one.link != two.link:
-        sides.append((_kind(one), _kind(two)))
-    elif one.kind != "2" and one.mode != two.mode:  # the mode of a link means nothing
-        sides.append((f"{one.mode:04o}", f"{two.mode:04o}"))
-    if one.owner != two.owner:
-        sides.append((one.owner, two.owner))
-    return " ".join(side[0] for side in sides), " ".join(side[1] for side in sides)
-
-
-def _kind(member: Member) -> str:
-    kinds = {"0": "a file", "1": "a hard link to", "2": "a link to", "5": "a directory"}
-    return f"{kinds.get(member.kind, 'a device')} {member.link}".rstrip()
-
-
-def _lines(before: str, after: str) -> tuple[str, ...]:
-    """Give the lines that changed of two short texts; none where they are long."""
-    one, two = before.splitlines(), after.splitlines()
-    if max(len(one), len(two)) > _LINES or max(map(len, (*one, *two)), default=0) > _COLUMNS:
-        return ()
-    return tuple(_changed(difflib.unified_diff(one, two, n=0, lineterm="")))
-
-
-def _changed(lines: Iterator[str]) -> Iterator[str]:
-    for number, line in enumerate(lines):
-        if number >= 2 and not line.startswith("@@"):  # the first two name the files
-            yield line
