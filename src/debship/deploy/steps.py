@@ -1,17 +1,14 @@
 """The steps of one host's turn. Each writes down what it will do, does it, and confirms it."""
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
-from debship.debian.versions import from_pep440
 from debship.deploy import records
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
 from debship.deploy.established import established
+from debship.deploy.health import complaint
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.installation import StepFailed, install
 from debship.deploy.journal import Journal
@@ -20,7 +17,6 @@ from debship.deploy.plan import RollPlan
 from debship.deploy.records import Before
 from debship.deploy.stop import Stop
 from debship.deploy.traffic import SERVED, Traffic
-from debship.errors import Misused
 from debship.model import DebVersion
 
 LINGER = 120.0  # seconds that a network balancer may go on handing out a target that left
@@ -173,8 +169,12 @@ class Steps:
         A unit that is active proves nothing yet, and neither does UP at the balancer.
         """
         self._say("waiting for its health")
-        if self.plan.app.health is not None and not state.resting:
-            self._ask_health(version, state.wanted_units)
+        health = self.plan.app.health
+        if health is not None and not state.resting:
+            units = tuple(unit.name for unit in state.wanted_units)
+            ill = complaint(self.host, self.plan.app.package, health, version, units)
+            if ill:
+                raise StepFailed(ill, self._last_log())
         self._must_run(version)
 
     def come_back(self, state: HostState) -> None:
@@ -237,26 +237,6 @@ class Steps:
             self.stop.safe_point()
             self.clock.sleep(1.0)
 
-    def _ask_health(self, version: DebVersion, units: Sequence[UnitState]) -> None:
-        health = self.plan.app.health
-        assert health is not None
-        url = f"http://127.0.0.1:{health.port}{health.path}"
-        python = f"/usr/lib/{self.plan.app.package}/bin/python"
-        words = (python, "-I", "-", url, f"{health.timeout:g}", str(health.times))
-        answer = self.host.run(
-            (*words, health.version or "", *(unit.name for unit in units)),
-            stdin=_probe(),
-            timeout=health.timeout + 30,
-        )
-        found = _last_object(answer.text)
-        if not found.get("ok"):
-            said = f"{found.get('status') or 'no answer'}: {found.get('said') or answer.complaint}"
-            raise StepFailed(
-                f"{url} was not well within {health.timeout:g} s: {said}", self._last_log()
-            )
-        if health.version and not _same(found.get("version"), version):
-            raise StepFailed(f"{url} says version {found.get('version')}, not {version.upstream}")
-
     def _must_run(self, version: DebVersion) -> None:
         state = self.observe()
         units = state.wanted_units
@@ -293,31 +273,3 @@ class Steps:
 
     def _say(self, what: str) -> None:
         self.say(f"{self.host.address}: {what}")
-
-
-@cache
-def _probe() -> bytes:
-    return (Path(__file__).parent / "probe.py").read_bytes()
-
-
-def _last_object(text: str) -> dict[str, Any]:
-    for line in reversed(text.splitlines()):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            return found
-    return {}
-
-
-def _same(said: Any, version: DebVersion) -> bool:
-    """Whether an application that speaks PEP 440 means this Debian version."""
-    if not isinstance(said, str):
-        return False
-    if said in {version.text, version.upstream}:
-        return True
-    try:
-        return DebVersion(from_pep440(said)).upstream == version.upstream
-    except Misused:
-        return False

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from debship.debian.versions import from_pep440
 from debship.errors import Misused
-from debship.inspect.contents import Contents
 from debship.inspect.changes import Change, Changes
+from debship.inspect.contents import Contents
 from debship.inspect.difference import Difference
 from debship.inspect.wheels import Distribution
 
