@@ -1,7 +1,6 @@
 """Packages for several releases on one machine, each built in a clean root of its own."""
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,8 +10,9 @@ from debship.build.cache import LAYERS, Cache
 from debship.build.package import Package
 from debship.build.plan import BuildPlan
 from debship.build.recipe import LEVEL, build
-from debship.build.scratch import held, scratch_folder
+from debship.build.scratch import scratch_folder
 from debship.build.smoke import smoke_packages, smoke_test
+from debship.build.together import HIDDEN
 from debship.cell import PATH, Cell, open_cell
 from debship.cell.shows import Show
 from debship.errors import DebshipError
@@ -70,11 +70,10 @@ def build_in_roots(
         DebshipError: what the build of one raised; its message names the release.
     """
     output.mkdir(parents=True, exist_ok=True)
-    # Held: a build that ends here beside this one sweeps what nobody holds.
-    with tempfile.TemporaryDirectory(prefix=".debship-", dir=output) as name, held(Path(name)):
-        built = [deb for plan in plans for deb in _build(plan, Path(name), shop, smoke=smoke)]
+    with scratch_folder(output, prefix=HIDDEN) as folder:
+        built = [deb for plan in plans for deb in _build(plan, folder, shop, smoke=smoke)]
         # .changes names all others: it comes last.
-        for path in sorted(Path(name).iterdir(), key=lambda path: path.suffix == ".changes"):
+        for path in sorted(folder.iterdir(), key=lambda path: path.suffix == ".changes"):
             path.replace(output / path.name)
     return tuple(replace(deb, path=output / deb.path.name) for deb in built)
 

@@ -13,24 +13,25 @@ _PREFIX = "debship-build-"
 
 
 @contextlib.contextmanager
-def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+def scratch_folder(parent: Path | None = None, *, prefix: str = _PREFIX) -> Iterator[Path]:
     """Give a folder that is gone at the end; those of builds that were killed go at the start.
 
     A build holds a lock on its folder, and the kernel takes the lock from the dead.
 
     Args:
         parent: where it is made; None: where temporary files go.
+        prefix: of its name; what else bears it there, and nobody holds, is swept.
     """
     parent = (parent or Path(tempfile.gettempdir())).resolve()
-    sweep(parent, f"{_PREFIX}*")
+    sweep(parent, f"{prefix}*")
     with contextlib.ExitStack() as stack:
-        yield _made(parent, stack)
+        yield _made(parent, prefix, stack)
 
 
-def _made(parent: Path, stack: contextlib.ExitStack) -> Path:
+def _made(parent: Path, prefix: str, stack: contextlib.ExitStack) -> Path:
     """Make a folder and hold it; another build may sweep it before it is held."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as made:
             made.callback(shutil.rmtree, folder, ignore_errors=True)
             made.enter_context(held(folder))

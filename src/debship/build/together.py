@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from debship.build.scratch import sweep
 
-_HIDDEN = ".debship-"
+HIDDEN = ".debship-"  # how names begin of what has not appeared yet
 
 
 class Together:
@@ -28,7 +28,7 @@ class Together:
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[tuple[Path, BinaryIO]]:
         """Write the file that will bear a name; give where it is until then, and what writes it."""
-        descriptor, hidden = _held_file(f"{_HIDDEN}{name}.", self._folder)
+        descriptor, hidden = _held_file(f"{HIDDEN}{name}.", self._folder)
         self._hidden[name] = Path(hidden)
         self._held.append(os.dup(descriptor))  # until the end: others sweep what nobody holds
         with open(descriptor, "wb") as sink:  # noqa: PTH123 - a descriptor has no Path
@@ -65,7 +65,7 @@ def together(folder: Path) -> Iterator[Together]:
     dpkg-deb does not: after a power cut the build is run again, which gives the same bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder, f"{_HIDDEN}*")
+    sweep(folder, f"{HIDDEN}*")
     files = Together(folder)
     try:
         yield files
