@@ -12,6 +12,7 @@ from typing import Any
 
 from examples.versions import make_version
 
+from debship.lab.lab import inside
 from debship.run import Completed, Spawned, run, shown, spawn
 
 HERE = Path(__file__).resolve().parent
@@ -112,7 +113,7 @@ class Rehearsal:
     def enter(self, address: str, *words: str, check: bool = True, stdin: bytes = b"") -> Completed:
         """Look at a host from outside, without ssh and without what is under test."""
         pid = next(host["pid"] for host in self.lab["hosts"] if host["address"] == address)
-        return run(("nsenter", "-t", str(pid), "-a", *words), check=check, stdin=stdin)
+        return run(inside(pid, *words), check=check, stdin=stdin)
 
     def start_fab(self, *words: str, log: Path, secret: str = SECRET) -> Spawned:
         """Start a Fabric task that can be killed in the middle."""

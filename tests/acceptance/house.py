@@ -12,6 +12,7 @@ RESTLESS = (
     *("/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/log", "/var/cache"),
     *("/var/lib/apt", "/var/lib/dpkg", "/var/backups", "/root", "/var/lib/systemd/timers"),
     *("/var/lib/systemd/random-seed", "/var/lib/private"),
+    "'/usr/lib/python3.*/__pycache__'",  # the interpreter's own, written when it first runs with -O
 )
 
 
@@ -25,17 +26,26 @@ class House:
     def folder(self) -> Path:
         return self.stage.folder
 
+    @property
+    def address(self) -> str:
+        return self.stage.hosts[0]
+
     def build(self, folder: Path, *options: str) -> Path:
         # How hard wheels are compressed is not what these tests are about.
         words = ("build", folder, "--level", "3", "--output", self.folder / "packages", *options)
         return Path(self.stage.debship(*words).text.splitlines()[0])
 
     def sh(self, line: str, *, check: bool = True, stdin: bytes = b"") -> Completed:
-        return self.stage.enter(self.stage.hosts[0], "sh", "-c", line, check=check, stdin=stdin)
+        return self.stage.enter(self.address, "sh", "-c", line, check=check, stdin=stdin)
 
     def apt(self, *words: str) -> None:
         quiet = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y")
-        self.stage.enter(self.stage.hosts[0], *quiet, *words)
+        self.stage.enter(self.address, *quiet, *words)
+
+    def state(self, unit: str) -> tuple[str, str]:
+        shown = self.sh(f"systemctl is-active {unit}; systemctl is-enabled {unit}", check=False)
+        active, enabled = shown.text.splitlines()[:2]
+        return active, enabled
 
     def put(self, content: bytes, path: str) -> None:
         self.sh(f"mkdir -p $(dirname {path}) && cat > {path}", stdin=content)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from examples.rehearsal import HERE, Rehearsal
+from house import House
 
+from debship.debian.releases import this_machine
 from debship.lab.traffic import Traffic
-from debship.run import Completed
 
 pytestmark = pytest.mark.acceptance
 
@@ -42,16 +43,9 @@ def _version(
     return Path(done.text.splitlines()[0])
 
 
-class Host:
-    def __init__(self, stage: Rehearsal) -> None:
-        self.stage, self.address = stage, stage.hosts[0]
-
-    def sh(self, line: str, *, check: bool = True) -> Completed:
-        return self.stage.enter(self.address, "sh", "-c", line, check=check)
-
-    def install(self, version: str) -> None:
-        quiet = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y")
-        self.stage.enter(self.address, *quiet, "install", "--allow-downgrades", f"auth={version}-1")
+class Host(House):
+    def install_version(self, version: str) -> None:
+        self.apt("install", "--allow-downgrades", f"auth={version}-1")
 
     def active(self, *units: str) -> list[str]:
         return self.sh(f"systemctl is-active {' '.join(units)}", check=False).text.split()
@@ -80,7 +74,7 @@ def host(tmp_path_factory: pytest.TempPathFactory):
             _version(stage, "1.3.0", port=8102, workers=1),
         )
         stage.fab("bootstrap", "--app", "auth")
-        yield Host(stage)
+        yield Host(stage, this_machine(Path("/etc/os-release").read_text()))
     finally:
         stage.down()
 
@@ -89,12 +83,12 @@ WORKERS = ("auth-work@1.service", "auth-work@2.service", "auth-work@3.service")
 
 
 def test_a_restart_fails_no_request(host: Host, tmp_path: Path) -> None:
-    host.install("1.1.0")
+    host.install_version("1.1.0")
     assert host.version() == "1.1.0"
     with host.traffic(tmp_path) as traffic:
         host.sh("systemctl restart auth.service")
         assert host.version() == "1.1.0"
-        host.install("1.2.0")
+        host.install_version("1.2.0")
         assert host.version() == "1.2.0"
     report = traffic.so_far()
     assert report.failures == ()
@@ -102,7 +96,7 @@ def test_a_restart_fails_no_request(host: Host, tmp_path: Path) -> None:
 
 
 def test_a_roll_without_a_balancer_fails_no_request(host: Host, tmp_path: Path) -> None:
-    host.install("1.1.0")
+    host.install_version("1.1.0")
     with host.traffic(tmp_path) as traffic:
         report = host.stage.report("deploy", "--app", "auth", "--version", "1.2.0")
     assert [h["outcome"] for h in report["hosts"]] == ["changed"]
@@ -118,14 +112,14 @@ def test_a_roll_without_a_balancer_fails_no_request(host: Host, tmp_path: Path) 
 
 
 def test_instances_come_and_go_with_the_versions(host: Host) -> None:
-    host.install("1.1.0")
+    host.install_version("1.1.0")
     assert host.active(*WORKERS) == ["active", "active", "inactive"]
     assert host.enabled(*WORKERS[:2]) == ["enabled", "enabled"]
     host.sh("systemctl disable --now auth-work@2.service 2>&1")
-    host.install("1.2.0")
+    host.install_version("1.2.0")
     assert host.active(*WORKERS) == ["active", "inactive", "active"]
     host.sh("systemctl enable --now auth-work@2.service auth-work@9.service 2>&1")
-    host.install("1.3.0")
+    host.install_version("1.3.0")
     assert host.active(*WORKERS) == ["active", "inactive", "inactive"]
     assert host.active("auth-work@9.service") == ["active"]  # an administrator's own
     host.sh("systemctl disable --now auth-work@9.service 2>&1")
@@ -146,7 +140,7 @@ def test_a_port_that_changes_and_a_socket_that_comes_and_goes(host: Host) -> Non
             ("1.0.0", 8101, "inactive"),
         ):
             if by_hand:
-                host.install(version)
+                host.install_version(version)
             else:
                 carry = "systemd-run -q --wait --setenv=DEBSHIP_ROLL=x --setenv=DEBIAN_FRONTEND=noninteractive"
                 host.sh(f"{carry} apt-get -q -y install --allow-downgrades auth={version}-1")
@@ -168,7 +162,7 @@ def _as_a_roll_does(host: Host) -> None:
 
 
 def test_nothing_of_them_is_left(host: Host) -> None:
-    host.install("1.2.0")
+    host.install_version("1.2.0")
     host.sh("DEBIAN_FRONTEND=noninteractive apt-get -q -y purge auth")
     assert host.sh("find /etc/systemd /var/lib/systemd /usr/lib/systemd -name 'auth*'").text == ""
     assert host.sh("systemctl list-units --all --plain --no-legend 'auth*'").text == ""

@@ -136,6 +136,7 @@ class TestALab:
             traffic.start()
             until(lambda: len(traffic.so_far().served) == 2)
             report = traffic.stop()
+        with Observer(lab.plan.socket, log=tmp_path / "stopping") as seen:
             lab.enter("h2", ("systemctl", "stop", "web"), run=run)
             until(lambda: "DOWN" in seen.so_far().statuses("web", "h2")[-1])
             time.sleep(0.5)

@@ -9,6 +9,18 @@ from debship.lab.plan import LabPlan
 from debship.lab.record import BALANCER, SERVER, Record
 from debship.run import Completed, Run, Word
 
+# What a login as root finds on a Debian host; nothing of this machine's, such as PYTHON* or http_proxy.
+_SURROUNDINGS = (
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/root",
+    "LANG=C.UTF-8",
+)
+
+
+def inside(pid: int, *words: Word) -> tuple[Word, ...]:
+    """The words that run a command as root inside the host whose systemd is this process."""
+    return ("nsenter", "-t", str(pid), "-a", "env", "-i", *_SURROUNDINGS, *words)
+
 
 @dataclass(frozen=True, slots=True)
 class LabHost:
@@ -94,7 +106,7 @@ class Lab:
         Raises:
             Failed: the host does not run, or the command failed.
         """
-        return run(("nsenter", "-t", str(self.host(host).pid), "-a", *argv), **how)
+        return run(inside(self.host(host).pid, *argv), **how)
 
     def describe(self, *, run: Run) -> dict[str, Any]:
         """Everything about it, as ``debship lab status --json`` prints it."""
@@ -131,5 +143,5 @@ def _state(host: LabHost, run: Run) -> str:
     """What the host's systemd says of itself: running, degraded, starting; or that it is off."""
     if not alive(host.process):
         return "off"
-    words = ("nsenter", "-t", str(host.pid), "-a", "systemctl", "is-system-running")
+    words = inside(host.pid, "systemctl", "is-system-running")
     return run(words, check=False, timeout=10).text or "unknown"
