@@ -57,3 +57,8 @@ class House:
     def files(self) -> set[str]:
         skip = " -o ".join(f"-path {path}" for path in RESTLESS)
         return set(self.sh(f"find / \\( {skip} \\) -prune -o -print").text.splitlines())
+
+    def health(self, port: int = 8101) -> str:
+        """What auth says of itself, once it answers."""
+        ask = "curl -fsS --retry 20 --retry-connrefused --retry-delay 1"
+        return self.sh(f"{ask} http://127.0.0.1:{port}/healthz").text.replace(" ", "")

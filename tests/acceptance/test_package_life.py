@@ -37,7 +37,7 @@ def test_install_upgrade_remove_purge_as_a_debian_user_expects(life: House) -> N
     life.apt("install", "auth=1.0.0-1")
     assert life.state("auth.service") == ("active", "enabled")
     assert life.sh("ps -o user= -p $(systemctl show -P MainPID auth)").text.strip() == "_auth"
-    assert '"version":"1.0.0"' in _health(life)
+    assert '"version":"1.0.0"' in life.health()
     assert life.sh("dpkg -V auth").text == ""
 
     life.sh(f"echo '# mine' >> {CONFFILE}")
@@ -49,7 +49,7 @@ def test_install_upgrade_remove_purge_as_a_debian_user_expects(life: House) -> N
     life.sh("systemctl enable --now auth.service 2>/dev/null")
     life.apt("install", "--allow-downgrades", "auth=1.0.0-1")
     assert life.state("auth.service") == ("active", "enabled")
-    assert '"version":"1.0.0"' in _health(life)
+    assert '"version":"1.0.0"' in life.health()
     life.apt("install", "--reinstall", "auth=1.0.0-1")
     assert life.state("auth.service") == ("active", "enabled")
 
@@ -85,8 +85,3 @@ def test_lintian_finds_no_error(life: House, name: str) -> None:
     deb = next((life.stage.folder / "packages").glob(f"{name}*.deb"))
     done = run(["lintian", "--allow-root", "--fail-on", "error", deb], check=False)
     assert done.returncode == 0, done.text
-
-
-def _health(life: House) -> str:
-    ask = "curl -fsS --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:8101/healthz"
-    return life.sh(ask).text.replace(" ", "")

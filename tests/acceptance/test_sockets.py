@@ -54,8 +54,7 @@ class Host(House):
         return self.sh(f"systemctl is-enabled {' '.join(units)}", check=False).text.split()
 
     def version(self, port: int = 8101) -> str:
-        ask = f"curl -fsS --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:{port}/healthz"
-        return re.search(r'"version": ?"([^"]*)"', self.sh(ask).text)[1]
+        return re.search(r'"version":"([^"]*)"', self.health(port))[1]
 
     def traffic(self, folder: Path) -> Traffic:
         return Traffic(f"http://{self.address}:8101/healthz", log=folder / "traffic", rate=50)

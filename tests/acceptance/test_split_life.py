@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from examples.rehearsal import Rehearsal
 from examples.versions import make_version
-from test_package_life import Life, _health
+from house import House
+
+from debship.debian.releases import this_machine
 
 pytestmark = pytest.mark.acceptance
 
@@ -27,12 +29,12 @@ def life(tmp_path_factory: pytest.TempPathFactory):
     try:
         stage.up("--hosts", "1", "--fleet", str(stage.app / "fleet.toml"))
         stage.fab("bootstrap", "--app", "auth")
-        yield Life(stage)
+        yield House(stage, this_machine(Path("/etc/os-release").read_text()))
     finally:
         stage.down()
 
 
-def test_a_split_application_lives_as_a_whole_one(life: Life) -> None:
+def test_a_split_application_lives_as_a_whole_one(life: House) -> None:
     before = life.files()
     first, same, other = (
         _split(life.stage, "1.0.0"),
@@ -47,7 +49,7 @@ def test_a_split_application_lives_as_a_whole_one(life: Life) -> None:
 
     life.apt("install", "auth=1.0.0-1")
     assert life.state("auth.service") == ("active", "enabled")
-    assert '"version":"1.0.0"' in _health(life)
+    assert '"version":"1.0.0"' in life.health()
     assert life.sh(f"apt-mark showauto {names[0]}").text == names[0]
     assert life.sh(f"dpkg -V auth {names[0]}").text == ""
     inside = "import importlib.metadata as m; print(m.version('auth'), m.version('flask'))"
@@ -55,7 +57,7 @@ def test_a_split_application_lives_as_a_whole_one(life: Life) -> None:
 
     # Code alone: nothing of the dependencies moves.
     life.apt("install", "auth=1.0.1-1")
-    assert '"version":"1.0.1"' in _health(life)
+    assert '"version":"1.0.1"' in life.health()
     life.apt("autoremove")
     assert life.sh(f"dpkg-query -W -f '${{Status}}' {names[0]}").text == "install ok installed"
 
@@ -63,17 +65,17 @@ def test_a_split_application_lives_as_a_whole_one(life: Life) -> None:
     # needs them.
     life.apt("install", names[2])
     life.sh(f"apt-mark auto {names[2]}")
-    assert '"version":"1.0.1"' in _health(life)
+    assert '"version":"1.0.1"' in life.health()
     life.apt("install", "auth=1.1.0-1")
-    assert '"version":"1.1.0"' in _health(life)
+    assert '"version":"1.1.0"' in life.health()
     assert life.sh(f"test -d /usr/lib/{names[0]}").returncode == 0
     life.apt("autoremove")
     assert life.sh(f"test -e /usr/lib/{names[0]}", check=False).returncode == 1
-    assert '"version":"1.1.0"' in _health(life)
+    assert '"version":"1.1.0"' in life.health()
 
     # Back, by apt alone.
     life.apt("install", "--allow-downgrades", "auth=1.0.0-1")
-    assert '"version":"1.0.0"' in _health(life)
+    assert '"version":"1.0.0"' in life.health()
 
     life.apt("purge", "--autoremove", "auth")
     assert life.sh("ls -d /usr/lib/auth*", check=False).text == ""
