@@ -123,12 +123,12 @@ class S3Server:
         )
 
     @functools.cached_property
-    def _shared(self):
+    def shared(self):
         return self.client()
 
     def bucket(self, name: str, *, own: bool = False):
         """Make a bucket; give a client, one that nobody else has where it will be tampered with."""
-        client = self.client() if own else self._shared
+        client = self.client() if own else self.shared
         client.create_bucket(Bucket=name)
         everybody = {
             "Effect": "Allow",

@@ -8,6 +8,7 @@ promised, and is tried here, is that such a host is right again with its next qu
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from debship.errors import Failed
 from debship.publish.check import apt_words, prepare
 from debship.publish.clock import Clock
 from debship.publish.recipe import publish
+from debship.publish.store import Store
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.store.s3 import S3Store
 from debship.publish.suite import init, sources
@@ -56,43 +58,53 @@ class Host:
                 self.failed.append(wrong)
 
 
-@pytest.mark.parametrize("kind", ["directory", "s3"])
-def test_a_host_never_sees_a_mismatch(kind, home, tmp_path, request) -> None:
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    with served(repository) as (address, _):
-        url = address
-        if kind == "directory":
-            store = DirectoryStore(repository)
-        else:
-            server, bucket = request.getfixturevalue("s3"), f"b-{uuid.uuid4().hex}"
-            store = S3Store(server.bucket(bucket), bucket, "debian")
-            url = f"{server.url}/{bucket}/debian"
-        publisher = make_publisher(store, home.ring())
-        publisher = replace(publisher, clock=Clock(lambda: datetime.now(UTC), time.sleep))
-        init(publisher, settings())
-        hosts = [Host(tmp_path / f"by-hash-{how}", how) for how in ("yes", "no")]
-        for host in hosts:
-            host.folder.mkdir()
-            text = sources(publisher.snapshot("production"), publisher.ours, url)
-            prepare(host.folder, text)
-        stop = threading.Event()
-        threads = [threading.Thread(target=host.poll, args=(stop,)) for host in hosts]
+def published_while_polled(name: str, store: Store, url: str, home, folder: Path) -> list[Host]:
+    """Publish again and again, one publication a second, while two hosts poll; give the hosts."""
+    publisher = make_publisher(store, home.ring())
+    publisher = replace(publisher, clock=Clock(lambda: datetime.now(UTC), time.sleep))
+    init(publisher, settings())
+    hosts = [Host(folder / f"{name}-by-hash-{how}", how) for how in ("yes", "no")]
+    for host in hosts:
+        host.folder.mkdir()
+        prepare(host.folder, sources(publisher.snapshot("production"), publisher.ours, url))
+    stop = threading.Event()
+    threads = [threading.Thread(target=host.poll, args=(stop,)) for host in hosts]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(PUBLICATIONS):
+            archive = read_archive(make_deb(folder, f"{name}-app", f"{number}", "amd64"))
+            assert publish(publisher, "production", [archive]).publication.changed
+    finally:
+        stop.set()
         for thread in threads:
-            thread.start()
-        try:
-            for number in range(PUBLICATIONS):
-                version = f"{number}"
-                archive = read_archive(make_deb(tmp_path, "auth", version, "amd64"))
-                assert publish(publisher, "production", [archive]).publication.changed
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
-        with_hash, without = hosts
-        print(f"{kind}: by-hash {with_hash.asked} asked, {len(with_hash.failed)} failed; ", end="")
-        print(f"without {without.asked} asked, {len(without.failed)} failed")
-        assert with_hash.failed == []
-        assert with_hash.asked > PUBLICATIONS / 2
-        assert all("auth" not in wrong for wrong in without.failed)  # the index alone, no package
-        assert [host.update() for host in hosts] == [None, None]
+            thread.join()
+    return hosts
+
+
+def test_no_host_ever_sees_a_mismatch(home, tmp_path: Path, s3) -> None:
+    """Both stores at the same time: a suite bears one publication a second, so it takes as long."""
+    repository, bucket = tmp_path / "repository", f"b-{uuid.uuid4().hex}"
+    repository.mkdir()
+    with served(repository) as (url, _), ThreadPoolExecutor(2) as pool:
+        stores = {
+            "directory": (DirectoryStore(repository), url),
+            "bucket": (
+                S3Store(s3.bucket(bucket), bucket, "debian"),
+                f"{s3.url}/{bucket}/debian",
+            ),
+        }
+        jobs = {
+            name: pool.submit(published_while_polled, name, *where, home, tmp_path)
+            for name, where in stores.items()
+        }
+        for name, job in jobs.items():
+            with_hash, without = job.result()
+            print(
+                f"{name}: by-hash {with_hash.asked} asked, {len(with_hash.failed)} failed;", end=""
+            )
+            print(f" without {without.asked} asked, {len(without.failed)} failed")
+            assert with_hash.failed == []
+            assert with_hash.asked > PUBLICATIONS / 2
+            assert all("-app" not in wrong for wrong in without.failed)  # the index, no package
+            assert [host.update() for host in (with_hash, without)] == [None, None]

@@ -1,35 +1,43 @@
 """Several publishers at once, and publishers that are killed; real processes, real stores."""
 
+import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
+import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from debship.publish.check import Wanted, check
+from debship.publish.check import Wanted, apt_words, check, prepare
 from debship.publish.paths import key_path
+from debship.publish.recipe import publish
 from debship.publish.signing import certificates
 from debship.publish.snapshot import read_indices, read_snapshot
-from debship.publish.store import Store
+from debship.publish.store import IfAbsent, Store
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.store.s3 import S3Store
+from debship.publish.suite import init
+from debship.publish.suite import sources as sources_in
 from debship.publish.verify import verify_suite
 from debship.run import run
-from publishing import debship
+from publishing import Clock, S3Server, debship, make_publisher, settings
 
 pytestmark = pytest.mark.acceptance
 
 SUITE = ("--suite", "production")
 TOGETHER, TIMES = 6, 5
+MOMENT = timedelta(seconds=5)
+WRITING = os.O_CREAT | os.O_WRONLY
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,8 @@ class Place:
     store: str
     url: str
     env: dict[str, str]
+    open: Callable[[], Store]
+    beside: Callable[[str], "Place"]  # another one, under a name
     seen: Store  # the same place, for who looks at it from here
 
     def __call__(self, verb: str, *words, check: bool = True):
@@ -57,13 +67,28 @@ class Place:
 @pytest.fixture(params=["directory", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, home) -> Place:
     if request.param == "directory":
-        folder = tmp_path / "repository"
-        return Place(str(folder), folder.as_uri(), home.env, DirectoryStore(folder))
+        return in_directory(tmp_path, home, "repository")
     server = request.getfixturevalue("s3")
     bucket = f"b-{uuid.uuid4().hex}"
-    store = S3Store(server.bucket(bucket), bucket, "debian")
-    url = f"{server.url}/{bucket}/debian"
-    return Place(f"s3://{bucket}/debian", url, {**home.env, **server.env}, store)
+    server.bucket(bucket)
+    return in_bucket(server, bucket, home, "debian")
+
+
+def in_directory(folder: Path, home, name: str) -> Place:
+    make = partial(DirectoryStore, folder / name)
+    other = partial(in_directory, folder, home)
+    return Place(str(folder / name), (folder / name).as_uri(), home.env, make, other, make())
+
+
+def in_bucket(server: S3Server, bucket: str, home, name: str) -> Place:
+    return Place(
+        f"s3://{bucket}/{name}",
+        f"{server.url}/{bucket}/{name}",
+        {**home.env, **server.env},
+        lambda: S3Store(server.client(), bucket, name),  # no connection is another process's too
+        partial(in_bucket, server, bucket, home),
+        S3Store(server.shared, bucket, name),
+    )
 
 
 @contextmanager
@@ -114,26 +139,53 @@ def test_publishers_at_once_lose_nothing(place: Place, debs) -> None:
     check(place.sources(), [Wanted(name, "1.0", "amd64") for name in names], run)
 
 
-# Kills its own process at its n-th request, or before its n-th change to a file of the store.
-KILLED = """
-import io, os, pathlib, signal, sys, threading
-when, folder, count, lock = int(sys.argv.pop(1)), sys.argv.pop(1), 0, threading.Lock()
+class Machine:
+    """A host whose apt and dpkg install for real, below a folder."""
 
-def tick(*_, **__):
-    global count
-    with lock:
-        count += 1
-        if count == when:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def __init__(self, folder: Path, sources: str) -> None:
+        prepare(folder, sources)
+        self._root = folder / "root"
+        for name in ("info", "updates", "triggers"):
+            (self._root / "var/lib/dpkg" / name).mkdir(parents=True)
+        (self._root / "var/lib/dpkg/status").touch()
+        (folder / "var/log/apt").mkdir(parents=True)
+        options = (
+            f"Dir::State::status={self._root}/var/lib/dpkg/status",
+            f"DPkg::Options::=--root={self._root}",
+            "DPkg::Options::=--force-unsafe-io",
+            "DPkg::Use-Pty=0",
+        )
+        more = (word for option in options for word in ("-o", option))
+        self._apt = (*apt_words(folder, ["amd64"]), *more)
 
-if folder.startswith("s3:"):
-    from debship.publish.store.s3 import S3Store
-    begin = S3Store.__init__
-    def watched(self, client, *words, **more):
-        begin(self, client, *words, **more)
-        client.meta.events.register("after-call.s3", tick)
-    S3Store.__init__ = watched
-else:
+    def install(self, package: str, version: str) -> None:
+        """Hear what is new, install a version, and see what is in it."""
+        run((*self._apt, "update"), timeout=60)
+        run((*self._apt, "-y", "install", f"{package}={version}"), timeout=60)
+        readme = self._root / f"usr/share/doc/{package}/README"
+        assert readme.read_text() == f"{package} {version}\n"
+
+
+class Tick:
+    """Kills this process at the n-th of what it counts."""
+
+    def __init__(self, when: int) -> None:
+        self._left, self._lock = when, threading.Lock()
+
+    def __call__(self, *_, **__) -> None:
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def count_requests(store: S3Store, tick: Tick) -> None:
+    store._client.meta.events.register("after-call.s3", tick)
+
+
+def count_changes(folder: str, tick: Tick) -> None:
+    """Count all that changes a file below a folder; each write is two, of half the bytes."""
+
     class File(io.BufferedWriter):
         def write(self, data):
             half = len(data) // 2
@@ -141,44 +193,93 @@ else:
                 super().write(piece)
                 self.flush()
                 tick()
-    plain = pathlib.Path.open
+            return len(data)
+
+    plain, sync = Path.open, os.fsync
+
     def opened(self, mode="r", *words):
         return File(io.FileIO(self, mode)) if mode == "xb" else plain(self, mode, *words)
-    pathlib.Path.open = opened
-    sync = os.fsync
-    os.fsync = lambda handle: (tick(), sync(handle))
+
+    def synced(handle) -> None:
+        tick()
+        sync(handle)
+
     changes = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "open")
-    def changed(event, words):
-        if event in changes and (event != "open" or (words[2] or 0) & (os.O_CREAT | os.O_WRONLY)):
-            if isinstance(words[0], int) or os.fspath(words[0]).startswith(folder):
-                tick()
+
+    def changed(event, words) -> None:
+        if event not in changes or (event == "open" and not (words[2] or 0) & WRITING):
+            return
+        if isinstance(words[0], int) or os.fspath(words[0]).startswith(folder):
+            tick()
+
+    Path.open, os.fsync = opened, synced
     sys.addaudithook(changed)
-from debship.cli.main import program
-program()
-"""
 
 
-def killed(place: Place, when: int, *words) -> int:
-    argv = [sys.executable, "-c", KILLED, str(when), place.store]
-    argv += ["publish", "--store", place.store, *SUITE, *map(str, words)]
-    env = {**os.environ, **place.env}
-    return subprocess.run(argv, env=env, check=False, capture_output=True).returncode
+def killed(place: Place, home, when: int, archive) -> int:
+    """Publish in a process of its own that dies at a step; give how it ended.
+
+    It is a fork of this one, so that it need not load all anew; its clock waits for no second.
+    """
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        store, tick = place.open(), Tick(when)
+        publisher = make_publisher(store, home.ring())
+        if isinstance(store, S3Store):
+            count_requests(store, tick)
+        else:
+            count_changes(place.store, tick)
+        publish(publisher, "production", [archive])
+        os._exit(0)
+    except BaseException:  # noqa: BLE001 - this is not the process that pytest runs in
+        traceback.print_exc()
+        os._exit(1)
 
 
-def test_a_publisher_killed_at_any_step_leaves_what_apt_reads(place: Place, debs) -> None:
-    place("repo init")
-    place("publish", debs("steady").deb.path)
-    sources = place.sources()
+def held(store: Store) -> dict[str, bytes]:
+    """All that a host can read."""
+    return {entry.path: store.read(entry.path).data for entry in store.list()}
+
+
+def test_a_publisher_killed_at_any_step_leaves_what_apt_installs(
+    place: Place, home, debs, tmp_path: Path
+) -> None:
+    """Each step begins with the same suite and the same package.
+
+    So what hosts can read after it is one of a few states: most steps change a temporary file
+    alone. Every state is installed from, once as it is and once after the next publication; every
+    step is followed by a publication without a repair, after which all is whole.
+    """
+    publisher = make_publisher(place.seen, home.ring(), Clock(at=datetime.now(UTC) - MOMENT))
+    init(publisher, settings())
+    publish(publisher, "production", [debs("steady")])
+    before, states, archive = held(place.seen), set(), debs("auth", "2.0")
     for number in range(1, 200):
-        path = debs("auth", f"{number}").deb.path
-        code = killed(place, number, path)
-        check(sources, [Wanted("steady", "1.0", "amd64")], run)
+        here = place.beside(f"step-{number}")
+        for path, data in before.items():
+            here.seen.write(path, data, IfAbsent())
+        code = killed(here, home, number, archive)
+        state = frozenset((it, data == before.get(it)) for it, data in held(here.seen).items())
+        publisher = make_publisher(here.open(), home.ring())
+        host = Machine(
+            tmp_path / f"host-{number}",
+            sources_in(publisher.snapshot("production"), publisher.ours, here.url),
+        )
+        if state not in states:
+            host.install("steady", "1.0")
         if code == 0:
             break
         assert code == -signal.SIGKILL
-        place("publish", path)
-        assert place.problems() == ()
-        check(sources, [Wanted("auth", str(number), "amd64")], run)
+        publish(publisher, "production", [archive])
+        now = publisher.snapshot("production")
+        assert verify_suite(here.seen, now, lambda text: None).problems == ()
+        if state not in states:
+            host.install("auth", "2.0")
+        states.add(state)
+        temporary = Path(here.store, ".debship.tmp")
+        assert not temporary.exists() or not list(temporary.iterdir())
+    print(f"killed {number - 1} times, {len(states)} states")
     assert number > 9
-    temporary = Path(place.store, ".debship.tmp")
-    assert not temporary.exists() or not list(temporary.iterdir())
+    assert len(states) > 3
