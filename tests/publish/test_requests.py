@@ -95,6 +95,30 @@ def test_one_package_is_ten_requests_in_four_rounds(wired, debs, expected) -> No
         assert depth([it.jobs for it in asked]) == 4 - expected, wire.requests
 
 
+BOTH = ("amd64", "arm64")
+
+
+@pytest.mark.parametrize(
+    ("more", "indices"),
+    [
+        ({"architectures": BOTH}, 2),
+        ({"xz": True}, 2),
+        ({"contents": True}, 2),
+        ({"architectures": BOTH, "xz": True, "contents": True}, 6),
+    ],
+)
+def test_each_further_index_is_three_requests_and_all_are_one_round(
+    wired, debs, more, indices
+) -> None:
+    make, wire = wired
+    init(make(), settings("large", **more))
+    publish(make(), "large", [debs("steady")])
+    wire.requests.clear()
+    publish(make(), "large", [debs("doc", "1", "all")])
+    assert len(wire.requests) == 10 + 3 * (indices - 1), wire.requests
+    assert wire.depth == 5, wire.requests
+
+
 def test_what_is_expected_is_asked_once(wired, debs) -> None:
     make, wire = wired
     store = make().store

@@ -13,7 +13,7 @@ from functools import partial
 
 from debship.errors import DebshipError
 from debship.publish.page import Page, Section, days_of
-from debship.publish.page_html import parse, render
+from debship.publish.page_html import parse, prepare, render
 from debship.publish.paths import PAGE, by_hash_path, inrelease_path, key_path, release_path
 from debship.publish.publisher import Publisher
 from debship.publish.snapshot import Beside, Snapshot, read_all, read_indices, suites
@@ -26,11 +26,19 @@ Job = Callable[[], object]
 Ahead = Mapping[str, tuple[bytes, Condition]]  # what is written after a commit, by path
 
 
+def shown(before: Snapshot | None) -> Page | None:
+    """Read the page that lies beside a snapshot, and make ready what renders the next one."""
+    found = before.beside.get(PAGE) if before else None
+    prepare()
+    return parse(found.data) if found else None
+
+
 def foresee(
     before: Snapshot | None,
     now: Snapshot,
     written: Mapping[str, bytes],
     added: Sequence[bytes] | None,
+    page: Callable[[], Page | None],
 ) -> Ahead | None:
     """Make ready what follows, where all was in step with the publication before.
 
@@ -39,18 +47,21 @@ def foresee(
         now: the one that is about to be.
         written: its new indices, by their paths in Release.
         added: see ``Draft``.
+        page: what people are shown before it.
 
     Returns:
         None where all must be looked at after the commit.
     """
     release, suite = now.release, now.release.settings.suite
-    page = _next_page(before, now, added)
-    if before is None or page is None or not all(_in_step(before, path) for path in written):
+    if before is None or not all(_in_step(before, path) for path in written):
+        return None
+    after = _next_page(before, now, added, page())
+    if after is None:
         return None
     names = {f"dists/{suite}/{path}": data for path, data in written.items()}
     names[release_path(suite)] = release.render()
     try:
-        names[PAGE] = render(page)
+        names[PAGE] = render(after)
     except DebshipError:
         return None  # it is said after the commit
     seen = before.beside
@@ -123,13 +134,11 @@ def _in_step(before: Snapshot, path: str) -> bool:
 
 
 def _next_page(
-    before: Snapshot | None, now: Snapshot, added: Sequence[bytes] | None
+    before: Snapshot, now: Snapshot, added: Sequence[bytes] | None, page: Page | None
 ) -> Page | None:
     """Give the page with stanzas more, where it showed the publication before."""
-    found = before.beside.get(PAGE) if before else None
-    page = parse(found.data) if found else None
     section = page.get(now.release.settings.suite) if page else None
-    if not before or not page or not section or added is None or section.publication != before.id:
+    if not page or not section or added is None or section.publication != before.id:
         return None
     more = section.extended(now.release, now.id, added, days_of(page))
     return {**page, section.suite: more}

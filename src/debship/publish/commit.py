@@ -14,15 +14,14 @@ from typing import Self
 
 from debship.errors import Failed, Refused
 from debship.publish import contents
-from debship.publish.aftermath import follow, foresee, settle
+from debship.publish.aftermath import follow, foresee, settle, shown
 from debship.publish.clock import Last
 from debship.publish.index import Index
 from debship.publish.keys import check_keys, inspected
-from debship.publish.page_html import prepare
 from debship.publish.paths import PAGE, by_hash_path, history_path, inrelease_path
 from debship.publish.publisher import Publisher
 from debship.publish.release import Checksum, Part, Release, Settings
-from debship.publish.snapshot import Snapshot, checksums
+from debship.publish.snapshot import Beside, Snapshot, checksums
 from debship.publish.store import Condition, Conflict, IfAbsent, IfMatch, Store
 from debship.publish.together import pair, soon, together
 
@@ -39,6 +38,7 @@ class Draft:
         contents: the Contents that change, by their paths.
         first: writes that must be made before the commit; they do not wait for one another.
         added: the stanzas that are new, where nothing else changes; None where more does.
+        beside: what was read beside the snapshot, if more than came with it.
     """
 
     settings: Settings
@@ -47,6 +47,7 @@ class Draft:
     contents: Mapping[str, bytes] = field(default_factory=dict)
     first: Sequence[Callable[[], object]] = ()
     added: tuple[bytes, ...] | None = None
+    beside: Beside | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,9 @@ def commit(
         if draft is None:
             settle(publisher, suite, before)
             return Publication.of(before, changed=False)
+        seen = before if draft.beside is None else replace(before, beside=draft.beside)
         try:
-            return _attempt(publisher, before, draft, signers)
+            return _attempt(publisher, seen, draft, signers)
         except Conflict:
             publisher.say("another publisher was first; starting again from what it left")
             publisher.clock.pause(min(0.05 * 2**attempt, 2.0) * (0.5 + publisher.jitter()))
@@ -158,7 +160,7 @@ def _attempt(
         ),
         *([partial(_keep, store, suite, before)] if before else []),
     ]
-    soon(prepare)
+    page = soon(partial(shown, before))
     signing = partial(_signed, publisher, before, draft.settings, files, signers)
     (release, inrelease), _ = pair(signing, partial(together, writes))
     publisher.say(f"committing to {suite}")
@@ -166,7 +168,7 @@ def _attempt(
     condition = IfMatch(before.etag) if before else IfAbsent()
     etag, ahead = pair(
         partial(_put, store, suite, inrelease, condition),
-        partial(foresee, before, now, written, draft.added),
+        partial(foresee, before, now, written, draft.added, page),
     )
     now = replace(now, etag=etag)
     follow(publisher, now, ahead)

@@ -17,9 +17,9 @@ from debship.debian.archive import read_whole
 from debship.errors import Failed
 from debship.model import DebVersion
 from debship.publish.index import Index, place_of
-from debship.publish.paths import by_hash_path
 from debship.publish.release import Checksum, Part, Release
 from debship.publish.scratch import scratch
+from debship.publish.snapshot import Beside, read_file
 from debship.publish.store import Store
 from debship.publish.together import together
 
@@ -71,6 +71,8 @@ def refreshed(
     indices: Mapping[Part, Index],
     packages: Collection[str],
     local: Mapping[str, Path],
+    *,
+    beside: Beside | None = None,
 ) -> dict[str, bytes]:
     """Give the Contents of some indices, by their paths.
 
@@ -80,11 +82,12 @@ def refreshed(
         indices: as they will be.
         packages: those in which they differ from the release's.
         local: files that are here, by their places in the pool.
+        beside: what was read already and may be one of the release's.
 
     Raises:
         Failed: a package is not in the pool.
     """
-    before = together(partial(_before, store, release, part) for part in indices)
+    before = together(partial(_before, store, release, part, beside or {}) for part in indices)
     newest: dict[Part, dict[str, bytes | None]] = {}
     for (part, index), known in zip(indices.items(), before, strict=True):
         names = packages if known else {key.package for key, _ in index.stanzas()}
@@ -124,15 +127,14 @@ def packed(files: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, Chec
     return written, sums
 
 
-def _before(store: Store, release: Release | None, part: Part) -> Contents | None:
+def _before(store: Store, release: Release | None, part: Part, beside: Beside) -> Contents | None:
     path = f"{contents_path(part)}.gz"
     if release is None or path not in release.files:
         return None
-    sha256 = release.files[path].sha256
-    found = store.read(by_hash_path(release.settings.suite, path, sha256))
-    if found is None or hashlib.sha256(found.data).hexdigest() != sha256:
+    try:
+        return Contents.parse(gzip.decompress(read_file(store, release, path, beside)))
+    except Failed:
         return None  # it is made anew
-    return Contents.parse(gzip.decompress(found.data))
 
 
 def _paths(store: Store, place: str, local: Mapping[str, Path]) -> Sequence[str]:

@@ -15,7 +15,7 @@ from debship.model import DebVersion
 from debship.publish.index import Key, key_of, place_of
 from debship.publish.release import Release
 
-_APPS = 1000  # those that changed last are shown
+_APPS = 500  # those that changed last are shown; it is written with every publication
 _VERSIONS = 10  # of each, the newest
 _SUMMARY = re.compile(rb"^Description:[ \t]*([^\n]*)", re.M | re.I)
 

@@ -12,7 +12,7 @@ from debship.publish.index import Index, Key, Place, place_of
 from debship.publish.plan import Addition, add, touched_parts
 from debship.publish.publisher import Publisher
 from debship.publish.release import Part
-from debship.publish.snapshot import Snapshot, read_indices
+from debship.publish.snapshot import Snapshot, read_beside, read_indices
 from debship.publish.store import Store
 from debship.publish.together import together
 
@@ -56,7 +56,8 @@ def promote(
     def change(before: Snapshot) -> Draft | None:
         settings = before.release.settings
         parts = touched_parts(settings, {(it.component, it.key.architecture) for it in additions})
-        known = read_indices(publisher.store, before.release, parts, before.beside)
+        beside = read_beside(publisher.store, before, parts)
+        known = read_indices(publisher.store, before.release, parts, beside)
         added = add(settings, known, additions, allow_older=allow_older)
         new[:] = added.new
         if not new:
@@ -66,10 +67,13 @@ def promote(
             settings=added.settings,
             files=before.release.files,
             indices=added.indices,
-            contents=refreshed(publisher.store, before.release, added.indices, names, {})
+            contents=refreshed(
+                publisher.store, before.release, added.indices, names, {}, beside=beside
+            )
             if added.settings.contents
             else {},
             added=tuple(it.stanza for it in new),
+            beside=beside,
         )
 
     likely = [f"dists/{target}/{part.folder}/Packages.gz" for part in sorted(indices)]

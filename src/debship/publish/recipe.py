@@ -1,7 +1,7 @@
 """A publication from its packages to its commit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from debship.debian.archive import Archive
 from debship.publish.commit import Draft, Publication, commit
@@ -10,7 +10,8 @@ from debship.publish.paths import likely_indices
 from debship.publish.plan import PublishPlan, plan_publish, touched_parts
 from debship.publish.pool import Pool
 from debship.publish.publisher import Publisher
-from debship.publish.snapshot import Snapshot, read_indices
+from debship.publish.release import Part, Settings
+from debship.publish.snapshot import Snapshot, read_beside, read_indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,13 @@ def plan(
 ) -> PublishPlan:
     """Read what a suite lists, and decide; see ``plan_publish``."""
     settings = before.release.settings
-    parts = touched_parts(settings, {(component, it.deb.architecture) for it in archives})
+    parts = _touched(settings, archives, component)
     indices = read_indices(publisher.store, before.release, parts, before.beside)
     return plan_publish(settings, indices, archives, component=component, allow_older=allow_older)
+
+
+def _touched(settings: Settings, archives: Sequence[Archive], component: str) -> tuple[Part, ...]:
+    return touched_parts(settings, {(component, it.deb.architecture) for it in archives})
 
 
 def publish(
@@ -61,6 +66,8 @@ def publish(
     pool = Pool(publisher.store, publisher.say)
 
     def change(before: Snapshot) -> Draft | None:
+        parts = _touched(before.release.settings, archives, component)
+        before = replace(before, beside=read_beside(publisher.store, before, parts))
         decided = plan(publisher, before, archives, component=component, allow_older=allow_older)
         plans.append(decided)
         if decided.unchanged:
@@ -72,6 +79,7 @@ def publish(
             contents=_contents(publisher, before, decided),
             first=pool.uploads(decided.uploads),
             added=tuple(upload.stanza for upload in decided.uploads),
+            beside=before.beside,
         )
 
     likely = likely_indices(suite, component, (it.deb.architecture for it in archives))
@@ -86,4 +94,6 @@ def _contents(publisher: Publisher, before: Snapshot, plan: PublishPlan) -> dict
         return {}
     names = {upload.deb.package for upload in plan.uploads}
     local = {upload.path: upload.deb.path for upload in plan.uploads}
-    return refreshed(publisher.store, before.release, plan.indices, names, local)
+    return refreshed(
+        publisher.store, before.release, plan.indices, names, local, beside=before.beside
+    )

@@ -109,6 +109,21 @@ def opened(found: Found, suite: str, ours: Certificates, run: Run) -> Snapshot:
     return Snapshot(release, found.data, found.etag, found.modified, verified.signers)
 
 
+def read_beside(store: Store, before: Snapshot, parts: Iterable[Part]) -> Beside:
+    """Read what hosts fetch of these indices, where mirrors read it, as far as it was not read yet.
+
+    It is what will be written anew after the commit, so it must be known; where it is in step with
+    the Release it need not be read by its hash.
+    """
+    release = before.release
+    folders = {part.folder for part in parts} | {
+        part.component for part in parts if release.settings.contents
+    }
+    paths = (it for it in release.packed if it.rpartition("/")[0] in folders)
+    names = [f"dists/{release.settings.suite}/{path}" for path in paths]
+    return {**before.beside, **read_all(store, [it for it in names if it not in before.beside])}
+
+
 def read_indices(
     store: Store, release: Release, parts: Iterable[Part], beside: Beside | None = None
 ) -> Mapping[Part, Index]:
@@ -131,12 +146,15 @@ def read_indices(
 def _index(store: Store, release: Release, part: Part, beside: Beside) -> Index:
     if f"{part.folder}/Packages.gz" not in release.files:
         return Index()
-    packed = _file(store, release, f"{part.folder}/Packages.gz", beside)
+    packed = read_file(store, release, f"{part.folder}/Packages.gz", beside)
     xz = f"{part.folder}/Packages.xz"
-    return Index.unpack(packed, _file(store, release, xz, beside) if xz in release.files else b"")
+    return Index.unpack(
+        packed, read_file(store, release, xz, beside) if xz in release.files else b""
+    )
 
 
-def _file(store: Store, release: Release, path: str, beside: Beside) -> bytes:
+def read_file(store: Store, release: Release, path: str, beside: Beside) -> bytes:
+    """Read a file by the hash that a Release gives; see ``read_indices``."""
     suite, checksum = release.settings.suite, release.files[path]
     near = beside.get(f"dists/{suite}/{path}")
     if near is not None and _is(near, checksum):
