@@ -14,10 +14,13 @@ import pytest
 
 from debs import make_deb
 from debship.debian.archive import Archive, read_archive
+from debship.debian.releases import release
 from debship.publish.keys import inspected
 from debship.publish.publisher import Publisher
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.suite import init
+from debship.roots import clean_root
+from debship.run import run
 from fakes_store import MemoryStore
 from publishing import Clock, Home, S3Server, gpg_home, make_publisher, settings
 
@@ -105,6 +108,12 @@ def s3() -> Iterator[S3Server]:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def trixie() -> Path:
+    cache = Path("/var/cache/debship/roots")
+    return clean_root(release("trixie"), (), run=run, cache=cache, say=print)
 
 
 @pytest.fixture

@@ -9,53 +9,19 @@ from zlib import crc32
 
 import pytest
 
-from debship.debian.releases import release
+from apt_hosts import Host
 from debship.errors import Failed
-from debship.publish.check import Wanted, apt_words, check, prepare
+from debship.publish.check import Wanted, check
 from debship.publish.clock import Clock
 from debship.publish.history import rollback
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.suite import init, public_keys, sources
-from debship.roots import clean_root
-from debship.run import Completed, run
+from debship.run import run
 from publishing import make_publisher, served, settings
 
 pytestmark = pytest.mark.acceptance
-
-# Mounts live in a namespace of their own and go with the process.
-IN_ROOT = """
-mount --bind /dev "$1/dev" && mount --bind "$2" "$1/mnt" && mount -t tmpfs none "$1/tmp"
-root="$1"; shift 2
-exec chroot "$root" "$@"
-"""
-
-
-class Host:
-    """An apt with a state of its own, which remembers what it saw."""
-
-    def __init__(self, folder: Path, text: str, root: Path | None) -> None:
-        self.folder, self.root = folder, root
-        prepare(folder, text)
-
-    def __call__(self, *words: str) -> Completed:
-        seen = Path("/mnt") if self.root else self.folder
-        argv = [*apt_words(seen, ["amd64"]), *words]
-        if self.root:
-            inner = ["sh", "-euc", f"cd /mnt; exec {' '.join(map(str, argv))}"]
-            mount = ["unshare", "--mount", "--propagation", "private", "sh", "-euc", IN_ROOT, "sh"]
-            return run([*mount, self.root, self.folder, *inner])
-        return run(argv, cwd=self.folder)
-
-    def fetched(self) -> list[str]:
-        return sorted(path.name for path in self.folder.glob("*.deb"))
-
-
-@pytest.fixture(scope="session")
-def trixie() -> Path:
-    cache = Path("/var/cache/debship/roots")
-    return clean_root(release("trixie"), (), run=run, cache=cache, say=print)
 
 
 @pytest.fixture(params=["this machine", "trixie"])

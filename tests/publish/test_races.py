@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from debship.publish.check import Wanted, apt_words, check, prepare
+from apt_hosts import Machine
+from debship.publish.check import Wanted, check
 from debship.publish.paths import key_path
 from debship.publish.recipe import publish
 from debship.publish.signing import certificates
@@ -30,7 +31,7 @@ from debship.publish.suite import init
 from debship.publish.suite import sources as sources_in
 from debship.publish.verify import verify_suite
 from debship.run import run
-from publishing import Clock, S3Server, debship, make_publisher, settings
+from publishing import Clock, S3Server, debship, make_publisher, served, settings
 
 pytestmark = pytest.mark.acceptance
 
@@ -139,33 +140,6 @@ def test_publishers_at_once_lose_nothing(place: Place, debs) -> None:
     check(place.sources(), [Wanted(name, "1.0", "amd64") for name in names], run)
 
 
-class Machine:
-    """A host whose apt and dpkg install for real, below a folder."""
-
-    def __init__(self, folder: Path, sources: str) -> None:
-        prepare(folder, sources)
-        self._root = folder / "root"
-        for name in ("info", "updates", "triggers"):
-            (self._root / "var/lib/dpkg" / name).mkdir(parents=True)
-        (self._root / "var/lib/dpkg/status").touch()
-        (folder / "var/log/apt").mkdir(parents=True)
-        options = (
-            f"Dir::State::status={self._root}/var/lib/dpkg/status",
-            f"DPkg::Options::=--root={self._root}",
-            "DPkg::Options::=--force-unsafe-io",
-            "DPkg::Use-Pty=0",
-        )
-        more = (word for option in options for word in ("-o", option))
-        self._apt = (*apt_words(folder, ["amd64"]), *more)
-
-    def install(self, package: str, version: str) -> None:
-        """Hear what is new, install a version, and see what is in it."""
-        run((*self._apt, "update"), timeout=60)
-        run((*self._apt, "-y", "install", f"{package}={version}"), timeout=60)
-        readme = self._root / f"usr/share/doc/{package}/README"
-        assert readme.read_text() == f"{package} {version}\n"
-
-
 class Tick:
     """Kills this process at the n-th of what it counts."""
 
@@ -243,13 +217,19 @@ def held(store: Store) -> dict[str, bytes]:
     return {entry.path: store.read(entry.path).data for entry in store.list()}
 
 
+@pytest.fixture
+def served_at(tmp_path: Path) -> Iterator[str]:
+    with served(tmp_path) as (url, _):
+        yield url
+
+
 def test_a_publisher_killed_at_any_step_leaves_what_apt_installs(
-    place: Place, home, debs, tmp_path: Path
+    place: Place, home, debs, tmp_path: Path, trixie: Path, served_at: str
 ) -> None:
     """Each step begins with the same suite and the same package.
 
     So what hosts can read after it is one of a few states: most steps change a temporary file
-    alone. Every state is installed from, once as it is and once after the next publication; every
+    alone. Every state is installed from by apt of Debian 12 and 13, once as it is and once after the next publication; every
     step is followed by a publication without a repair, after which all is whole.
     """
     publisher = make_publisher(place.seen, home.ring(), Clock(at=datetime.now(UTC) - MOMENT))
@@ -263,11 +243,14 @@ def test_a_publisher_killed_at_any_step_leaves_what_apt_installs(
         code = killed(here, home, number, archive)
         state = frozenset((it, data == before.get(it)) for it, data in held(here.seen).items())
         publisher = make_publisher(here.open(), home.ring())
-        host = Machine(
-            tmp_path / f"host-{number}",
-            sources_in(publisher.snapshot("production"), publisher.ours, here.url),
-        )
+        hosts = []
         if state not in states:
+            now = publisher.snapshot("production")
+            urls = (here.url, here.url.replace(tmp_path.as_uri(), served_at))
+            for url, root in zip(urls, (None, trixie), strict=True):
+                text = sources_in(now, publisher.ours, url)
+                hosts.append(Machine(tmp_path / f"host-{number}-{len(hosts)}", text, root))
+        for host in hosts:
             host.install("steady", "1.0")
         if code == 0:
             break
@@ -275,7 +258,7 @@ def test_a_publisher_killed_at_any_step_leaves_what_apt_installs(
         publish(publisher, "production", [archive])
         now = publisher.snapshot("production")
         assert verify_suite(here.seen, now, lambda text: None).problems == ()
-        if state not in states:
+        for host in hosts:
             host.install("auth", "2.0")
         states.add(state)
         temporary = Path(here.store, ".debship.tmp")
