@@ -72,6 +72,8 @@ class FakeHost:
     fault: Callable[[str], None] | None = None  # called before and after each word of a roll
     serving: bool = True
     also: str = ""  # more lines of a simulation
+    beside: set[str] = field(default_factory=set)  # other packages, as NAME=VERSION
+    takes: bool = True  # whether other packages can be installed
     lock: list[str] = field(default_factory=lambda: ["-", "0"])  # as the file has it
     heard: float = 0.0  # when the lock's file was last touched
     working: int = 0  # guarded commands that run now
@@ -266,7 +268,9 @@ class FakeHost:
     def _install(self, argv: tuple[str, ...]) -> Answer:
         """Run apt or dpkg in a unit: only there do maintainer scripts leave services alone."""
         quiet = any(word.startswith("--setenv=DEBSHIP_ROLL=") for word in argv)
-        if "--configure" in argv:
+        if "--mark-auto" in argv:
+            answer = self._ahead(argv)
+        elif "--configure" in argv:
             answer = self._configure(argv)
         else:
             answer = self._waited_for_dpkg() or self._apt(argv)
@@ -294,6 +298,17 @@ class FakeHost:
             return Answer(100, b"", b"E: Sub-process /usr/bin/dpkg returned an error code (1)")
         self.abbrev = "ii "
         return Answer(0, b"", b"")
+
+    def _ahead(self, argv: tuple[str, ...]) -> Answer:
+        target = argv[-1]
+        self.log.append(f"ahead {target}")
+        if not self.takes:
+            return Answer(100, b"", b"dpkg: error processing archive")
+        self.beside.add(target)
+        return Answer(0, b"", b"")
+
+    def _dpkg_query(self, argv: tuple[str, ...]) -> str:
+        return "\n".join(f"ii |{target}" for target in self.beside)
 
     def _configure(self, argv: tuple[str, ...]) -> Answer:
         if self.abbrev in {"iF ", "iU "}:

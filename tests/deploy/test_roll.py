@@ -324,6 +324,31 @@ def test_an_installation_that_removes_something_is_refused(rig: Rig) -> None:
     assert rig.balancer.log == []
 
 
+DEPENDENCIES = "Inst auth-deps-0123abcd (1.0-1 repo [amd64])"
+
+
+def test_dependencies_are_installed_on_every_host_before_the_first_leaves(rig: Rig) -> None:
+    for host in rig.hosts:
+        host.also = DEPENDENCIES
+    rig.hosts[2].also = ""  # it has them
+    assert rig.deploy().exit_code == 0
+    ahead = "ahead auth-deps-0123abcd=1.0-1"
+    assert [host.log[0] == ahead for host in rig.hosts] == [True, True, False]
+    said = rig.steps.index("installing auth-deps-0123abcd=1.0-1 beside what serves")
+    assert said < rig.steps.index("a: leaving the balancer")
+    assert all(host.log.count(ahead) <= 1 for host in rig.hosts)
+
+
+def test_dependencies_that_cannot_be_installed_leave_every_host_serving(rig: Rig) -> None:
+    for host in rig.hosts:
+        host.also = DEPENDENCIES
+    rig.hosts[1].takes = False
+    with pytest.raises(Failed, match=r"(?s)b: auth-deps-.* could not be .*error processing"):
+        rig.deploy()
+    assert rig.balancer.log == []
+    assert all("install 1.1-1" not in host.log for host in rig.hosts)
+
+
 def test_a_way_back_that_is_closed_is_found_before_anything(rig: Rig) -> None:
     for host in rig.hosts:
         host.offered = ("1.1-1",)

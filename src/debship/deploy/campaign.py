@@ -20,7 +20,7 @@ from debship.deploy.journal import Journal
 from debship.deploy.observation import HostState, observe
 from debship.deploy.places import Place, Resolve, standing
 from debship.deploy.plan import costless_first
-from debship.deploy.prepare import Prepared, prepare, refresh
+from debship.deploy.prepare import Prepared, install_ahead, prepare, refresh
 from debship.deploy.steps import Say
 from debship.deploy.workers import Workers
 from debship.errors import DebshipError, Failed, Misused, Refused
@@ -171,19 +171,34 @@ def render_all(
 
 
 def prepare_all(
-    app: FleetApp, version: DebVersion, hosts: Mapping[str, GuardedHost], world: World
+    app: FleetApp,
+    version: DebVersion,
+    hosts: Mapping[str, GuardedHost],
+    world: World,
+    say: Say = lambda _: None,
 ) -> dict[str, Prepared]:
     """Make everything ready while every host still serves.
+
+    Only when every host has proven that the installation can work is anything installed ahead.
 
     Raises:
         Failed, Refused: something would not work; no host has left its balancer.
     """
     paths = tuple(str(file.path) for file in app.files)
 
-    def ready(host: GuardedHost) -> Prepared:
+    def fetch(host: GuardedHost) -> Prepared:
         return prepare(host, app.package, version, paths, roll=host.roll, clock=world.clock)
 
-    return everywhere(hosts, ready, "every host still serves as before", world.workers)
+    def install(host: GuardedHost) -> None:
+        one = ready[host.address]
+        install_ahead(host, app.package, one, roll=host.roll, clock=world.clock)
+
+    ready = everywhere(hosts, fetch, "every host still serves as before", world.workers)
+    ahead = {t for one in ready.values() for t in apt.ahead(one.also, app.package)}
+    if ahead:
+        say(f"installing {', '.join(sorted(ahead))} beside what serves")
+        everywhere(hosts, install, "every host still serves as before", world.workers)
+    return ready
 
 
 def in_order(names: tuple[str, ...], places: Mapping[str, tuple[Place, ...]]) -> tuple[str, ...]:

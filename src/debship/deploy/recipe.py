@@ -67,7 +67,7 @@ def deploy(
         version = campaign.find_version(app, mine, _wanted(app, world, order, mine), world.workers)
         say(f"making {len(mine)} hosts ready for {app.package} {version}")
         files, secrets = campaign.render_all(fleet, app, names, world)
-        ready = campaign.prepare_all(app, version, mine, world)
+        ready = campaign.prepare_all(app, version, mine, world, say)
         places = _places(names, world, {name: one.state for name, one in ready.items()})
         plan = _plan(app, version, order, world, places)
         for warning in plan.warnings:
