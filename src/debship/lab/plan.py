@@ -51,6 +51,7 @@ class LabPlan:
     hosts: tuple[HostPlan, ...]
     packages: tuple[str, ...] = ()  # on the hosts, beside those that every lab has
     backends: tuple[Backend, ...] = ()
+    containers: bool = False  # whether hosts may run containers of their own
 
     @property
     def bridge(self) -> str:
@@ -110,7 +111,7 @@ class LabPlan:
     @property
     def shape(self) -> tuple[object, ...]:
         """What cannot change while the lab is up."""
-        return self.hosts, tuple(sorted(set(self.packages)))
+        return self.hosts, tuple(sorted(set(self.packages))), self.containers
 
     def host(self, name: str) -> HostPlan:
         """Find a host by its name.
@@ -140,6 +141,7 @@ def plan_lab(
     releases: tuple[str, ...] = ("bookworm",),
     packages: tuple[str, ...] = (),
     backends: tuple[Backend, ...] = (),
+    containers: bool = False,
 ) -> LabPlan:
     """Plan a lab.
 
@@ -153,6 +155,7 @@ def plan_lab(
         releases: codenames; they go round over the hosts.
         packages: what every host has beside what every lab has.
         backends: the applications behind the balancer.
+        containers: whether hosts may run containers of their own.
 
     Raises:
         Misused: one of these cannot be.
@@ -184,6 +187,7 @@ def plan_lab(
         ),
         packages=packages,
         backends=backends,
+        containers=containers,
     )
 
 
