@@ -8,7 +8,7 @@ export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/pycache
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test check format lint types imports fast acceptance bench-build bench-publish golden lock clean
+.PHONY: help setup demo test check format lint types imports fast acceptance bench-build bench-publish bench-deploy golden lock clean
 
 help: ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench-publish: setup ## publishing beside reprepro, aptly, apt-ftparchive, pydeb
 
 bench-build: setup ## building beside dh-virtualenv, dpkg-deb and docker build (ARGUMENTS="--docker-base ROOT")
 	@$(BIN)/python -m tests.benchmarks.building $(ARGUMENTS)
+
+bench-deploy: setup ## rolling beside Ansible with docker, with apt, with pip (ARGUMENTS="--without docker")
+	@$(BIN)/python -m tests.benchmarks.deploying $(ARGUMENTS)
 
 golden: setup ## write the golden files anew; read the diff before you commit it
 	$(PYTEST) -q tests -m "not acceptance" --update-golden

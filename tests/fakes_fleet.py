@@ -10,7 +10,7 @@ from debship.deploy.balancer.door import Member, Standing, Terms
 from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
 from debship.errors import Failed
 
-_READS_STDIN = frozenset({"put", "keep", "settle"})
+_READS_STDIN = frozenset({"put", "keep", "settle", "note"})
 
 
 @dataclass
@@ -72,6 +72,7 @@ class FakeHost:
     fault: Callable[[str], None] | None = None  # called before and after each word of a roll
     serving: bool = True
     also: str = ""  # more lines of a simulation
+    hook: Callable[[str], Answer] | None = None  # what the user's own commands do here
     beside: set[str] = field(default_factory=set)  # other packages, as NAME=VERSION
     takes: bool = True  # whether other packages can be installed
     lock: list[str] = field(default_factory=lambda: ["-", "0"])  # as the file has it
@@ -182,6 +183,14 @@ class FakeHost:
                 changed.append(path)
         return "\n".join(changed)
 
+    def _note(self, argv: tuple[str, ...], stdin: bytes) -> None:
+        self.files.setdefault(f"{self.folder}/once.jsonl", File(b"")).content += stdin
+
+    def _hook(self, argv: tuple[str, ...]) -> Answer:
+        at = next(word for word in argv if word.startswith("DEBSHIP_MOMENT=")).partition("=")[2]
+        self.log.append(f"{at} {argv[-1]}")
+        return self.hook(argv[-1]) if self.hook else Answer(0, b"", b"")
+
     def _settle(self, argv: tuple[str, ...], stdin: bytes) -> None:
         line, _, record = stdin.partition(b"\n")
         history = self.files.setdefault(f"{self.folder}/history.jsonl", File(b""))
@@ -229,6 +238,8 @@ class FakeHost:
                 digest = hashlib.sha256(file.content).hexdigest()
                 about = f"{file.mode:o} {file.owner} {file.group} {file.changed}"
                 lines.append(f"file {about} {digest} {path}")
+        once = self.files.get(f"{self.folder}/once.jsonl", File(b"")).content.decode()
+        lines += [f"once {line}" for line in once.splitlines()]
         for record in ("out.json", "version.json"):
             path = f"/var/lib/debship/{self.package}/{record}"
             if path in self.files:
@@ -382,6 +393,8 @@ def verb(argv: Sequence[str]) -> str:
         return next((flags[w] for w in words if w in flags), words[-1])
     if words[0] == "apt-cache":
         return "madison"
+    if words[0] == "env" and any(word.startswith("DEBSHIP_MOMENT=") for word in words):
+        return "hook"
     if words[-1] == "-a" and "--configure" in words:
         return "configure"
     if words[0].endswith("/bin/python"):
@@ -391,6 +404,9 @@ def verb(argv: Sequence[str]) -> str:
 
 class OneByOne:
     """Workers that do one thing after the other, and nothing beside."""
+
+    def mutex(self):
+        return contextlib.nullcontext()
 
     def together(self, calls):
         return [call() for call in calls]

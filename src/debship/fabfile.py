@@ -34,6 +34,7 @@ _ROLL = {
     "only": "this host alone (may be given again)",
     "pause": "ask before each batch but the first",
     "undo": "take back what was changed where the version fails (default: as the fleet says)",
+    "unknown_hooks": "a hook whose end nobody knows did its work (done), or is to run again",
 }
 
 
@@ -69,12 +70,14 @@ def deploy(  # noqa: PLR0917 - the options that a user types
     only: Sequence[str] | None = None,
     pause: bool = False,
     undo: bool = True,
+    unknown_hooks: str = "",
     fleet: str = "",
     json: bool = False,
 ) -> int:
     """Roll a version across the hosts: out of the balancer, changed, well, back, next."""
     typed = _Typed("deploy", app, fleet, plan=plan, json=json, pause=pause)
-    return _roll(typed, version=version or None, only=tuple(only or ()), undo=undo)
+    wishes = {"only": tuple(only or ()), "undo": undo, "unknown_hooks": unknown_hooks}
+    return _roll(typed, version=version or None, **wishes)
 
 
 @task(
@@ -90,12 +93,14 @@ def rollback(  # noqa: PLR0917 - the options that a user types
     only: Sequence[str] | None = None,
     pause: bool = False,
     undo: bool = True,
+    unknown_hooks: str = "",
     fleet: str = "",
     json: bool = False,
 ) -> int:
     """Roll back to the version that the last roll replaced."""
     typed = _Typed("rollback", app, fleet, plan=plan, json=json, pause=pause)
-    return _roll(typed, version=version or None, back=True, only=tuple(only or ()), undo=undo)
+    wishes = {"only": tuple(only or ()), "undo": undo, "unknown_hooks": unknown_hooks}
+    return _roll(typed, version=version or None, back=True, **wishes)
 
 
 @task(help=_REPORT)
@@ -211,6 +216,8 @@ def _roll(typed: _Typed, **wishes: Any) -> int:
     """A roll, from the command line to the report."""
     from debship.deploy import recipe
 
+    if wishes["unknown_hooks"] not in {"", "done", "again"}:
+        raise Misused(f"--unknown-hooks {wishes['unknown_hooks']}", "done, or again")
     if typed.pause and not sys.stdin.isatty():
         raise Misused("--pause asks a person, and there is no terminal here")
     file, surroundings, world = _open(typed.fleet, typed.app)

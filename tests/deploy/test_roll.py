@@ -59,7 +59,11 @@ class Rig:
 
     def deploy(self, version: str | None = "1.1-1", **changes) -> RollReport:
         fleet, world = self.doors(**changes)
-        wishes = {name: changes[name] for name in ("only", "undo", "back") if name in changes}
+        wishes = {
+            name: changes[name]
+            for name in ("only", "undo", "back", "unknown_hooks")
+            if name in changes
+        }
         order = Order(changes.get("roll", "20260101-aa"), "me@here", version=version, **wishes)
         return recipe.deploy(
             fleet,
@@ -82,7 +86,7 @@ class Rig:
             connect=lambda name: next(h for h in self.hosts if h.address == name),
             balancers=(self.balancer,),
             resolve=lambda name: frozenset(),
-            run=FakeRun(),
+            run=changes.get("run") or FakeRun(),
             env=changes.get("env", {"PASSWORD": "hunter2"}),
             clock=self.clock,
             workers=OneByOne(),

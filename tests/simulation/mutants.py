@@ -160,6 +160,24 @@ MUTANTS = (
         "        pass",
     ),
     _m(
+        "forget which migrations were made",
+        "hooks",
+        "hosts, done, folder)",
+        "hosts, set(), folder)",
+    ),
+    _m(
+        "remember a migration on its own host alone",
+        "hooks",
+        "[functools.partial(note, host) for host in self.hosts.values()]",
+        "[functools.partial(note, where)]",
+    ),
+    _m(
+        "begin a migration again whose end nobody knows",
+        "hooks",
+        ' or state != "begun"',
+        " or True",
+    ),
+    _m(
         "take over without waiting",
         "lock",
         "            if holder.age > LEASE or dead(holder.process):",

@@ -13,6 +13,7 @@ from debship.config.fleet import (
     FleetApp,
     HaproxySettings,
     HealthSettings,
+    HookSettings,
     Inventory,
     ManagedFile,
     RepositorySettings,
@@ -116,8 +117,20 @@ def _app(name: str, table: "FleetAppTable", folder: Path) -> FleetApp:
                 owner=file.owner,
                 group=file.group,
                 mode=int(file.mode, 8),
+                check=tuple(file.check),
             )
             for file in table.files
+        ),
+        hooks=tuple(
+            HookSettings(
+                name=hook.name,
+                when=hook.when,
+                command=tuple(hook.command),
+                on=hook.on,
+                once=hook.once,
+                timeout=hook.timeout,
+            )
+            for hook in table.hooks
         ),
         variables=MappingProxyType(dict(table.variables)),
         secrets=MappingProxyType(

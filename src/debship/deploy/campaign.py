@@ -17,7 +17,7 @@ from debship.deploy.configuration import RenderedFile, render_files, resolve_sec
 from debship.deploy.fence import GuardedHost
 from debship.deploy.host import Host, LinkLost
 from debship.deploy.journal import Journal
-from debship.deploy.observation import HostState, observe
+from debship.deploy.observation import HostState, Once, observe
 from debship.deploy.places import Place, Resolve, standing
 from debship.deploy.plan import costless_first
 from debship.deploy.prepare import Prepared, install_ahead, prepare, refresh
@@ -199,6 +199,17 @@ def prepare_all(
         say(f"installing {', '.join(sorted(ahead))} beside what serves")
         everywhere(hosts, install, "every host still serves as before", world.workers)
     return ready
+
+
+def remember_hooks(
+    app: FleetApp, hosts: Mapping[str, Host], ready: Mapping[str, Prepared], world: World
+) -> dict[str, tuple[Once, ...]]:
+    """What every host of the fleet remembers of the hooks that are done once."""
+    states = {name: one.state for name, one in ready.items()}
+    if any(hook.once for hook in app.hooks):
+        others = {name: host for name, host in hosts.items() if name not in states}
+        states |= observe_all(app, others, world.workers)
+    return {name: state.once for name, state in states.items()}
 
 
 def in_order(names: tuple[str, ...], places: Mapping[str, tuple[Place, ...]]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from debship.config.fleet import Fleet, FleetApp
 from debship.deploy import campaign, records
 from debship.deploy.campaign import World, connected
 from debship.deploy.history import Entry, entries
+from debship.deploy.hooks import open_hooks
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.lock import Holder, Lock, break_lock, seems_alive, show_lock
 from debship.deploy.observation import HostState
@@ -35,6 +36,7 @@ class Order:
     back: bool = False  # to the version that the last roll replaced, where none is named
     only: tuple[str, ...] = ()  # hosts; empty: all
     undo: bool = True  # whether what was changed is taken back where the version fails
+    unknown_hooks: str = ""  # see ``open_hooks``
 
 
 def deploy(
@@ -82,6 +84,16 @@ def deploy(
             world.workers,
             stop,
             carry_on,
+            open_hooks(
+                plan,
+                hosts,
+                campaign.remember_hooks(app, hosts, ready, world),
+                run=world.run,
+                journal=journal,
+                workers=world.workers,
+                folder=fleet.path.parent,
+                unknown=order.unknown_hooks,
+            ),
         )
         return walk.to_the_end()
 

@@ -4,11 +4,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from debship.config.fleet import Moment
 from debship.deploy import records
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
 from debship.deploy.established import established
 from debship.deploy.health import complaint
+from debship.deploy.hooks import Hooks
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.installation import StepFailed, install
 from debship.deploy.journal import Journal
@@ -54,6 +56,12 @@ class Steps:
     clock: Clock
     say: Say
     stop: Stop
+    hooks: Hooks | None = None
+
+    def at(self, moment: Moment) -> None:
+        """Run the hooks of a moment; never again after a lost link: nobody knows what they did."""
+        if self.hooks is not None:
+            self.hooks.at(moment, self.host)
 
     def take(self, step: Callable[[], T]) -> T:
         """Take a step; where the link is lost in it, come back, look, and take it again.
