@@ -28,6 +28,7 @@ def test_all_follows_from_the_number() -> None:
         ("h1", "10.77.7.11", "bookworm"),
         ("h2", "10.77.7.12", "trixie"),
     ]
+    assert [h.mac for h in plan.hosts] == ["02:00:0a:4d:07:0b", "02:00:0a:4d:07:0c"]
     assert plan.repository_url == "http://10.77.7.1:8080"
     assert plan.sockets == ("/run/debship/lab/7/haproxy.sock", "tcp://127.77.7.1:9999")
 

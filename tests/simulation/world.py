@@ -37,7 +37,8 @@ OUT = "/var/lib/debship/auth/out.json"
 HOURS = 3600.0
 WAS, IS = "the old one", "the new one"  # what the managed file holds
 
-_FOLDER = Path(tempfile.mkdtemp(prefix="debship-simulation-"))
+_HELD = tempfile.TemporaryDirectory(prefix="debship-simulation-")  # until this process ends
+_FOLDER = Path(_HELD.name)
 
 
 class Broken(AssertionError):

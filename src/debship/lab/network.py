@@ -22,7 +22,9 @@ def outer_commands(plan: LabPlan, host: HostPlan) -> tuple[str, ...]:
     """What makes a host's namespace and the cable into it."""
     return (
         f"netns add {host.namespace}",
-        f"link add {host.veth} type veth peer name eth0 netns {host.namespace}",
+        # The same address after each boot, as real machines have: neighbours remember the last one
+        # for most of a minute, and would send nowhere for so long.
+        f"link add {host.veth} type veth peer name eth0 address {host.mac} netns {host.namespace}",
         f"link set {host.veth} master {plan.bridge} up",
     )
 

@@ -29,6 +29,11 @@ class HostPlan:
     namespace: str  # of the network; of the machine for systemd-nspawn too
     veth: str  # the outer end of its cable
 
+    @property
+    def mac(self) -> str:
+        """Its hardware address: locally administered, and made of the address that it is for."""
+        return "02:00:" + ":".join(f"{int(byte):02x}" for byte in self.address.split("."))
+
 
 @dataclass(frozen=True, slots=True)
 class Backend:

@@ -16,9 +16,9 @@ from debship.debian.archive import read_whole
 from debship.errors import Failed
 from debship.model import DebVersion
 from debship.publish.index import Index, place_of
+from debship.publish.paths import by_hash_path
 from debship.publish.release import Checksum, Part, Release
 from debship.publish.scratch import scratch
-from debship.publish.snapshot import by_hash_path
 from debship.publish.store import Store
 
 _LEVEL = 6

@@ -8,8 +8,9 @@ from functools import partial
 
 from debship.errors import Failed
 from debship.publish.index import Index, place_of
+from debship.publish.paths import by_hash_path
 from debship.publish.release import Part
-from debship.publish.snapshot import Snapshot, by_hash_path, read_indices
+from debship.publish.snapshot import Snapshot, read_indices
 from debship.publish.store import Store
 from debship.publish.together import together
 
