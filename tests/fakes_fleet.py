@@ -10,7 +10,7 @@ from debship.deploy.balancer.door import Member, Standing, Terms
 from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
 from debship.errors import Failed
 
-_READS_STDIN = frozenset({"put", "keep", "settle", "note"})
+_READS_STDIN = frozenset({"put", "keep", "settle", "note", "check-file"})
 
 
 @dataclass
@@ -72,7 +72,9 @@ class FakeHost:
     fault: Callable[[str], None] | None = None  # called before and after each word of a roll
     serving: bool = True
     also: str = ""  # more lines of a simulation
+    judge: Callable[[Sequence[str], bytes], None] = lambda _argv, _stdin: None  # of each command
     hook: Callable[[str], Answer] | None = None  # what the user's own commands do here
+    check: Callable[[bytes], Answer] | None = None  # the application's opinion of a new file
     beside: set[str] = field(default_factory=set)  # other packages, as NAME=VERSION
     takes: bool = True  # whether other packages can be installed
     lock: list[str] = field(default_factory=lambda: ["-", "0"])  # as the file has it
@@ -97,6 +99,7 @@ class FakeHost:
 
     def obey(self, argv: Sequence[str], stdin: bytes = b"") -> Answer:
         """Do what a command says, at once; the guard of a lock holds."""
+        self.judge(argv, stdin)
         words = tuple(argv)
         if words[3:4] == ("debship-guard",):
             if self.lock[0] != words[5]:
@@ -113,6 +116,7 @@ class FakeHost:
             raise Unreachable(f"{self.address}: no connection")
         self.calls += 1
         self._fault(f"before put {path}")
+        self.judge(put_words(path, owner, group, mode), data)
         self._put(put_words(path, owner, group, mode), data)
         self._fault(f"after put {path}")
 
@@ -182,6 +186,13 @@ class FakeHost:
                 self.log.append(f"put {path}")
                 changed.append(path)
         return "\n".join(changed)
+
+    def _check_file(self, argv: tuple[str, ...], stdin: bytes) -> Answer:
+        assert "{path}" in argv[9:]
+        return self.check(stdin) if self.check else Answer(0, b"", b"")
+
+    def _diff(self, argv: tuple[str, ...]) -> str:
+        return f"--- {argv[6]} of the package\n+++ {argv[6]} here\n+listen = hunter2\n"
 
     def _note(self, argv: tuple[str, ...], stdin: bytes) -> None:
         self.files.setdefault(f"{self.folder}/once.jsonl", File(b"")).content += stdin

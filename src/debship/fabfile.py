@@ -21,13 +21,18 @@ from debship.cli.output import progress, show_error, show_json
 from debship.cli.person import ask_before, stopping
 from debship.errors import DebshipError, Misused
 
-__all__ = ["bootstrap", "deploy", "history", "restore", "rollback", "status", "unlock"]
+__all__ = ["bootstrap", "config", "deploy", "history", "restore", "rollback", "status", "unlock"]
 
 _FLEET = {
     "app": "the application, as fleet.toml names it",
     "fleet": "the fleet file (default: the nearest fleet.toml)",
 }
-_REPORT = {**_FLEET, "json": "print the report for machines"}
+_REPORT = {
+    **_FLEET,
+    "json": "print the report for machines",
+    "html": "write the report with each host's timeline into this file",
+    "events": "add each event as a JSON line to this file or named pipe, for chat and monitoring",
+}
 _ROLL = {
     **_REPORT,
     "plan": "print the plan and stop",
@@ -73,9 +78,11 @@ def deploy(  # noqa: PLR0917 - the options that a user types
     unknown_hooks: str = "",
     fleet: str = "",
     json: bool = False,
+    html: str = "",
+    events: str = "",
 ) -> int:
     """Roll a version across the hosts: out of the balancer, changed, well, back, next."""
-    typed = _Typed("deploy", app, fleet, plan=plan, json=json, pause=pause)
+    typed = _Typed("deploy", app, fleet, json, html, events, plan=plan, pause=pause)
     wishes = {"only": tuple(only or ()), "undo": undo, "unknown_hooks": unknown_hooks}
     return _roll(typed, version=version or None, **wishes)
 
@@ -96,24 +103,55 @@ def rollback(  # noqa: PLR0917 - the options that a user types
     unknown_hooks: str = "",
     fleet: str = "",
     json: bool = False,
+    html: str = "",
+    events: str = "",
 ) -> int:
     """Roll back to the version that the last roll replaced."""
-    typed = _Typed("rollback", app, fleet, plan=plan, json=json, pause=pause)
+    typed = _Typed("rollback", app, fleet, json, html, events, plan=plan, pause=pause)
     wishes = {"only": tuple(only or ()), "undo": undo, "unknown_hooks": unknown_hooks}
     return _roll(typed, version=version or None, back=True, **wishes)
 
 
+@task(
+    help={name: said for name, said in _ROLL.items() if name not in {"undo", "unknown_hooks"}},
+    iterable=["only"],
+)
+@_shown
+def config(  # noqa: PLR0917 - the options that a user types
+    _: Context,
+    app: str,
+    plan: bool = False,
+    only: Sequence[str] | None = None,
+    pause: bool = False,
+    fleet: str = "",
+    json: bool = False,
+    html: str = "",
+    events: str = "",
+) -> int:
+    """Roll configuration alone: the version stays, a host whose files differ gets them, and restarts."""
+    typed = _Typed("config", app, fleet, json, html, events, plan=plan, pause=pause)
+    return _roll(typed, config=True, only=tuple(only or ()), undo=True, unknown_hooks="")
+
+
 @task(help=_REPORT)
 @_shown
-def restore(_: Context, app: str, fleet: str = "", json: bool = False) -> int:
+def restore(
+    _: Context,
+    app: str,
+    fleet: str = "",
+    json: bool = False,
+    html: str = "",
+    events: str = "",
+) -> int:
     """Put back what a dead run left out; any machine can do it."""
     from debship.deploy import recipe
 
-    file, surroundings, world = _open(fleet, app)
+    typed = _Typed("restore", app, fleet, json, html, events)
+    file, surroundings, world = _open(fleet, app, events)
     settings = surroundings.app
     with progress() as say, stopping(say) as stop:
         report = recipe.restore(file, settings, world, _order(), say=say, stop=stop)
-    return _show(_Typed("restore", app, fleet, json=json), settings, world, report)
+    return _show(typed, settings, world, report)
 
 
 @task(help={**_FLEET, "force": "also where its holder seems alive"})
@@ -175,29 +213,84 @@ def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
         )
 
 
-@task(help=_FLEET)
+@task(
+    help={
+        **_FLEET,
+        "login": "log in as this user, who may do everything as root (default: as the fleet says)",
+        "sudoers": "print what an unprivileged user needs in /etc/sudoers.d, and stop",
+        "user_data": "print cloud-init user data that installs what the fleet has, and stop",
+    }
+)
 @_shown
-def bootstrap(_: Context, app: str, fleet: str = "") -> None:
-    """Make bare Debian hosts able to receive: the apt source with its key."""
-    from debship.cli.repository import target
+def bootstrap(
+    _: Context,
+    app: str,
+    login: str = "",
+    sudoers: bool = False,
+    user_data: bool = False,
+    fleet: str = "",
+) -> None:
+    """Make bare Debian hosts able to receive: the apt source with its key, and the gate."""
     from debship.deploy import campaign
     from debship.deploy.bootstrap import bootstrap as prepare_host
-    from debship.publish.suite import sources
+    from debship.deploy.gate import gate_path, gate_program
 
-    file, surroundings, world = _open(fleet, app)
+    if sudoers:
+        _print_sudoers(app, fleet)
+        return
+    file, surroundings, world = _open(fleet, app, login=login)
     settings = surroundings.app
-    repository = file.repository
-    snapshot, keys = target(repository.store, repository.suite, ()).read()
-    text = sources(snapshot, keys, repository.url)
+    if user_data:
+        _print_user_data(file, settings, world)
+        return
+    gate = (gate_path(settings), gate_program(settings)) if file.ssh.gate else None
+    text = _sources(file)
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
         changed = campaign.everywhere(
             hosts,
-            lambda host: prepare_host(host, text),
+            lambda host: prepare_host(host, text, gate),
             "the other hosts are ready",
             world.workers,
         )
     for name, lines in changed.items():
         print(f"{name}: {', '.join(lines) or 'was ready'}")
+
+
+def _print_sudoers(app: str, fleet: str) -> None:
+    from debship.deploy.campaign import pick_app
+    from debship.deploy.gate import sudoers
+
+    file = _read(fleet)
+    if not file.ssh.user or file.ssh.user == "root":
+        raise Misused("fleet.toml names no unprivileged user", 'ssh.user = "deploy"')
+    print(sudoers([pick_app(file, app)], file.ssh.user), end="")
+    if not file.ssh.gate:
+        print("note: it needs ssh.gate = true in fleet.toml", file=sys.stderr)
+
+
+def _print_user_data(file: Any, settings: Any, world: Any) -> None:
+    from debship.deploy import campaign
+    from debship.deploy.configuration import render_without_secrets
+    from debship.deploy.user_data import user_data
+
+    with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
+        version = campaign.present_version(campaign.observe_all(settings, hosts, world.workers))
+    files = render_without_secrets(settings)
+    print(user_data(settings.package, version, _sources(file), files), end="")
+    for left in settings.files:
+        if str(left.path) not in {one.path for one in files}:
+            said = f"note: {left.path} comes with the next roll: it names a secret, or its host"
+            print(said, file=sys.stderr)
+
+
+def _sources(file: Any) -> str:
+    """The source of the fleet's suite, with its key."""
+    from debship.cli.repository import target
+    from debship.publish.suite import sources
+
+    repository = file.repository
+    snapshot, keys = target(repository.store, repository.suite, ()).read()
+    return sources(snapshot, keys, repository.url)
 
 
 @dataclass(frozen=True)
@@ -208,6 +301,8 @@ class _Typed:
     app: str
     fleet: str
     json: bool
+    html: str = ""
+    events: str = ""
     plan: bool = False
     pause: bool = False
 
@@ -220,7 +315,7 @@ def _roll(typed: _Typed, **wishes: Any) -> int:
         raise Misused(f"--unknown-hooks {wishes['unknown_hooks']}", "done, or again")
     if typed.pause and not sys.stdin.isatty():
         raise Misused("--pause asks a person, and there is no terminal here")
-    file, surroundings, world = _open(typed.fleet, typed.app)
+    file, surroundings, world = _open(typed.fleet, typed.app, typed.events)
     settings = surroundings.app
     order = _order(**{**wishes, "undo": wishes["undo"] and settings.undo})
     if typed.plan:
@@ -245,6 +340,10 @@ def _show(typed: _Typed, settings: Any, world: Any, report: Any) -> int:
     from debship.deploy.campaign import where_journals_lie
 
     journal = where_journals_lie(world.env, settings, report.roll)
+    if typed.html:
+        from debship.deploy.page import page
+
+        Path(typed.html).write_text(page(report))
     if typed.json:
         show_json(typed.command, {**report.as_dict(), "journal": str(journal)})
     else:
@@ -259,37 +358,52 @@ def _order(**wishes: Any) -> Any:
     return Order(number, f"{getpass.getuser()}@{socket.gethostname()}", **wishes)
 
 
-def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
-    """Read the fleet and open the doors of one application."""
+def _read(fleet: str) -> Any:
+    """Read the fleet that is named, or the nearest."""
     from debship.config.fleet_file import find_fleet, read_fleet
+
+    path = Path(fleet) if fleet else find_fleet(Path.cwd())
+    if path is None:
+        raise Misused("there is no fleet.toml here or above", "name it: --fleet FILE")
+    return read_fleet(path.absolute())
+
+
+def _open(fleet: str, app: str, events: str = "", login: str = "") -> tuple[Any, Any, Any]:
+    """Read the fleet and open the doors of one application; events are told where they are to be."""
     from debship.deploy import campaign
     from debship.deploy.aws import Aws
     from debship.deploy.balancer.opening import region_of_app
     from debship.deploy.clock import SystemClock
+    from debship.deploy.gate import gate_path
     from debship.deploy.host import FabricHost
-    from debship.deploy.journal import DiskJournal
+    from debship.deploy.journal import DiskJournal, Journal, ToldJournal
     from debship.deploy.process import is_dead, this_process
     from debship.deploy.surroundings import open_surroundings
     from debship.deploy.workers import Threads
     from debship.run import run
 
-    path = Path(fleet) if fleet else find_fleet(Path.cwd())
-    if path is None:
-        raise Misused("there is no fleet.toml here or above", "name it: --fleet FILE")
-    file = read_fleet(path.absolute())
+    file = _read(fleet)
+    ssh = replace(file.ssh, user=login) if login else file.ssh
     settings = campaign.pick_app(file, app)
     clock = SystemClock()
+
+    def journal(path: Path) -> Journal:
+        kept = DiskJournal(path, clock)
+        about = {"app": app, "roll": path.stem}
+        return ToldJournal(kept, Path(events), about, clock) if events else kept
+
     aws = Aws(clock, random.Random(), region_of_app(settings))  # noqa: S311 - spreads retries
     surroundings = open_surroundings(settings, aws, clock)
+    gate = gate_path(settings) if ssh.gate and not login else ""
     world = campaign.World(
-        connect=lambda name: FabricHost(name, file.ssh),
+        connect=lambda name: FabricHost(name, ssh, gate),
         balancers=surroundings.balancers,
         resolve=_resolve,
         run=run,
         env=os.environ,
         clock=clock,
         workers=Threads(),
-        journal=lambda path: DiskJournal(path, clock),
+        journal=journal,
         process=this_process(),
         dead=is_dead,
         aws=aws,

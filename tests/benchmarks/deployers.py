@@ -37,7 +37,7 @@ COPY wheels /wheels
 RUN python3 -m venv /venv && /venv/bin/pip install --quiet --no-index --find-links /wheels -r requirements.txt && rm -r /wheels
 COPY src /app
 WORKDIR /app
-CMD /venv/bin/{command} auth:app
+CMD {command}
 """
 
 
@@ -65,7 +65,7 @@ class Deployer(ABC):
 
     @abstractmethod
     def roll(self, version: str, *, count: bool = False) -> Done:
-        """Roll it over all hosts."""
+        """Roll it over all hosts; ``count`` is for the first time, and counts remote calls."""
 
     @abstractmethod
     def leave(self) -> None:
@@ -129,7 +129,9 @@ class Ansible(Deployer):
         folder = self.service.folder / "ansible"
         folder.mkdir(exist_ok=True)
         (folder / "hosts.json").write_text(json.dumps(self._inventory()))
-        (folder / "roll.yml").write_text(yaml.safe_dump(self._playbook(version), sort_keys=False))
+        (folder / "roll.yml").write_text(
+            yaml.safe_dump(self._playbook(version, first=count), sort_keys=False)
+        )
         env = {
             **os.environ,
             "ANSIBLE_PIPELINING": "1",
@@ -163,7 +165,9 @@ class Ansible(Deployer):
         }
         return {"all": {"hosts": hosts}}
 
-    def _playbook(self, version: str) -> list[dict[str, Any]]:
+    def _playbook(self, version: str, *, first: bool) -> list[dict[str, Any]]:
+        """The play; the first time HAProxy has nobody to drain, and the module would wait for it."""
+
         def balancer(state: str, **more: Any) -> dict[str, Any]:
             words = {
                 "state": state,
@@ -184,9 +188,9 @@ class Ansible(Deployer):
                 "hosts": "all",
                 "serial": 1,
                 "gather_facts": False,
-                "pre_tasks": [balancer("disabled", drain=True)],
+                "pre_tasks": [] if first else [balancer("disabled", drain=True)],
                 "tasks": self.tasks(version),
-                "post_tasks": [balancer("enabled")],
+                "post_tasks": [] if first else [balancer("enabled")],
             }
         ]
 
@@ -260,7 +264,9 @@ class AnsibleDocker(Ansible):
         shutil.copytree(app / "src", context / "src")
         shutil.copy(self.service.lock, context)
         shutil.copytree(self.service.wheelhouse(), context / "wheels", copy_function=shutil.copy2)
-        (context / "Dockerfile").write_text(DOCKERFILE.format(command=COMMAND))
+        # As a list: a shell between would not hand the signal to stop on.
+        words = json.dumps([f"/venv/bin/{COMMAND.split()[0]}", *COMMAND.split()[1:], "auth:app"])
+        (context / "Dockerfile").write_text(DOCKERFILE.format(command=words))
         tag = f"{self.image}:{version}"
         run("docker", "build", "--network", "host", "--tag", tag, context, env=self.docker)
         run("docker", "push", "--quiet", tag, env=self.docker)

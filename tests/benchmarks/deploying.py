@@ -237,6 +237,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--without", nargs="*", default=[], choices=["docker", "apt", "pip"])
+    parser.add_argument("--only", choices=list(WAYS), help="one way alone; no bars")
     parser.add_argument("--folder", type=Path, default=TOP / ".bench" / "deploy")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -255,6 +256,8 @@ def main() -> int:
         for way, (kind, major) in WAYS.items():
             if any(kind is skipped.get(name) for name in given.without):
                 continue
+            if given.only not in {None, way}:
+                continue
             deployer = kind(bench.stage, bench.service)
             deployer.ansible = ansible
             if isinstance(deployer, AnsibleDocker):
@@ -265,7 +268,7 @@ def main() -> int:
                 deployer.docker = stack.enter_context(docker_of(given.folder, root, gateway))
                 prepare_docker(bench, deployer.docker)
             bench.measure(way, deployer, major)
-    bars = judge(bench)
+    bars = {} if given.only else judge(bench)
     for name, bar in bars.items():
         print(f"{name:<56} {bar['is']}  {'' if bar['holds'] else '<-- not reached'}")
     result = {"rows": [asdict(r) for r in bench.rows], "broken": bench.broken, "bars": bars}

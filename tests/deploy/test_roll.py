@@ -1,7 +1,10 @@
 """The roll over hosts that are not real: its order, its promises, its ways back."""
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -16,6 +19,8 @@ from debship.config.fleet import (
     Share,
 )
 from debship.deploy import campaign, recipe
+from debship.deploy.gate import gate_rules
+from debship.deploy.gatekeeper import inner, matching
 from debship.deploy.journal import DiskJournal, JournalLost
 from debship.deploy.recipe import Order
 from debship.deploy.report import Outcome, RollReport
@@ -61,7 +66,7 @@ class Rig:
         fleet, world = self.doors(**changes)
         wishes = {
             name: changes[name]
-            for name in ("only", "undo", "back", "unknown_hooks")
+            for name in ("only", "undo", "back", "unknown_hooks", "config")
             if name in changes
         }
         order = Order(changes.get("roll", "20260101-aa"), "me@here", version=version, **wishes)
@@ -81,6 +86,9 @@ class Rig:
         return recipe.restore(fleet, self.app, world, order, say=self.steps.append, stop=Stop())
 
     def doors(self, **changes) -> tuple[Fleet, campaign.World]:
+        rules = gate_rules(self.app)
+        for host in self.hosts:
+            host.judge = partial(let_through, rules)
         repository = RepositorySettings("/srv/apt", "http://apt", "production")
         world = campaign.World(
             connect=lambda name: next(h for h in self.hosts if h.address == name),
@@ -103,6 +111,13 @@ class Rig:
         return [
             json.loads(line) for line in (self.folder / "journal.jsonl").read_text().splitlines()
         ]
+
+
+def let_through(rules: dict, argv: Sequence[str], stdin: bytes) -> None:
+    """Every command of every roll here passes the gate of an unprivileged user."""
+    rule = matching(inner(list(argv), rules["guard"]), rules["commands"])
+    assert rule is not None, f"the gate refuses {argv}"
+    assert rule.get("stdin") in {None, hashlib.sha256(stdin).hexdigest()}, argv
 
 
 @pytest.fixture

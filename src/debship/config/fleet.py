@@ -29,6 +29,7 @@ class SshSettings:
     identity: Path | None = None
     known_hosts: Path | None = None
     connect_timeout: float = 10.0  # seconds
+    gate: bool = False  # whether the user may do as root what the gates let through, and no more
 
 
 @dataclass(frozen=True, slots=True)

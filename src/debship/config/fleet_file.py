@@ -93,6 +93,7 @@ def _ssh(table: "SshTable", folder: Path) -> SshSettings:
         identity=place(folder, table.identity) if table.identity else None,
         known_hosts=place(folder, table.known_hosts) if table.known_hosts else None,
         connect_timeout=table.connect_timeout,
+        gate=table.gate,
     )
 
 

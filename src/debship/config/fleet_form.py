@@ -52,6 +52,10 @@ class SshTable(Form):
     identity: AnyPath | None = Field(None, description="the private key's file")
     known_hosts: AnyPath | None = Field(None, description="the file of the hosts' keys")
     connect_timeout: Duration = Field(10.0, description="how long a connection may take")
+    gate: bool = Field(
+        False,
+        description="whether the user may do as root only what the hosts' gates let through",
+    )
 
 
 class HostsTable(Form):

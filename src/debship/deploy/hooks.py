@@ -25,7 +25,7 @@ from debship.run import Run
 
 ONCE = "once.jsonl"
 
-_NOTE = """set -eu
+NOTE = """set -eu
 umask 022
 mkdir -p -- "$1"
 cd -- "$1"
@@ -123,21 +123,15 @@ class Hooks:
 
     def _command(self, hook: HookSettings, host: Host, more: Mapping[str, str]) -> tuple[int, str]:
         """Run it; its exit code and the end of what it said."""
-        told = {
-            "DEBSHIP_APP": self.plan.app.name,
-            "DEBSHIP_VERSION": str(self.plan.version),
-            "DEBSHIP_ROLL": self.plan.roll,
-            "DEBSHIP_HOST": host.address,
-            "DEBSHIP_MOMENT": hook.when,
-            **more,
-        }
+        about = (self.plan.app.name, str(self.plan.version), self.plan.roll, host.address)
+        environment = {**told(hook, *about), **more}
         if hook.on == "here":
             done = self.run(
-                hook.command, cwd=self.folder, env=told, timeout=hook.timeout, check=False
+                hook.command, cwd=self.folder, env=environment, timeout=hook.timeout, check=False
             )
             wrote = (done.stderr.strip() or done.stdout.strip()).decode(errors="replace")
             return done.returncode, "\n".join(wrote.splitlines()[-15:])
-        words = ("env", *(f"{name}={value}" for name, value in told.items()), *hook.command)
+        words = ("env", *(f"{name}={value}" for name, value in environment.items()), *hook.command)
         answer = host.run(words, timeout=hook.timeout)
         return answer.returncode, answer.complaint
 
@@ -168,7 +162,7 @@ class Hooks:
             "state": state,
             "roll": self.plan.roll,
         }
-        words = ("sh", "-c", _NOTE, "debship-note", _folder(self.plan))
+        words = ("sh", "-c", NOTE, "debship-note", _folder(self.plan))
         text = json.dumps(line, sort_keys=True).encode() + b"\n"
 
         def note(host: Host) -> None:
@@ -207,11 +201,11 @@ def open_hooks(
         Refused: one was begun, and nobody knows how it ended.
     """
     version = str(plan.version)
-    told = [(host, note) for host, notes in remembered.items() for note in notes]
-    told = [(host, note) for host, note in told if note.version == version]
-    done = {note.hook for _, note in told if note.state == "done"}
+    known = [(host, note) for host, notes in remembered.items() for note in notes]
+    known = [(host, note) for host, note in known if note.version == version]
+    done = {note.hook for _, note in known if note.state == "done"}
     for hook in plan.app.hooks:
-        notes = [(note.roll, note.state, host) for host, note in told if note.hook == hook.name]
+        notes = [(note.roll, note.state, host) for host, note in known if note.hook == hook.name]
         _, state, host = max(
             notes, default=("", "", "")
         )  # of one roll, "failed" came after "begun"
@@ -225,6 +219,17 @@ def open_hooks(
             )
         done.add(hook.name)
     return Hooks(plan, run, journal, workers, hosts, done, folder)
+
+
+def told(hook: HookSettings, app: str, version: str, roll: str, host: str) -> dict[str, str]:
+    """What a hook finds in its environment, whatever the moment."""
+    return {
+        "DEBSHIP_APP": app,
+        "DEBSHIP_VERSION": version,
+        "DEBSHIP_ROLL": roll,
+        "DEBSHIP_HOST": host,
+        "DEBSHIP_MOMENT": hook.when,
+    }
 
 
 def _folder(plan: RollPlan) -> str:

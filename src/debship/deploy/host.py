@@ -99,6 +99,7 @@ class FabricHost:
 
     address: str
     settings: SshSettings
+    gate: str = ""  # the program that sudo lets the user run; "": any
     calls: int = 0  # programs run on the host so far
     _connection: Any = field(default=None, repr=False)
 
@@ -108,7 +109,8 @@ class FabricHost:
 
         self._open()
         self.calls += 1
-        words = tuple(argv) if self._is_root else ("sudo", "-n", "--", *argv)
+        sudo = ("sudo", "-n", "--", *((self.gate,) if self.gate else ()))
+        words = tuple(argv) if self._is_root else (*sudo, *argv)
         try:
             channel = self._connection.transport.open_session(timeout=min(timeout, 10.0))
             with contextlib.closing(channel):

@@ -11,7 +11,7 @@ from debship.errors import Failed, Refused
 from debship.model import DebVersion, PackageName
 
 # Installed-Size is in KiB (Policy 5.6.20); dpkg unpacks the new files before it removes the old.
-_ROOM = """need=0
+ROOM = """need=0
 for target; do
     size=$(apt-cache show --no-all-versions "$target" | sed -n 's/^Installed-Size: //p' | head -n 1)
     need=$((need + ${size:-0}))
@@ -117,7 +117,7 @@ def _target(change: apt.Change) -> str:
 
 def _must_have_room(host: Host, what: str, *targets: str) -> None:
     """See that the new files fit beside the old ones: apt looks only at its archives."""
-    answer = host.run(("sh", "-c", _ROOM, "debship-room", *targets))
+    answer = host.run(("sh", "-c", ROOM, "debship-room", *targets))
     short = [line for line in answer.text.splitlines() if line.startswith("short ")]
     if short:
         told = "; ".join(line.removeprefix("short ") for line in short)

@@ -154,7 +154,7 @@ class Roll:
             was = None
         if was is None or was.version == self.plan.version:
             return done
-        notes = Notes(host, start, done.before, done.edited, list(done.events))
+        notes = Notes(host, start, done.before, done.edited, events=list(done.events))
         return undo_turn(steps, was, "taken back: the version failed", self.doors.secrets, notes)
 
     def _steps(self, host: str) -> Steps:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from debship.config.fleet import Moment
 from debship.deploy import records
+from debship.deploy.checks import check_files
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
 from debship.deploy.established import established
@@ -29,12 +30,23 @@ WATCH = 1.0  # seconds between looks while a host soaks
 
 # dpkg may have brought new units, and the package's own script mostly has told systemd: doing it
 # again takes a tenth of a second. A unit that failed too often would not start.
-_RESTART = """if [ $# -eq 0 ] || systemctl show -P NeedDaemonReload "$@" | grep -q yes; then
+RESTART = """if [ $# -eq 0 ] || systemctl show -P NeedDaemonReload "$@" | grep -q yes; then
     systemctl daemon-reload
 fi
 [ $# -gt 0 ] || exit 0
 systemctl reset-failed "$@"
 exec systemctl restart "$@"
+"""
+
+# What the package shipped is in its .deb, which was fetched for this roll; dpkg keeps no copy.
+DIFF = """deb=$(ls "/var/cache/apt/archives/$1_$(printf %s "$2" | sed s/:/%3a/)"_*.deb 2>/dev/null | head -n 1)
+[ -n "$deb" ] || exit 0
+shift 2
+for file; do
+    dpkg-deb --fsys-tarfile "$deb" | tar -x -O -f - ".$file" 2>/dev/null |
+        diff -u --label "$file of the package" --label "$file here" - "$file" | head -n 40
+done
+exit 0
 """
 
 T = TypeVar("T")
@@ -138,6 +150,7 @@ class Steps:
     def configure(self, files: Sequence[RenderedFile], state: HostState) -> bool:
         """Write the managed files that differ; whether any did."""
         different = differing(tuple(files), state)
+        check_files(self.host, different)
         for file in different:
             self._write("configure", path=file.path)
             self.host.put(
@@ -168,7 +181,7 @@ class Steps:
             service = f"{name.removesuffix('.socket')}.service"
             self.host.run(("systemctl", "stop", service), timeout=150)
             self.host.run(("systemctl", "start", name))
-        answer = self.host.run(("sh", "-c", _RESTART, "debship-restart", *units), timeout=150)
+        answer = self.host.run(("sh", "-c", RESTART, "debship-restart", *units), timeout=150)
         if answer.returncode != 0:
             down = [unit for unit in self.observe().wanted_units if not unit.up]
             names = ", ".join(unit.name for unit in down) or ", ".join(units)
@@ -221,6 +234,13 @@ class Steps:
         """Put the managed files back as they were before the host was taken out."""
         self._write("return-files")
         return records.return_files(self.host, self.plan.app.package, self.paths)
+
+    def edits(self, state: HostState) -> str:
+        """How the conffiles that differ from the package's do so; "" where it cannot be told."""
+        if not state.edited or state.package.version is None:
+            return ""
+        about = (self.plan.app.package, str(state.package.version))
+        return self.host.run(("sh", "-c", DIFF, "debship-diff", *about, *state.edited)).text
 
     def settle(self, outcome: str, was: Before) -> None:
         """Write down how the turn ended, and that the host is no longer out."""

@@ -1,5 +1,7 @@
 """One host's turn: out of the balancers, changed, proven well, and back; or brought back."""
 
+import contextlib
+
 from debship.deploy.balancer.door import Member, Standing
 from debship.deploy.configuration import differing
 from debship.deploy.fence import Fenced
@@ -85,7 +87,7 @@ def _begin(steps: Steps, notes: Notes) -> Before | None:
 
 def _change(steps: Steps, was: Before, secrets: tuple[Secret, ...], notes: Notes) -> HostReport:
     try:
-        _go_forward(steps, was, notes)
+        state = _go_forward(steps, was, notes)
     except ADRIFT as error:
         if isinstance(error, Interrupted) and not notes.reached("drained"):
             return _go_back(steps, was, error, secrets, notes)
@@ -97,6 +99,9 @@ def _change(steps: Steps, was: Before, secrets: tuple[Secret, ...], notes: Notes
     except DebshipError as error:
         return adrift(steps, error, notes, secrets)
     reason = log = ""
+    notes.edited = state.edited
+    with contextlib.suppress(DebshipError):
+        notes.edits = _masked(steps.edits(state), secrets)
     try:
         steps.at("after-host")
     except DebshipError as error:
@@ -125,7 +130,7 @@ def undo_turn(
     return _go_back(steps, was, error, secrets, notes)
 
 
-def _go_forward(steps: Steps, was: Before, notes: Notes) -> None:
+def _go_forward(steps: Steps, was: Before, notes: Notes) -> HostState:
     version, clock = steps.plan.version, steps.clock
     notes.mark("out", clock.monotonic())
     steps.take(steps.leave)
@@ -144,6 +149,7 @@ def _go_forward(steps: Steps, was: Before, notes: Notes) -> None:
     steps.take(lambda: steps.come_back(state))
     notes.mark("back", clock.monotonic())
     steps.take(lambda: steps.soak(version))
+    return state
 
 
 def _go_back(
