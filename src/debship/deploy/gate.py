@@ -71,6 +71,7 @@ def _commands(app: FleetApp) -> Iterator[Rule]:
         ("cat", "/proc/net/tcp", "/proc/net/tcp6"),
         ("cat", "--", f"{folder}/history.jsonl"),
         ("systemctl", "daemon-reload"),
+        ("journalctl", "--sync"),
         ("journalctl", "-q", "-o", "cat", "-n", "30", "-u", apt.unit_name(package)),
     ):
         yield _rule(words)

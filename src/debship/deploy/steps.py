@@ -35,7 +35,10 @@ RESTART = """if [ $# -eq 0 ] || systemctl show -P NeedDaemonReload "$@" | grep -
 fi
 [ $# -gt 0 ] || exit 0
 systemctl reset-failed "$@"
-exec systemctl restart "$@"
+systemctl restart "$@"
+code=$?
+systemctl show -P InvocationID "$@"
+exit $code
 """
 
 # What the package shipped is in its .deb, which was fetched for this roll; dpkg keeps no copy.
@@ -162,8 +165,11 @@ class Steps:
             )
         return bool(different)
 
-    def restart(self, state: HostState) -> None:
+    def restart(self, state: HostState) -> tuple[str, ...]:
         """Restart what is to run; a unit that an administrator disabled stays as it is.
+
+        Returns:
+            The invocations that began: systemd may soon begin others, and theirs are no news.
 
         A socket goes on listening, so that clients wait and none is refused. One that does not
         listen yet can only begin once its service has let go of the port.
@@ -182,12 +188,14 @@ class Steps:
             self.host.run(("systemctl", "stop", service), timeout=150)
             self.host.run(("systemctl", "start", name))
         answer = self.host.run(("sh", "-c", RESTART, "debship-restart", *units), timeout=150)
+        begun = tuple(answer.text.split())
         if answer.returncode != 0:
             down = [unit for unit in self.observe().wanted_units if not unit.up]
             names = ", ".join(unit.name for unit in down) or ", ".join(units)
-            raise StepFailed(f"{names} did not start", self.log(down))
+            raise StepFailed(f"{names} did not start", self.log(begun))
+        return begun
 
-    def prove(self, version: DebVersion, state: HostState) -> None:
+    def prove(self, version: DebVersion, state: HostState, begun: Sequence[str] = ()) -> None:
         """The host's own health, and that what runs is what was installed.
 
         A unit that is active proves nothing yet, and neither does UP at the balancer.
@@ -198,7 +206,7 @@ class Steps:
             units = tuple(unit.name for unit in state.wanted_units)
             ill = complaint(self.host, self.plan.app.package, health, version, units)
             if ill:
-                raise StepFailed(ill, self._last_log())
+                raise StepFailed(ill, self.log(begun) if begun else self._last_log())
         self._must_run(version)
 
     def come_back(self, state: HostState) -> None:
@@ -247,11 +255,12 @@ class Steps:
         records.settle(self.host, self.plan, outcome, was, self.clock)
         self._write(outcome)
 
-    def log(self, units: Sequence[UnitState]) -> str:
+    def log(self, invocations: Sequence[str]) -> str:
         """The end of what these invocations of units wrote, not those that followed a crash."""
-        which = tuple(f"_SYSTEMD_INVOCATION_ID={u.invocation}" for u in units if u.invocation)
+        which = tuple(f"_SYSTEMD_INVOCATION_ID={one}" for one in invocations if one)
         if not which:
             return ""
+        self.host.run(("journalctl", "--sync"))  # what a crash wrote last may still be on its way
         return self.host.run(("journalctl", "-q", "-o", "cat", "-n", "80", *which)).text
 
     def _let_linger(self, ports: Collection[int]) -> None:
@@ -278,11 +287,11 @@ class Steps:
             + (f", restarted {unit.restarts} times" if unit.restarts else "")
             for unit in units
         )
-        raise StepFailed(f"it does not run {version}: {runs}", self.log(units))
+        raise StepFailed(f"it does not run {version}: {runs}", self.log(_invocations(units)))
 
     def _last_log(self) -> str:
         try:
-            return self.log(self.observe().wanted_units)
+            return self.log(_invocations(self.observe().wanted_units))
         except (LinkLost, Unreachable):
             return ""
 
@@ -304,3 +313,7 @@ class Steps:
 
     def _say(self, what: str) -> None:
         self.say(f"{self.host.address}: {what}")
+
+
+def _invocations(units: Sequence[UnitState]) -> tuple[str, ...]:
+    return tuple(unit.invocation for unit in units)
