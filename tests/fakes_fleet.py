@@ -428,16 +428,6 @@ class OneByOne:
 
 
 @dataclass
-class FakeJournal:
-    """A journal in memory."""
-
-    lines: list[dict] = field(default_factory=list)
-
-    def write(self, event: str, host: str = "", **facts: object) -> None:
-        self.lines.append({"event": event, "host": host, **facts})
-
-
-@dataclass
 class FakeBalancer:
     """A balancer over fake hosts; remembers the smallest number that ever served."""
 

@@ -2,8 +2,6 @@
 
 import functools
 import getpass
-import os
-import random
 import secrets
 import socket
 import sys
@@ -17,6 +15,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from debship.cli.doors import open_doors
+from debship.cli.new_hosts import print_sudoers, print_user_data, sources_of
 from debship.cli.output import progress, show_error, show_json
 from debship.cli.person import ask_before, stopping
 from debship.errors import DebshipError, Misused
@@ -147,7 +147,7 @@ def restore(
     from debship.deploy import recipe
 
     typed = _Typed("restore", app, fleet, json, html, events)
-    file, surroundings, world = _open(fleet, app, events)
+    file, surroundings, world = open_doors(fleet, app, events)
     settings = surroundings.app
     with progress() as say, stopping(say) as stop:
         report = recipe.restore(file, settings, world, _order(), say=say, stop=stop)
@@ -160,7 +160,7 @@ def unlock(_: Context, app: str, force: bool = False, fleet: str = "") -> None:
     """Show who holds the lock and since when, and break it."""
     from debship.deploy import recipe
 
-    _file, surroundings, world = _open(fleet, app)
+    _file, surroundings, world = open_doors(fleet, app)
     settings = surroundings.app
     found = recipe.unlock(settings, world, force=force)
     for host, holder in found.items():
@@ -175,7 +175,7 @@ def history(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
     """Show the rolls that the hosts remember, the newest first."""
     from debship.deploy import recipe
 
-    _file, surroundings, world = _open(fleet, app)
+    _file, surroundings, world = open_doors(fleet, app)
     settings = surroundings.app
     found = recipe.history(settings, world)
     if json:
@@ -193,7 +193,7 @@ def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
     from debship.deploy.places import find_places
     from debship.deploy.status import judge
 
-    file, surroundings, world = _open(fleet, app)
+    file, surroundings, world = open_doors(fleet, app)
     settings = surroundings.app
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
         states = campaign.observe_all(settings, hosts, world.workers)
@@ -236,15 +236,15 @@ def bootstrap(
     from debship.deploy.gate import gate_path, gate_program
 
     if sudoers:
-        _print_sudoers(app, fleet)
+        print_sudoers(app, fleet)
         return
-    file, surroundings, world = _open(fleet, app, login=login)
+    file, surroundings, world = open_doors(fleet, app, login=login)
     settings = surroundings.app
     if user_data:
-        _print_user_data(file, settings, world)
+        print_user_data(file, settings, world)
         return
     gate = (gate_path(settings), gate_program(settings)) if file.ssh.gate else None
-    text = _sources(file)
+    text = sources_of(file)
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
         changed = campaign.everywhere(
             hosts,
@@ -254,43 +254,6 @@ def bootstrap(
         )
     for name, lines in changed.items():
         print(f"{name}: {', '.join(lines) or 'was ready'}")
-
-
-def _print_sudoers(app: str, fleet: str) -> None:
-    from debship.deploy.campaign import pick_app
-    from debship.deploy.gate import sudoers
-
-    file = _read(fleet)
-    if not file.ssh.user or file.ssh.user == "root":
-        raise Misused("fleet.toml names no unprivileged user", 'ssh.user = "deploy"')
-    print(sudoers([pick_app(file, app)], file.ssh.user), end="")
-    if not file.ssh.gate:
-        print("note: it needs ssh.gate = true in fleet.toml", file=sys.stderr)
-
-
-def _print_user_data(file: Any, settings: Any, world: Any) -> None:
-    from debship.deploy import campaign
-    from debship.deploy.configuration import render_without_secrets
-    from debship.deploy.user_data import user_data
-
-    with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
-        version = campaign.present_version(campaign.observe_all(settings, hosts, world.workers))
-    files = render_without_secrets(settings)
-    print(user_data(settings.package, version, _sources(file), files), end="")
-    for left in settings.files:
-        if str(left.path) not in {one.path for one in files}:
-            said = f"note: {left.path} comes with the next roll: it names a secret, or its host"
-            print(said, file=sys.stderr)
-
-
-def _sources(file: Any) -> str:
-    """The source of the fleet's suite, with its key."""
-    from debship.cli.repository import target
-    from debship.publish.suite import sources
-
-    repository = file.repository
-    snapshot, keys = target(repository.store, repository.suite, ()).read()
-    return sources(snapshot, keys, repository.url)
 
 
 @dataclass(frozen=True)
@@ -315,7 +278,7 @@ def _roll(typed: _Typed, **wishes: Any) -> int:
         raise Misused(f"--unknown-hooks {wishes['unknown_hooks']}", "done, or again")
     if typed.pause and not sys.stdin.isatty():
         raise Misused("--pause asks a person, and there is no terminal here")
-    file, surroundings, world = _open(typed.fleet, typed.app, typed.events)
+    file, surroundings, world = open_doors(typed.fleet, typed.app, typed.events)
     settings = surroundings.app
     order = _order(**{**wishes, "undo": wishes["undo"] and settings.undo})
     if typed.plan:
@@ -356,64 +319,3 @@ def _order(**wishes: Any) -> Any:
 
     number = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     return Order(number, f"{getpass.getuser()}@{socket.gethostname()}", **wishes)
-
-
-def _read(fleet: str) -> Any:
-    """Read the fleet that is named, or the nearest."""
-    from debship.config.fleet_file import find_fleet, read_fleet
-
-    path = Path(fleet) if fleet else find_fleet(Path.cwd())
-    if path is None:
-        raise Misused("there is no fleet.toml here or above", "name it: --fleet FILE")
-    return read_fleet(path.absolute())
-
-
-def _open(fleet: str, app: str, events: str = "", login: str = "") -> tuple[Any, Any, Any]:
-    """Read the fleet and open the doors of one application; events are told where they are to be."""
-    from debship.deploy import campaign
-    from debship.deploy.aws import Aws
-    from debship.deploy.balancer.opening import region_of_app
-    from debship.deploy.clock import SystemClock
-    from debship.deploy.gate import gate_path
-    from debship.deploy.host import FabricHost
-    from debship.deploy.journal import DiskJournal, Journal, ToldJournal
-    from debship.deploy.process import is_dead, this_process
-    from debship.deploy.surroundings import open_surroundings
-    from debship.deploy.workers import Threads
-    from debship.run import run
-
-    file = _read(fleet)
-    ssh = replace(file.ssh, user=login) if login else file.ssh
-    settings = campaign.pick_app(file, app)
-    clock = SystemClock()
-
-    def journal(path: Path) -> Journal:
-        kept = DiskJournal(path, clock)
-        about = {"app": app, "roll": path.stem}
-        return ToldJournal(kept, Path(events), about, clock) if events else kept
-
-    aws = Aws(clock, random.Random(), region_of_app(settings))  # noqa: S311 - spreads retries
-    surroundings = open_surroundings(settings, aws, clock)
-    gate = gate_path(settings) if ssh.gate and not login else ""
-    world = campaign.World(
-        connect=lambda name: FabricHost(name, ssh, gate),
-        balancers=surroundings.balancers,
-        resolve=_resolve,
-        run=run,
-        env=os.environ,
-        clock=clock,
-        workers=Threads(),
-        journal=journal,
-        process=this_process(),
-        dead=is_dead,
-        aws=aws,
-        held=surroundings.held,
-    )
-    return file, surroundings, world
-
-
-def _resolve(name: str) -> frozenset[str]:
-    try:
-        return frozenset(str(found[4][0]) for found in socket.getaddrinfo(name, None))
-    except OSError:
-        return frozenset()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import tomli_w
 from examples.rehearsal import SECRET, Rehearsal
-from test_rolling import installed, invocations, running, serving, wait_for
+from test_rolling import all_serve, installed, invocations, running, wait_for
 
 pytestmark = pytest.mark.acceptance
 
@@ -132,7 +132,7 @@ def test_configuration_alone_restarts_only_where_it_changed(
     assert f"refuses the new {MANAGED}" in done.stderr.decode()
     assert invocations(at_one) == after
     assert at_one.enter(other, "sh", "-c", f"ls {MANAGED}*").text == MANAGED
-    assert serving(at_one) == ["UP"] * 3
+    assert all_serve(at_one)
 
 
 @contextmanager

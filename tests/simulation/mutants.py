@@ -57,7 +57,7 @@ MUTANTS = (
     _m(
         "put back before the health check",
         "turn",
-        '    steps.take(lambda: steps.prove(version, state))\n    notes.mark("well", clock.monotonic())\n'
+        '    steps.take(lambda: steps.prove(version, state, begun))\n    notes.mark("well", clock.monotonic())\n'
         "    steps.take(lambda: steps.come_back(state))\n",
         "    steps.take(lambda: steps.come_back(state))\n"
         "    steps.take(lambda: steps.prove(version, state))\n",

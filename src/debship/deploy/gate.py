@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from debship.config.fleet import FleetApp, HookSettings
-from debship.deploy import apt, hooks, prepare, records, steps
+from debship.deploy import apt, hooks, prepare, records, services
 from debship.deploy.checks import check_words
 from debship.deploy.fence import guarded
 from debship.deploy.host import put_words
@@ -71,6 +71,7 @@ def _commands(app: FleetApp) -> Iterator[Rule]:
         ("cat", "/proc/net/tcp", "/proc/net/tcp6"),
         ("cat", "--", f"{folder}/history.jsonl"),
         ("systemctl", "daemon-reload"),
+        ("journalctl", "--sync"),
         ("journalctl", "-q", "-o", "cat", "-n", "30", "-u", apt.unit_name(package)),
     ):
         yield _rule(words)
@@ -78,8 +79,8 @@ def _commands(app: FleetApp) -> Iterator[Rule]:
     for verb in ("stop", "start"):
         yield {"words": ["systemctl", verb, _UNIT]}
     yield _rule(("systemctl", "reset-failed", apt.unit_name(package)))
-    yield _rule(("sh", "-c", steps.RESTART, "debship-restart"), tail=_UNIT)
-    about = ("sh", "-c", steps.DIFF, "debship-diff", package, str(_VERSION))
+    yield _rule(("sh", "-c", services.RESTART, "debship-restart"), tail=_UNIT)
+    about = ("sh", "-c", services.DIFF, "debship-diff", package, str(_VERSION))
     yield _rule(about, tail=r"/etc/[^\n]*")
     for how in ("keep", "leave"):
         yield _rule(("sh", "-c", records.KEEP, "debship-keep", folder, how), tail=files)

@@ -32,6 +32,8 @@ def put_words(path: str, owner: str, group: str, mode: int) -> tuple[str, ...]:
     return ("sh", "-c", _PUT, "debship-put", path, owner, group, f"{mode:04o}")
 
 
+DEAD = 20.0  # seconds without an acknowledgement after which a link counts as lost (tcp(7))
+
 _SILENT = logging.NullHandler()
 
 
@@ -174,11 +176,13 @@ class FabricHost:
                 f"{self.address}: no connection: {_reason(error)}",
                 "check that it is up, that ssh reaches it, and that its key is in known_hosts",
             ) from error
-        connection.transport.set_keepalive(5)
+        connection.transport.set_keepalive(5)  # so that there is something to acknowledge
         # Without it each call waits 40 ms for the other side's delayed acknowledgement; a
         # connection through a proxy command has no socket to tell.
         with contextlib.suppress(AttributeError, OSError):
-            connection.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock = connection.transport.sock
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD * 1000))
         self._connection = connection
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from debship.config.fleet import Moment
-from debship.deploy import records
+from debship.deploy import records, services
 from debship.deploy.checks import check_files
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
@@ -27,27 +27,6 @@ QUIET = 3  # looks in a row without a connection
 PATIENCE = 120.0  # seconds in which a lost link must come back before a host counts as unknown
 LOSSES = 4  # times that a link may be lost within one step
 WATCH = 1.0  # seconds between looks while a host soaks
-
-# dpkg may have brought new units, and the package's own script mostly has told systemd: doing it
-# again takes a tenth of a second. A unit that failed too often would not start.
-RESTART = """if [ $# -eq 0 ] || systemctl show -P NeedDaemonReload "$@" | grep -q yes; then
-    systemctl daemon-reload
-fi
-[ $# -gt 0 ] || exit 0
-systemctl reset-failed "$@"
-exec systemctl restart "$@"
-"""
-
-# What the package shipped is in its .deb, which was fetched for this roll; dpkg keeps no copy.
-DIFF = """deb=$(ls "/var/cache/apt/archives/$1_$(printf %s "$2" | sed s/:/%3a/)"_*.deb 2>/dev/null | head -n 1)
-[ -n "$deb" ] || exit 0
-shift 2
-for file; do
-    dpkg-deb --fsys-tarfile "$deb" | tar -x -O -f - ".$file" 2>/dev/null |
-        diff -u --label "$file of the package" --label "$file here" - "$file" | head -n 40
-done
-exit 0
-"""
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -162,8 +141,11 @@ class Steps:
             )
         return bool(different)
 
-    def restart(self, state: HostState) -> None:
+    def restart(self, state: HostState) -> tuple[str, ...]:
         """Restart what is to run; a unit that an administrator disabled stays as it is.
+
+        Returns:
+            The invocations that began: systemd may soon begin others, and theirs are no news.
 
         A socket goes on listening, so that clients wait and none is refused. One that does not
         listen yet can only begin once its service has let go of the port.
@@ -174,20 +156,15 @@ class Steps:
         sockets = [unit for unit in wanted if unit.name.endswith(".socket")]
         units = [unit.name for unit in wanted if unit not in sockets]
         self.traffic.stay_out(self.stop.safe_point)
-        deaf = [socket.name for socket in sockets if not socket.up]
-        if deaf:
-            self.host.run(("systemctl", "daemon-reload"))
-        for name in deaf:
-            service = f"{name.removesuffix('.socket')}.service"
-            self.host.run(("systemctl", "stop", service), timeout=150)
-            self.host.run(("systemctl", "start", name))
-        answer = self.host.run(("sh", "-c", RESTART, "debship-restart", *units), timeout=150)
-        if answer.returncode != 0:
+        services.listen(self.host, [socket.name for socket in sockets if not socket.up])
+        well, begun = services.restart(self.host, units)
+        if not well:
             down = [unit for unit in self.observe().wanted_units if not unit.up]
             names = ", ".join(unit.name for unit in down) or ", ".join(units)
-            raise StepFailed(f"{names} did not start", self.log(down))
+            raise StepFailed(f"{names} did not start", self.log(begun))
+        return begun
 
-    def prove(self, version: DebVersion, state: HostState) -> None:
+    def prove(self, version: DebVersion, state: HostState, begun: Sequence[str] = ()) -> None:
         """The host's own health, and that what runs is what was installed.
 
         A unit that is active proves nothing yet, and neither does UP at the balancer.
@@ -198,7 +175,7 @@ class Steps:
             units = tuple(unit.name for unit in state.wanted_units)
             ill = complaint(self.host, self.plan.app.package, health, version, units)
             if ill:
-                raise StepFailed(ill, self._last_log())
+                raise StepFailed(ill, self.log(begun) if begun else self._last_log())
         self._must_run(version)
 
     def come_back(self, state: HostState) -> None:
@@ -237,22 +214,16 @@ class Steps:
 
     def edits(self, state: HostState) -> str:
         """How the conffiles that differ from the package's do so; "" where it cannot be told."""
-        if not state.edited or state.package.version is None:
-            return ""
-        about = (self.plan.app.package, str(state.package.version))
-        return self.host.run(("sh", "-c", DIFF, "debship-diff", *about, *state.edited)).text
+        return services.edits(self.host, self.plan.app.package, state)
 
     def settle(self, outcome: str, was: Before) -> None:
         """Write down how the turn ended, and that the host is no longer out."""
         records.settle(self.host, self.plan, outcome, was, self.clock)
         self._write(outcome)
 
-    def log(self, units: Sequence[UnitState]) -> str:
+    def log(self, invocations: Sequence[str]) -> str:
         """The end of what these invocations of units wrote, not those that followed a crash."""
-        which = tuple(f"_SYSTEMD_INVOCATION_ID={u.invocation}" for u in units if u.invocation)
-        if not which:
-            return ""
-        return self.host.run(("journalctl", "-q", "-o", "cat", "-n", "80", *which)).text
+        return services.log(self.host, invocations)
 
     def _let_linger(self, ports: Collection[int]) -> None:
         """Wait for connections that live on after their balancer calls the host out."""
@@ -278,11 +249,11 @@ class Steps:
             + (f", restarted {unit.restarts} times" if unit.restarts else "")
             for unit in units
         )
-        raise StepFailed(f"it does not run {version}: {runs}", self.log(units))
+        raise StepFailed(f"it does not run {version}: {runs}", self.log(_invocations(units)))
 
     def _last_log(self) -> str:
         try:
-            return self.log(self.observe().wanted_units)
+            return self.log(_invocations(self.observe().wanted_units))
         except (LinkLost, Unreachable):
             return ""
 
@@ -304,3 +275,7 @@ class Steps:
 
     def _say(self, what: str) -> None:
         self.say(f"{self.host.address}: {what}")
+
+
+def _invocations(units: Sequence[UnitState]) -> tuple[str, ...]:
+    return tuple(unit.invocation for unit in units)
