@@ -1,5 +1,5 @@
 """`python -m debship`."""
 
-from debship.cli.main import program
+from debship.program import program
 
 program()

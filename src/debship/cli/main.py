@@ -1,11 +1,8 @@
 """The `debship` command: finds the command's file, imports that alone, and shows errors."""
 
-import contextlib
-import gc
 import importlib
 import importlib.util
 import io
-import os
 import sys
 
 import click
@@ -55,24 +52,6 @@ def cli() -> None:
 
     The roll itself is `fab deploy --app APP`.
     """
-
-
-def program() -> None:
-    """Be the whole program: run the command line, and end at once.
-
-    Before it ended Python would take apart all that it loaded, and while it loads it would look
-    for garbage again and again: a fifth of the time of a small publication.
-    """
-    gc.set_threshold(100_000, 50, 50)
-    code: object = 0
-    try:
-        main()
-    except SystemExit as done:
-        code = done.code
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it
-            stream.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def main() -> None:
