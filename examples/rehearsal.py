@@ -76,8 +76,20 @@ class Rehearsal:
         source = self.folder / f"auth-{version}"
         shutil.rmtree(source, ignore_errors=True)  # of a run before, when the example was another
         make_version(self.app, source, version, broken=broken, sick=sick)
-        done = self.debship("build", source, "--level", "9", "--output", self.folder / "packages")
-        return Path(done.text.splitlines()[0])
+        return self._packages(source)[0]
+
+    def build_split(self, version: str, level: str = "9") -> tuple[Path, ...]:
+        """Build it as two packages; another level makes other dependencies."""
+        source = self.folder / f"auth-{version}"
+        shutil.rmtree(source, ignore_errors=True)
+        make_version(self.app, source, version)
+        toml = source / "debship.toml"
+        toml.write_text(toml.read_text().replace('#layout = "split"', 'layout = "split"'))
+        return self._packages(source, level)
+
+    def _packages(self, source: Path, level: str = "9") -> tuple[Path, ...]:
+        words = ("--level", level, "--output", self.folder / "packages")
+        return tuple(map(Path, self.debship("build", source, *words).text.splitlines()))
 
     def publish(self, *debs: Path) -> None:
         """Publish packages into the suite."""

@@ -3,7 +3,12 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A machine that does other things beside is no fault in what is tested.
+hypothesis.settings.register_profile("debship", deadline=None)
+hypothesis.settings.load_profile("debship")
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -14,6 +14,8 @@ class FakeRun:
 
     answers: dict[tuple[str, ...], Completed | Exception] = field(default_factory=dict)
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    cwd: Path | None = None  # of the last call, as its environment is
+    env: Mapping[str, str | None] = field(default_factory=dict)
 
     def answer(self, *words: str, stdout: bytes = b"", stderr: bytes = b"", code: int = 0) -> None:
         self.answers[words] = Completed(words, code, stdout, stderr)
@@ -30,6 +32,7 @@ class FakeRun:
     ) -> Completed:
         words = tuple(str(word) for word in argv)
         self.calls.append(words)
+        self.cwd, self.env = cwd, env or {}
         for length in range(len(words), 0, -1):
             found = self.answers.get(words[:length])
             if isinstance(found, Exception):

@@ -10,7 +10,7 @@ from debship.deploy.balancer.door import Member, Standing, Terms
 from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
 from debship.errors import Failed
 
-_READS_STDIN = frozenset({"put", "keep", "settle"})
+_READS_STDIN = frozenset({"put", "keep", "settle", "note", "check-file"})
 
 
 @dataclass
@@ -72,6 +72,11 @@ class FakeHost:
     fault: Callable[[str], None] | None = None  # called before and after each word of a roll
     serving: bool = True
     also: str = ""  # more lines of a simulation
+    judge: Callable[[Sequence[str], bytes], None] = lambda _argv, _stdin: None  # of each command
+    hook: Callable[[str], Answer] | None = None  # what the user's own commands do here
+    check: Callable[[bytes], Answer] | None = None  # the application's opinion of a new file
+    beside: set[str] = field(default_factory=set)  # other packages, as NAME=VERSION
+    takes: bool = True  # whether other packages can be installed
     lock: list[str] = field(default_factory=lambda: ["-", "0"])  # as the file has it
     heard: float = 0.0  # when the lock's file was last touched
     working: int = 0  # guarded commands that run now
@@ -94,6 +99,7 @@ class FakeHost:
 
     def obey(self, argv: Sequence[str], stdin: bytes = b"") -> Answer:
         """Do what a command says, at once; the guard of a lock holds."""
+        self.judge(argv, stdin)
         words = tuple(argv)
         if words[3:4] == ("debship-guard",):
             if self.lock[0] != words[5]:
@@ -110,6 +116,7 @@ class FakeHost:
             raise Unreachable(f"{self.address}: no connection")
         self.calls += 1
         self._fault(f"before put {path}")
+        self.judge(put_words(path, owner, group, mode), data)
         self._put(put_words(path, owner, group, mode), data)
         self._fault(f"after put {path}")
 
@@ -180,6 +187,21 @@ class FakeHost:
                 changed.append(path)
         return "\n".join(changed)
 
+    def _check_file(self, argv: tuple[str, ...], stdin: bytes) -> Answer:
+        assert "{path}" in argv[9:]
+        return self.check(stdin) if self.check else Answer(0, b"", b"")
+
+    def _diff(self, argv: tuple[str, ...]) -> str:
+        return f"--- {argv[6]} of the package\n+++ {argv[6]} here\n+listen = hunter2\n"
+
+    def _note(self, argv: tuple[str, ...], stdin: bytes) -> None:
+        self.files.setdefault(f"{self.folder}/once.jsonl", File(b"")).content += stdin
+
+    def _hook(self, argv: tuple[str, ...]) -> Answer:
+        at = next(word for word in argv if word.startswith("DEBSHIP_MOMENT=")).partition("=")[2]
+        self.log.append(f"{at} {argv[-1]}")
+        return self.hook(argv[-1]) if self.hook else Answer(0, b"", b"")
+
     def _settle(self, argv: tuple[str, ...], stdin: bytes) -> None:
         line, _, record = stdin.partition(b"\n")
         history = self.files.setdefault(f"{self.folder}/history.jsonl", File(b""))
@@ -227,6 +249,8 @@ class FakeHost:
                 digest = hashlib.sha256(file.content).hexdigest()
                 about = f"{file.mode:o} {file.owner} {file.group} {file.changed}"
                 lines.append(f"file {about} {digest} {path}")
+        once = self.files.get(f"{self.folder}/once.jsonl", File(b"")).content.decode()
+        lines += [f"once {line}" for line in once.splitlines()]
         for record in ("out.json", "version.json"):
             path = f"/var/lib/debship/{self.package}/{record}"
             if path in self.files:
@@ -266,7 +290,9 @@ class FakeHost:
     def _install(self, argv: tuple[str, ...]) -> Answer:
         """Run apt or dpkg in a unit: only there do maintainer scripts leave services alone."""
         quiet = any(word.startswith("--setenv=DEBSHIP_ROLL=") for word in argv)
-        if "--configure" in argv:
+        if "--mark-auto" in argv:
+            answer = self._ahead(argv)
+        elif "--configure" in argv:
             answer = self._configure(argv)
         else:
             answer = self._waited_for_dpkg() or self._apt(argv)
@@ -294,6 +320,17 @@ class FakeHost:
             return Answer(100, b"", b"E: Sub-process /usr/bin/dpkg returned an error code (1)")
         self.abbrev = "ii "
         return Answer(0, b"", b"")
+
+    def _ahead(self, argv: tuple[str, ...]) -> Answer:
+        target = argv[-1]
+        self.log.append(f"ahead {target}")
+        if not self.takes:
+            return Answer(100, b"", b"dpkg: error processing archive")
+        self.beside.add(target)
+        return Answer(0, b"", b"")
+
+    def _dpkg_query(self, argv: tuple[str, ...]) -> str:
+        return "\n".join(f"ii |{target}" for target in self.beside)
 
     def _configure(self, argv: tuple[str, ...]) -> Answer:
         if self.abbrev in {"iF ", "iU "}:
@@ -367,6 +404,8 @@ def verb(argv: Sequence[str]) -> str:
         return next((flags[w] for w in words if w in flags), words[-1])
     if words[0] == "apt-cache":
         return "madison"
+    if words[0] == "env" and any(word.startswith("DEBSHIP_MOMENT=") for word in words):
+        return "hook"
     if words[-1] == "-a" and "--configure" in words:
         return "configure"
     if words[0].endswith("/bin/python"):
@@ -377,22 +416,15 @@ def verb(argv: Sequence[str]) -> str:
 class OneByOne:
     """Workers that do one thing after the other, and nothing beside."""
 
+    def mutex(self):
+        return contextlib.nullcontext()
+
     def together(self, calls):
         return [call() for call in calls]
 
     @contextlib.contextmanager
     def beside(self, action, every):
         yield
-
-
-@dataclass
-class FakeJournal:
-    """A journal in memory."""
-
-    lines: list[dict] = field(default_factory=list)
-
-    def write(self, event: str, host: str = "", **facts: object) -> None:
-        self.lines.append({"event": event, "host": host, **facts})
 
 
 @dataclass

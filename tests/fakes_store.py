@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +29,9 @@ class MemoryStore:
         self.clock: datetime | None = None
         self.time = lambda: datetime.now(UTC)
         self._lock = threading.Lock()
+
+    def expect(self, paths: Iterable[str]) -> None:
+        pass
 
     def read(self, path: str) -> Found | None:
         found = self.objects.get(checked(path))

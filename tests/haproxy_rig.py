@@ -2,9 +2,10 @@
 
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from until import until
 
 
 class Backend:
@@ -61,10 +62,3 @@ class HaproxyRig:
         for process in self.processes:
             process.kill()
             process.wait()
-
-
-def until(condition, seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)

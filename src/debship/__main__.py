@@ -1,5 +1,5 @@
 """`python -m debship`."""
 
-from debship.cli.main import main
+from debship.cli.main import program
 
-main()
+program()

@@ -2,8 +2,6 @@
 
 import functools
 import getpass
-import os
-import random
 import secrets
 import socket
 import sys
@@ -17,23 +15,31 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from debship.cli.doors import open_doors
+from debship.cli.new_hosts import print_sudoers, print_user_data, sources_of
 from debship.cli.output import progress, show_error, show_json
 from debship.cli.person import ask_before, stopping
 from debship.errors import DebshipError, Misused
 
-__all__ = ["bootstrap", "deploy", "history", "restore", "rollback", "status", "unlock"]
+__all__ = ["bootstrap", "config", "deploy", "history", "restore", "rollback", "status", "unlock"]
 
 _FLEET = {
     "app": "the application, as fleet.toml names it",
     "fleet": "the fleet file (default: the nearest fleet.toml)",
 }
-_REPORT = {**_FLEET, "json": "print the report for machines"}
+_REPORT = {
+    **_FLEET,
+    "json": "print the report for machines",
+    "html": "write the report with each host's timeline into this file",
+    "events": "add each event as a JSON line to this file or named pipe, for chat and monitoring",
+}
 _ROLL = {
     **_REPORT,
     "plan": "print the plan and stop",
     "only": "this host alone (may be given again)",
     "pause": "ask before each batch but the first",
     "undo": "take back what was changed where the version fails (default: as the fleet says)",
+    "unknown_hooks": "a hook whose end nobody knows did its work (done), or is to run again",
 }
 
 
@@ -69,12 +75,16 @@ def deploy(  # noqa: PLR0917 - the options that a user types
     only: Sequence[str] | None = None,
     pause: bool = False,
     undo: bool = True,
+    unknown_hooks: str = "",
     fleet: str = "",
     json: bool = False,
+    html: str = "",
+    events: str = "",
 ) -> int:
     """Roll a version across the hosts: out of the balancer, changed, well, back, next."""
-    typed = _Typed("deploy", app, fleet, plan=plan, json=json, pause=pause)
-    return _roll(typed, version=version or None, only=tuple(only or ()), undo=undo)
+    typed = _Typed("deploy", app, fleet, json, html, events, plan=plan, pause=pause)
+    wishes = {"only": tuple(only or ()), "undo": undo, "unknown_hooks": unknown_hooks}
+    return _roll(typed, version=version or None, **wishes)
 
 
 @task(
@@ -90,25 +100,58 @@ def rollback(  # noqa: PLR0917 - the options that a user types
     only: Sequence[str] | None = None,
     pause: bool = False,
     undo: bool = True,
+    unknown_hooks: str = "",
     fleet: str = "",
     json: bool = False,
+    html: str = "",
+    events: str = "",
 ) -> int:
     """Roll back to the version that the last roll replaced."""
-    typed = _Typed("rollback", app, fleet, plan=plan, json=json, pause=pause)
-    return _roll(typed, version=version or None, back=True, only=tuple(only or ()), undo=undo)
+    typed = _Typed("rollback", app, fleet, json, html, events, plan=plan, pause=pause)
+    wishes = {"only": tuple(only or ()), "undo": undo, "unknown_hooks": unknown_hooks}
+    return _roll(typed, version=version or None, back=True, **wishes)
+
+
+@task(
+    help={name: said for name, said in _ROLL.items() if name not in {"undo", "unknown_hooks"}},
+    iterable=["only"],
+)
+@_shown
+def config(  # noqa: PLR0917 - the options that a user types
+    _: Context,
+    app: str,
+    plan: bool = False,
+    only: Sequence[str] | None = None,
+    pause: bool = False,
+    fleet: str = "",
+    json: bool = False,
+    html: str = "",
+    events: str = "",
+) -> int:
+    """Roll configuration alone: the version stays, a host whose files differ gets them, and restarts."""
+    typed = _Typed("config", app, fleet, json, html, events, plan=plan, pause=pause)
+    return _roll(typed, config=True, only=tuple(only or ()), undo=True, unknown_hooks="")
 
 
 @task(help=_REPORT)
 @_shown
-def restore(_: Context, app: str, fleet: str = "", json: bool = False) -> int:
+def restore(
+    _: Context,
+    app: str,
+    fleet: str = "",
+    json: bool = False,
+    html: str = "",
+    events: str = "",
+) -> int:
     """Put back what a dead run left out; any machine can do it."""
     from debship.deploy import recipe
 
-    file, surroundings, world = _open(fleet, app)
+    typed = _Typed("restore", app, fleet, json, html, events)
+    file, surroundings, world = open_doors(fleet, app, events)
     settings = surroundings.app
     with progress() as say, stopping(say) as stop:
         report = recipe.restore(file, settings, world, _order(), say=say, stop=stop)
-    return _show(_Typed("restore", app, fleet, json=json), settings, world, report)
+    return _show(typed, settings, world, report)
 
 
 @task(help={**_FLEET, "force": "also where its holder seems alive"})
@@ -117,7 +160,7 @@ def unlock(_: Context, app: str, force: bool = False, fleet: str = "") -> None:
     """Show who holds the lock and since when, and break it."""
     from debship.deploy import recipe
 
-    _file, surroundings, world = _open(fleet, app)
+    _file, surroundings, world = open_doors(fleet, app)
     settings = surroundings.app
     found = recipe.unlock(settings, world, force=force)
     for host, holder in found.items():
@@ -132,7 +175,7 @@ def history(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
     """Show the rolls that the hosts remember, the newest first."""
     from debship.deploy import recipe
 
-    _file, surroundings, world = _open(fleet, app)
+    _file, surroundings, world = open_doors(fleet, app)
     settings = surroundings.app
     found = recipe.history(settings, world)
     if json:
@@ -150,7 +193,7 @@ def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
     from debship.deploy.places import find_places
     from debship.deploy.status import judge
 
-    file, surroundings, world = _open(fleet, app)
+    file, surroundings, world = open_doors(fleet, app)
     settings = surroundings.app
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
         states = campaign.observe_all(settings, hosts, world.workers)
@@ -170,24 +213,42 @@ def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
         )
 
 
-@task(help=_FLEET)
+@task(
+    help={
+        **_FLEET,
+        "login": "log in as this user, who may do everything as root (default: as the fleet says)",
+        "sudoers": "print what an unprivileged user needs in /etc/sudoers.d, and stop",
+        "user_data": "print cloud-init user data that installs what the fleet has, and stop",
+    }
+)
 @_shown
-def bootstrap(_: Context, app: str, fleet: str = "") -> None:
-    """Make bare Debian hosts able to receive: the apt source with its key."""
-    from debship.cli.repository import target
+def bootstrap(
+    _: Context,
+    app: str,
+    login: str = "",
+    sudoers: bool = False,
+    user_data: bool = False,
+    fleet: str = "",
+) -> None:
+    """Make bare Debian hosts able to receive: the apt source with its key, and the gate."""
     from debship.deploy import campaign
     from debship.deploy.bootstrap import bootstrap as prepare_host
-    from debship.publish.suite import sources
+    from debship.deploy.gate import gate_path, gate_program
 
-    file, surroundings, world = _open(fleet, app)
+    if sudoers:
+        print_sudoers(app, fleet)
+        return
+    file, surroundings, world = open_doors(fleet, app, login=login)
     settings = surroundings.app
-    repository = file.repository
-    snapshot, keys = target(repository.store, repository.suite, ()).read()
-    text = sources(snapshot, keys, repository.url)
+    if user_data:
+        print_user_data(file, settings, world)
+        return
+    gate = (gate_path(settings), gate_program(settings)) if file.ssh.gate else None
+    text = sources_of(file)
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
         changed = campaign.everywhere(
             hosts,
-            lambda host: prepare_host(host, text),
+            lambda host: prepare_host(host, text, gate),
             "the other hosts are ready",
             world.workers,
         )
@@ -203,6 +264,8 @@ class _Typed:
     app: str
     fleet: str
     json: bool
+    html: str = ""
+    events: str = ""
     plan: bool = False
     pause: bool = False
 
@@ -211,9 +274,11 @@ def _roll(typed: _Typed, **wishes: Any) -> int:
     """A roll, from the command line to the report."""
     from debship.deploy import recipe
 
+    if wishes["unknown_hooks"] not in {"", "done", "again"}:
+        raise Misused(f"--unknown-hooks {wishes['unknown_hooks']}", "done, or again")
     if typed.pause and not sys.stdin.isatty():
         raise Misused("--pause asks a person, and there is no terminal here")
-    file, surroundings, world = _open(typed.fleet, typed.app)
+    file, surroundings, world = open_doors(typed.fleet, typed.app, typed.events)
     settings = surroundings.app
     order = _order(**{**wishes, "undo": wishes["undo"] and settings.undo})
     if typed.plan:
@@ -238,6 +303,10 @@ def _show(typed: _Typed, settings: Any, world: Any, report: Any) -> int:
     from debship.deploy.campaign import where_journals_lie
 
     journal = where_journals_lie(world.env, settings, report.roll)
+    if typed.html:
+        from debship.deploy.page import page
+
+        Path(typed.html).write_text(page(report))
     if typed.json:
         show_json(typed.command, {**report.as_dict(), "journal": str(journal)})
     else:
@@ -250,49 +319,3 @@ def _order(**wishes: Any) -> Any:
 
     number = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     return Order(number, f"{getpass.getuser()}@{socket.gethostname()}", **wishes)
-
-
-def _open(fleet: str, app: str) -> tuple[Any, Any, Any]:
-    """Read the fleet and open the doors of one application."""
-    from debship.config.fleet_file import find_fleet, read_fleet
-    from debship.deploy import campaign
-    from debship.deploy.aws import Aws
-    from debship.deploy.balancer.opening import region_of_app
-    from debship.deploy.clock import SystemClock
-    from debship.deploy.host import FabricHost
-    from debship.deploy.journal import DiskJournal
-    from debship.deploy.process import is_dead, this_process
-    from debship.deploy.surroundings import open_surroundings
-    from debship.deploy.workers import Threads
-    from debship.run import run
-
-    path = Path(fleet) if fleet else find_fleet(Path.cwd())
-    if path is None:
-        raise Misused("there is no fleet.toml here or above", "name it: --fleet FILE")
-    file = read_fleet(path.absolute())
-    settings = campaign.pick_app(file, app)
-    clock = SystemClock()
-    aws = Aws(clock, random.Random(), region_of_app(settings))  # noqa: S311 - spreads retries
-    surroundings = open_surroundings(settings, aws, clock)
-    world = campaign.World(
-        connect=lambda name: FabricHost(name, file.ssh),
-        balancers=surroundings.balancers,
-        resolve=_resolve,
-        run=run,
-        env=os.environ,
-        clock=clock,
-        workers=Threads(),
-        journal=lambda path: DiskJournal(path, clock),
-        process=this_process(),
-        dead=is_dead,
-        aws=aws,
-        held=surroundings.held,
-    )
-    return file, surroundings, world
-
-
-def _resolve(name: str) -> frozenset[str]:
-    try:
-        return frozenset(str(found[4][0]) for found in socket.getaddrinfo(name, None))
-    except OSError:
-        return frozenset()

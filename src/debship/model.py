@@ -128,6 +128,23 @@ class Deb:
         return f"{self.package}_{self.version.without_epoch}_{self.architecture}.deb"
 
 
+class Size(int):
+    """A number of bytes, as people read it: ``1.2 MB``; kB are thousands."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Write it."""
+        for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+            if self >= factor:
+                return f"{self / factor:.1f} {unit}"
+        return f"{int(self)} B"
+
+    def __format__(self, spec: str) -> str:
+        """Write it as wide as is asked."""
+        return format(str(self), spec)
+
+
 class Secret:
     """A value that nothing prints: logs, reprs, f-strings and exceptions show ``[hidden]``."""
 

@@ -15,7 +15,7 @@ from debship.lab.traffic import Traffic
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory):
-    """Three hosts, and four versions of auth in the repository: two well, two not."""
+    """Three hosts, and auth in the repository: two versions well, two not, three of them split."""
     folder = tmp_path_factory.mktemp("stage")
     stage = Rehearsal(folder, name=f"t{os.getpid()}")
     try:
@@ -26,6 +26,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory):
             stage.build("1.2.0", broken=True),
             stage.build("1.3.0", sick=True),
         )
+        split = (*stage.build_split("2.0.0"), *stage.build_split("2.0.1"))
+        stage.publish(*dict.fromkeys((*split, *stage.build_split("2.1.0", level="3"))))
         stage.fab("bootstrap", "--app", "auth")
         yield stage
     finally:

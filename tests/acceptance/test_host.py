@@ -106,6 +106,16 @@ def test_exit_code_output_and_large_input_arrive_whole(real: FabricHost) -> None
     assert (answer.returncode, answer.stdout, answer.stderr) == (7, b"out\n", b"err\n")
 
 
+def test_a_call_waits_for_no_delayed_acknowledgement(real: FabricHost) -> None:
+    took = []
+    for _ in range(20):
+        start = time.monotonic()
+        real.run(("true",))
+        took.append(time.monotonic() - start)
+    # Linux delays an acknowledgement by 40 ms at least (tcp(7)).
+    assert min(took) < 0.03
+
+
 def test_what_arrives_together_with_the_end_is_not_lost(real: FabricHost) -> None:
     for _ in range(200):
         assert real.run(("echo", "whole")).stdout == b"whole\n"

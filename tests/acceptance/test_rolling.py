@@ -3,11 +3,12 @@
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from examples.rehearsal import SECRET, Rehearsal
+
+from until import until
 
 pytestmark = pytest.mark.acceptance
 
@@ -32,6 +33,12 @@ def serving(stage: Rehearsal) -> list[str]:
     return [s.status for s in parse_stat(ask(str(stage.haproxy), "show stat"), 0.0) if s.server]
 
 
+def all_serve(stage: Rehearsal) -> bool:
+    """Whether HAProxy comes to see every host well; a check that a busy machine misses passes by."""
+    until(lambda: serving(stage) == ["UP"] * 3, told=lambda: str(serving(stage)))
+    return True
+
+
 def invocations(stage: Rehearsal) -> list[str]:
     show = ("systemctl", "show", "-P", "InvocationID", "auth.service")
     return [stage.enter(host, *show).text for host in stage.hosts]
@@ -45,7 +52,7 @@ def test_an_upgrade_and_a_rollback_fail_no_request(at_one: Rehearsal, witness) -
     assert [host["outcome"] for host in report["hosts"] + back["hosts"]] == ["changed"] * 6
     assert installed(at_one) == ["ii |1.0.0-1"] * 3
     assert running(at_one) == {"1.0.0"}
-    assert serving(at_one) == ["UP"] * 3
+    assert all_serve(at_one)
     assert witness.answers.failures == ()
     assert witness.answers.total > 200
     assert witness.timeline.fewest("auth") == 2
@@ -72,7 +79,7 @@ def test_a_bad_version_touches_one_host_and_fails_no_request(
     assert witness.answers.total > 100
     assert installed(at_one) == ["ii |1.0.0-1"] * 3
     assert running(at_one) == {"1.0.0"}
-    assert serving(at_one) == ["UP"] * 3
+    assert all_serve(at_one)
     after = invocations(at_one)
     assert [a == b for a, b in zip(before, after, strict=True)] == [False, True, True]
     assert "returned" in done.text
@@ -89,24 +96,19 @@ def test_a_killed_roller_is_finished_by_the_next(
     log = tmp_path / "fab.log"
     with witness:
         roller = at_one.start_fab("deploy", "--app", "auth", "--version", "1.1.0", log=log)
-        deadline = time.monotonic() + 60
         # The second host's turn, so that the fleet is split when the roller dies.
-        second = f"{at_one.hosts[1]}: {words[moment]}"
-        while second not in log.read_text():
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.01)
+        wait_for(log, f"{at_one.hosts[1]}: {words[moment]}")
         if moment == "out":
-            while serving(at_one) == ["UP"] * 3:
-                assert time.monotonic() < deadline
+            until(lambda: "DRAIN" in serving(at_one))
         os.killpg(roller.pid, signal.SIGKILL)
         roller.process.wait()
-        assert serving(at_one) != ["UP"] * 3, "it died while a host was out"
+        assert "DRAIN" in serving(at_one), "it died while a host was out"
         report = at_one.report("deploy", "--app", "auth", "--version", "1.1.0")
     assert witness.answers.failures == ()
     assert {host["outcome"] for host in report["hosts"]} <= {"changed", "unchanged"}
     assert installed(at_one) == ["ii |1.1.0-1"] * 3
     assert running(at_one) == {"1.1.0"}
-    assert serving(at_one) == ["UP"] * 3
+    assert all_serve(at_one)
     before = invocations(at_one)
     again = at_one.report("deploy", "--app", "auth", "--version", "1.1.0")
     assert [host["outcome"] for host in again["hosts"]] == ["unchanged"] * 3
@@ -114,10 +116,7 @@ def test_a_killed_roller_is_finished_by_the_next(
 
 
 def wait_for(log: Path, words: str) -> None:
-    deadline = time.monotonic() + 60
-    while words not in log.read_text():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.01)
+    until(lambda: words in log.read_text(), told=log.read_text)
 
 
 @pytest.mark.parametrize("moment", ["leaving", "installing", "restarting", "returning"])
@@ -132,7 +131,7 @@ def test_what_a_killed_roller_left_is_restored_from_another_machine(
         roller.process.wait()
         report = at_one.report("restore", "--app", "auth", secret="")
     assert witness.answers.failures == ()
-    assert serving(at_one) == ["UP"] * 3
+    assert all_serve(at_one)
     assert {host["outcome"] for host in report["hosts"]} <= {"changed", "unchanged", "returned"}
     assert sorted({state[:3] for state in installed(at_one)}) == ["ii "]
     for host in at_one.hosts:
@@ -165,7 +164,7 @@ def test_a_second_roll_is_refused_and_a_broken_lock_ends_the_first(
     assert "no longer holds the lock" in log.read_text()
     assert installed(at_one) == ["ii |1.0.0-1"] * 3
     assert running(at_one) == {"1.0.0"}
-    assert serving(at_one) == ["UP"] * 3
+    assert all_serve(at_one)
 
 
 def test_ctrl_c_lets_the_batch_end(at_one: Rehearsal, witness, tmp_path: Path) -> None:
@@ -177,7 +176,7 @@ def test_ctrl_c_lets_the_batch_end(at_one: Rehearsal, witness, tmp_path: Path) -
         assert roller.process.wait(timeout=120) == 1
     assert "a person asked to stop" in log.read_text()
     assert sorted(installed(at_one)) == ["ii |1.0.0-1", "ii |1.0.0-1", "ii |1.1.0-1"]
-    assert serving(at_one) == ["UP"] * 3
+    assert all_serve(at_one)
     assert witness.answers.failures == ()
     rolls = json.loads(at_one.fab("history", "--app", "auth", "--json").stdout)["result"]["rolls"]
     assert list(rolls[0]["hosts"].values()) == ["changed"]
@@ -240,7 +239,7 @@ def test_what_cannot_be_is_found_before_any_host_is_taken_out(at_one: Rehearsal)
         assert "hint: " in done.stderr.decode()
         assert "Traceback" not in done.stderr.decode()
     assert invocations(at_one) == before
-    assert serving(at_one) == ["UP"] * 3
+    assert all_serve(at_one)
 
 
 def test_a_host_that_does_not_answer_stops_the_deploy_before_it_begins(

@@ -6,7 +6,6 @@ What is asserted is what the traffic, HAProxy, dpkg and AWS's own table say, nev
 import json
 import os
 import signal
-import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +14,13 @@ from pathlib import Path
 import pytest
 import tomli_w
 from examples.rehearsal import Rehearsal
+from test_rolling import all_serve, wait_for
 
 from cloudshim.estate import Estate
 from cloudshim.follow import Follower, Probes
 from cloudshim.server import serving
 from debship.lab.traffic import Traffic
+from until import until
 
 pytestmark = pytest.mark.acceptance
 
@@ -49,11 +50,11 @@ class Heaven:
         path = self.folder / "fleet.toml"
         path.write_text(tomli_w.dumps(fleet))
         with follower:
-            deadline = time.monotonic() + 30
-            while not all(state == "ready" for state in follower.set.values()) or not follower.set:
-                assert time.monotonic() < deadline, follower.set
-                time.sleep(0.1)
-            time.sleep(1.0)
+            until(
+                lambda: follower.set and set(follower.set.values()) == {"ready"},
+                told=lambda: str(follower.set),
+            )
+            assert all_serve(self.stage)
             self.app.faults.calls.clear()
             yield path
 
@@ -193,10 +194,7 @@ def test_a_roll_that_was_killed_while_aws_forgot_a_host_is_finished(
         before = heaven.registered
         with witness:
             roller = stage.start_fab(*words, "--fleet", str(fleet), log=log)
-            deadline = time.monotonic() + 120
-            while ": restarting" not in log.read_text():
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.01)
+            wait_for(log, ": restarting")
             os.killpg(roller.pid, signal.SIGKILL)
             roller.process.wait()
             assert len(heaven.registered) == 2, "AWS has forgotten the host, port and all"

@@ -385,10 +385,10 @@ def dh_virtualenv(bench: Bench) -> list[Row]:
 
 
 @contextlib.contextmanager
-def dockerd(folder: Path) -> Iterator[dict[str, str]]:
+def dockerd(folder: Path, *options: str) -> Iterator[dict[str, str]]:
     """A daemon of our own, beside any other."""
     host = f"unix://{folder}/docker.sock"
-    argv = ["dockerd", "--iptables=false", "--bridge=none", "--host", host]
+    argv = ["dockerd", "--iptables=false", "--bridge=none", "--host", host, *options]
     argv += [
         "--data-root",
         f"{folder}/data",

@@ -24,7 +24,6 @@ class Rules:
     checked: bool = True
     used: bool = True
     first_is_enough: bool = True  # a new target of a target group needs one success; classic: all
-    idle_ends_drain: bool = False  # classic: draining ends with the last request
 
 
 @dataclass

@@ -9,7 +9,8 @@ from cloudshim.estate import Estate
 from cloudshim.follow import Follower, Probes
 from cloudshim.server import serving
 from debship.lab.observer import ask, parse_stat
-from haproxy_rig import HaproxyRig, until
+from haproxy_rig import HaproxyRig
+from until import until
 
 pytestmark = pytest.mark.acceptance
 

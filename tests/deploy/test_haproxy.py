@@ -1,7 +1,6 @@
 """The door to HAProxy: two real nodes on loopback."""
 
 import threading
-import time
 
 import pytest
 
@@ -9,7 +8,8 @@ from debship.config.fleet import HaproxySettings
 from debship.deploy.balancer.door import Balancer, Member, Standing
 from debship.deploy.balancer.haproxy import Haproxy, parse_servers
 from debship.errors import Failed
-from haproxy_rig import HaproxyRig, until
+from haproxy_rig import HaproxyRig
+from until import until
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_one_that_is_out_and_sick_is_out_and_not_merely_down(
     one = named(haproxy, "one")
     haproxy.take_out(one)
     rig.backends["one"].well = False
-    time.sleep(0.5)
+    until(lambda: "L7OK" not in named(haproxy, "one").note)
     assert haproxy.health(one).standing is Standing.OUT
     haproxy.put_back(one)
     assert haproxy.health(one).standing in {Standing.DOWN, Standing.WAVERING}

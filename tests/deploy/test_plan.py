@@ -76,7 +76,19 @@ def test_what_else_an_installation_changes_is_told() -> None:
         "Inst auth [1.0-1] (1.1-1 repo [amd64])\nConf auth (1.1-1 repo [amd64])\n"
     )
     also = ("libpq5 (new)", "zlib1g (1:1.2.12 to 1:1.2.13)")
-    assert apt.parse_simulation(text, AUTH, "h") == also
+    assert tuple(map(str, apt.parse_simulation(text, AUTH, "h"))) == also
+
+
+def test_only_dependencies_named_by_their_content_are_installed_ahead() -> None:
+    text = (
+        "Inst libpq5 (15.6 Debian:12 [amd64])\n"
+        "Inst auth-deps-0123abcd (1.0-1 repo [amd64])\n"
+        "Inst other-deps-0123abcd (1.0-1 repo [amd64])\n"
+        "Inst auth [1.0-1] (1.1-1 repo [amd64])\n"
+    )
+    also = apt.parse_simulation(text, AUTH, "h")
+    assert apt.ahead(also, AUTH) == ("auth-deps-0123abcd=1.0-1",)
+    assert apt.parse_installed("ii |a=1\niF |b=1\nun |c=\n") == {"a=1"}
 
 
 @pytest.mark.parametrize(

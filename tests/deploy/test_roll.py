@@ -1,7 +1,10 @@
 """The roll over hosts that are not real: its order, its promises, its ways back."""
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -16,6 +19,8 @@ from debship.config.fleet import (
     Share,
 )
 from debship.deploy import campaign, recipe
+from debship.deploy.gate import gate_rules
+from debship.deploy.gatekeeper import inner, matching
 from debship.deploy.journal import DiskJournal, JournalLost
 from debship.deploy.recipe import Order
 from debship.deploy.report import Outcome, RollReport
@@ -59,7 +64,11 @@ class Rig:
 
     def deploy(self, version: str | None = "1.1-1", **changes) -> RollReport:
         fleet, world = self.doors(**changes)
-        wishes = {name: changes[name] for name in ("only", "undo", "back") if name in changes}
+        wishes = {
+            name: changes[name]
+            for name in ("only", "undo", "back", "unknown_hooks", "config")
+            if name in changes
+        }
         order = Order(changes.get("roll", "20260101-aa"), "me@here", version=version, **wishes)
         return recipe.deploy(
             fleet,
@@ -77,12 +86,15 @@ class Rig:
         return recipe.restore(fleet, self.app, world, order, say=self.steps.append, stop=Stop())
 
     def doors(self, **changes) -> tuple[Fleet, campaign.World]:
+        rules = gate_rules(self.app)
+        for host in self.hosts:
+            host.judge = partial(let_through, rules)
         repository = RepositorySettings("/srv/apt", "http://apt", "production")
         world = campaign.World(
             connect=lambda name: next(h for h in self.hosts if h.address == name),
             balancers=(self.balancer,),
             resolve=lambda name: frozenset(),
-            run=FakeRun(),
+            run=changes.get("run") or FakeRun(),
             env=changes.get("env", {"PASSWORD": "hunter2"}),
             clock=self.clock,
             workers=OneByOne(),
@@ -99,6 +111,13 @@ class Rig:
         return [
             json.loads(line) for line in (self.folder / "journal.jsonl").read_text().splitlines()
         ]
+
+
+def let_through(rules: dict, argv: Sequence[str], stdin: bytes) -> None:
+    """Every command of every roll here passes the gate of an unprivileged user."""
+    rule = matching(inner(list(argv), rules["guard"]), rules["commands"])
+    assert rule is not None, f"the gate refuses {argv}"
+    assert rule.get("stdin") in {None, hashlib.sha256(stdin).hexdigest()}, argv
 
 
 @pytest.fixture
@@ -322,6 +341,31 @@ def test_an_installation_that_removes_something_is_refused(rig: Rig) -> None:
     with pytest.raises(Refused, match="would remove nginx"):
         rig.deploy()
     assert rig.balancer.log == []
+
+
+DEPENDENCIES = "Inst auth-deps-0123abcd (1.0-1 repo [amd64])"
+
+
+def test_dependencies_are_installed_on_every_host_before_the_first_leaves(rig: Rig) -> None:
+    for host in rig.hosts:
+        host.also = DEPENDENCIES
+    rig.hosts[2].also = ""  # it has them
+    assert rig.deploy().exit_code == 0
+    ahead = "ahead auth-deps-0123abcd=1.0-1"
+    assert [host.log[0] == ahead for host in rig.hosts] == [True, True, False]
+    said = rig.steps.index("installing auth-deps-0123abcd=1.0-1 beside what serves")
+    assert said < rig.steps.index("a: leaving the balancer")
+    assert all(host.log.count(ahead) <= 1 for host in rig.hosts)
+
+
+def test_dependencies_that_cannot_be_installed_leave_every_host_serving(rig: Rig) -> None:
+    for host in rig.hosts:
+        host.also = DEPENDENCIES
+    rig.hosts[1].takes = False
+    with pytest.raises(Failed, match=r"(?s)b: auth-deps-.* could not be .*error processing"):
+        rig.deploy()
+    assert rig.balancer.log == []
+    assert all("install 1.1-1" not in host.log for host in rig.hosts)
 
 
 def test_a_way_back_that_is_closed_is_found_before_anything(rig: Rig) -> None:

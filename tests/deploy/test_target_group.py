@@ -231,7 +231,6 @@ BASE = {
     "HealthyThresholdCount": 5,
     "HealthCheckEnabled": True,
 }
-DELAY = "deregistration_delay.timeout_seconds"
 
 
 def terms(*, crosses: bool = True, group: dict | None = None, **attributes: str):

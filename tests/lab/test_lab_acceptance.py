@@ -9,7 +9,7 @@ import sys
 import time
 import tomllib
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from debship.lab.plan import RUNTIME, Backend, LabPlan
 from debship.lab.traffic import Traffic
 from debship.lab.up import plan_here, plug_in, unplug, up
 from debship.run import run
+from until import until
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -61,13 +62,6 @@ def ssh(lab: Lab, host: str, *words: str) -> str:
     strict = ("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes")
     keys = ("-i", plan.identity, "-o", f"UserKnownHostsFile={plan.known_hosts}")
     return run(["ssh", *strict, *keys, f"root@{lab.host(host).address}", *words]).text
-
-
-def until(true: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not become true"
-        time.sleep(0.05)
 
 
 def left_of(plan: LabPlan) -> list[str]:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from debship.errors import Failed
 from debship.publish.history import rollback
-from debship.publish.page import PAGE, Section, days_of
+from debship.publish.page import Section, days_of
 from debship.publish.page_html import parse, render
+from debship.publish.paths import PAGE
 from debship.publish.promotion import Wish, promote
 from debship.publish.recipe import publish
 from debship.publish.release import Release

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from debship.publish.check import Wanted, check
+from debship.publish.paths import key_path
 from debship.publish.signing import certificates
-from debship.publish.snapshot import key_path, read_indices, read_snapshot
+from debship.publish.snapshot import read_indices, read_snapshot
 from debship.publish.store import Store
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.store.s3 import S3Store
@@ -152,8 +153,8 @@ else:
             if isinstance(words[0], int) or os.fspath(words[0]).startswith(folder):
                 tick()
     sys.addaudithook(changed)
-from debship.cli.main import main
-main()
+from debship.cli.main import program
+program()
 """
 
 

@@ -3,18 +3,19 @@
 import contextvars
 import itertools
 import uuid
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import pytest
 
+from debship.publish.paths import PAGE, inrelease_path, likely_indices
 from debship.publish.promotion import Wish, promote
 from debship.publish.recipe import publish
 from debship.publish.store.s3 import S3Store
 from debship.publish.suite import init
 from publishing import make_publisher, settings
 
-JOB = contextvars.ContextVar("JOB", default=None)
+JOBS = contextvars.ContextVar("JOBS", default=())  # of a thread: in which job of which round
 
 
 class Rounds(ThreadPoolExecutor):
@@ -28,36 +29,45 @@ class Rounds(ThreadPoolExecutor):
 
     def submit(self, job, *words):
         def named():
-            JOB.set((self.name, next(self.count)))
+            JOBS.set((*JOBS.get(), (self.name, next(self.count))))
             return job(*words)
 
         return super().submit(contextvars.copy_context().run, named)
+
+
+class Request(NamedTuple):
+    """What was asked, by whom, and how many bytes went with it."""
+
+    text: str
+    jobs: tuple[tuple[int, int], ...]
+    size: int
 
 
 class Wire:
     """Notes each request of a client."""
 
     def __init__(self, client) -> None:
-        self.requests: list[str] = []
-        self.jobs: list[tuple[int, int] | None] = []
+        self.requests: list[Request] = []
         client.meta.events.register("before-call.s3", self._note)
 
     def _note(self, model, params, **_) -> None:
-        self.requests.append(f"{model.name} {params['url_path'].split('?')[0]}")
-        self.jobs.append(JOB.get())
+        text = f"{model.name} {params['url_path'].split('?')[0]}"
+        body = params.get("body") or b""
+        size = len(body) if isinstance(body, bytes) else len(body.getvalue())
+        self.requests.append(Request(text, JOBS.get(), size))
 
     @property
     def depth(self) -> int:
-        """How many wait for one another: those outside of a round, and of each its longest job."""
-        of_job = Counter(job for job in self.jobs if job)
-        longest: Counter[int] = Counter()
-        for (round_, _), count in of_job.items():
-            longest[round_] = max(longest[round_], count)
-        return self.jobs.count(None) + sum(longest.values())
+        return depth([request.jobs for request in self.requests])
 
-    def clear(self) -> None:
-        self.requests.clear()
-        self.jobs.clear()
+
+def depth(all_jobs: list[tuple[tuple[int, int], ...]]) -> int:
+    """How many wait for one another: of each round that is its longest job."""
+    rounds: dict[int, dict[int, list[tuple[tuple[int, int], ...]]]] = {}
+    for jobs in filter(None, all_jobs):
+        (round_, job), *inner = jobs
+        rounds.setdefault(round_, {}).setdefault(job, []).append(tuple(inner))
+    return all_jobs.count(()) + sum(max(map(depth, jobs.values())) for jobs in rounds.values())
 
 
 @pytest.fixture
@@ -70,22 +80,45 @@ def wired(s3, home, monkeypatch):
     return lambda: make_publisher(S3Store(client, bucket, "debian"), home.ring()), wire
 
 
-def test_one_package_is_ten_requests_in_four_rounds(wired, debs) -> None:
+@pytest.mark.parametrize("expected", [False, True])
+def test_one_package_is_ten_requests_in_four_rounds(wired, debs, expected) -> None:
     make, wire = wired
     for archive in (debs(version="1.0"), debs(version="1.1"), debs("doc", "1", "all")):
-        wire.clear()
-        publish(make(), "production", [archive])
+        wire.requests.clear()
+        publisher = make()
+        if expected:  # the command asks as early as it can
+            index = likely_indices("production", "main", [archive.deb.architecture])
+            publisher.store.expect([inrelease_path("production"), PAGE, *index])
+        publish(publisher, "production", [archive])
         assert len(wire.requests) <= 10, wire.requests
-        assert wire.depth == 4, wire.requests
+        asked = [it for it in wire.requests if not (expected and it.text.startswith("Get"))]
+        assert depth([it.jobs for it in asked]) == 4 - expected, wire.requests
+
+
+def test_what_is_expected_is_asked_once(wired, debs) -> None:
+    make, wire = wired
+    store = make().store
+    wire.requests.clear()
+    path = inrelease_path("production")
+    store.expect([path])
+    first, second = store.read(path), store.read(path)
+    assert first.data == second.data
+    assert len(wire.requests) == 2  # who asks again wants to know anew
 
 
 def test_a_promotion_moves_no_package(wired, debs) -> None:
     make, wire = wired
+    names = [f"app-{number:02}" for number in range(50)]
     init(make(), settings("staging"))
-    publish(make(), "staging", [debs(f"app-{number}") for number in range(8)])
-    wire.clear()
-    wishes = [Wish(f"app-{number}", None) for number in range(8)]
-    done = promote(make(), wishes, source="staging", target="production")
-    assert len(done.new) == 8
-    assert not any("/pool/" in it for it in wire.requests if not it.startswith("List"))
+    publish(make(), "staging", [debs(name) for name in names])
+    wire.requests.clear()
+    done = promote(make(), [Wish(it, None) for it in names], source="staging", target="production")
+    assert sorted(key.package for key in done.new) == names
+    in_pool = [it for it in wire.requests if "/pool/" in it.text]
+    assert in_pool == []  # none is read, written or copied; they are looked for by listing
+    sent = [it for it in wire.requests if it.size]
+    assert all("/dists/production/" in it.text or "index.html" in it.text for it in sent)
+    assert {it.text.split()[0] for it in wire.requests} == {
+        *("GetObject", "PutObject", "ListObjectsV2")
+    }
     assert wire.depth <= 7, wire.requests

@@ -294,7 +294,7 @@ def test_progress_is_said_each_tenth() -> None:
     meter = Meter(1_000_000_000, said.append)
     for _ in range(1000):
         meter.more(1_000_000)
-    assert said == [f"uploaded {n}00.0 MB of 1000.0 MB" for n in range(1, 10)]
+    assert said == [f"uploaded {n}00.0 MB of 1.0 GB" for n in range(1, 10)]
     Meter(1000, said.append).more(500)
     assert len(said) == 9  # what is small is soon there
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 CALLS = (
     f"put {OUT}", "install", "restart", "probe", "settle", "observe", "return", "apt-mark",
     "put /etc/auth/secrets.env", "true", "lock take", "lock drop", "fetch", "check", "update",
+    "hook", "note",
 )  # fmt: skip
-WEIGHTS = (3, 6, 3, 3, 3, 2, 2, 1, 3, 1, 1, 1, 1, 1, 1)
+WEIGHTS = (3, 6, 3, 3, 3, 2, 2, 1, 3, 1, 1, 1, 1, 1, 1, 2, 1)
 
 
 @dataclass(eq=False)

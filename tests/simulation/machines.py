@@ -10,7 +10,7 @@ from simulation.scheduler import Process, Scheduler
 
 from fakes_fleet import Behaviour, FakeHost, verb
 
-LONG = frozenset({"install", "probe", "check", "restart", "fetch"})
+LONG = frozenset({"install", "probe", "check", "restart", "fetch", "hook"})
 
 
 @dataclass
@@ -33,6 +33,7 @@ class SimHost(FakeHost):
     tell: Callable[[str, str], None] = lambda _who, _what: None
     restarted: Callable[["SimHost"], None] = lambda _host: None
     unpacks: Callable[["SimHost"], None] = lambda _host: None
+    migrated: Callable[["SimHost", str], None] = lambda _host, _version: None
     boots: int = 0
     interrupt: bool = (
         False  # somebody interrupts the next apt: it ends with 0 and did nothing whole
@@ -122,6 +123,13 @@ class SimHost(FakeHost):
         if argv[1] == "stop" and argv[2].startswith("debship-install-"):
             assert self.unit != "activating", "a running apt was stopped"
         return super()._systemctl(argv)
+
+    def _hook(self, argv: tuple[str, ...]) -> Answer:
+        """Migrate: it has its effect at its end, and none where it is cut off."""
+        version = next(w for w in argv if w.startswith("DEBSHIP_VERSION=")).partition("=")[2]
+        self.scheduler.sleep(0.5)
+        self.migrated(self, version)
+        return super()._hook(argv)
 
     def _restart(self, argv: tuple[str, ...]) -> Answer:
         self.scheduler.sleep(0.1)

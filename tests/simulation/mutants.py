@@ -57,7 +57,7 @@ MUTANTS = (
     _m(
         "put back before the health check",
         "turn",
-        '    steps.take(lambda: steps.prove(version, state))\n    notes.mark("well", clock.monotonic())\n'
+        '    steps.take(lambda: steps.prove(version, state, begun))\n    notes.mark("well", clock.monotonic())\n'
         "    steps.take(lambda: steps.come_back(state))\n",
         "    steps.take(lambda: steps.come_back(state))\n"
         "    steps.take(lambda: steps.prove(version, state))\n",
@@ -158,6 +158,24 @@ MUTANTS = (
         "lock",
         '        self.door.run(("true",), timeout=10)',
         "        pass",
+    ),
+    _m(
+        "forget which migrations were made",
+        "hooks",
+        "hosts, done, folder)",
+        "hosts, set(), folder)",
+    ),
+    _m(
+        "remember a migration on its own host alone",
+        "hooks",
+        "[functools.partial(note, host) for host in self.hosts.values()]",
+        "[functools.partial(note, where)]",
+    ),
+    _m(
+        "begin a migration again whose end nobody knows",
+        "hooks",
+        ' or state != "begun"',
+        " or True",
     ),
     _m(
         "take over without waiting",

@@ -171,6 +171,22 @@ class SimClock:
 
 
 @dataclass
+class SimMutex:
+    """What one task can hold at a time."""
+
+    scheduler: Scheduler
+    held: bool = False
+
+    def __enter__(self) -> None:
+        while self.held:
+            self.scheduler.sleep(0.05)
+        self.held = True
+
+    def __exit__(self, *_: object) -> None:
+        self.held = False
+
+
+@dataclass
 class SimWorkers:
     """Workers whose threads are tasks."""
 
@@ -186,6 +202,9 @@ class SimWorkers:
             if task.error is not None:
                 raise task.error
         return [task.result for task in tasks]
+
+    def mutex(self) -> "SimMutex":
+        return SimMutex(self.scheduler)
 
     @contextlib.contextmanager
     def beside(self, action: Callable[[], None], every: float) -> Iterator[None]:

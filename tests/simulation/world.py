@@ -37,7 +37,8 @@ OUT = "/var/lib/debship/auth/out.json"
 HOURS = 3600.0
 WAS, IS = "the old one", "the new one"  # what the managed file holds
 
-_FOLDER = Path(tempfile.mkdtemp(prefix="debship-simulation-"))
+_HELD = tempfile.TemporaryDirectory(prefix="debship-simulation-")  # until this process ends
+_FOLDER = Path(_HELD.name)
 
 
 class Broken(AssertionError):
@@ -114,6 +115,7 @@ class World:
     crossed: bool = False  # whether two rollers met
     gentle: bool = False  # whether all that goes wrong must not stop a roll
     polite: bool = False  # whether nothing happens but that somebody asks to stop
+    migrations: set[str] = field(default_factory=set)  # versions that a migration was made for
     holds: set[str] = field(default_factory=set)  # hosts that have the package on hold
 
     # -- telling ---------------------------------------------------------------------------
@@ -274,6 +276,12 @@ class World:
                 "I1",
                 f"{host.address} was restarted while {balancer.name} sends it requests",
             )
+
+    def migrated(self, host: SimHost, version: str) -> None:
+        """A migration that is meant once has done its work."""
+        self.tell(host.address, f"migrates to {version}")
+        self.must(version not in self.migrations, "once", f"{version} was migrated to twice")
+        self.migrations.add(version)
 
     def unpacks(self, host: SimHost) -> None:
         """A roll's installation begins to replace files."""

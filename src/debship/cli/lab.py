@@ -40,6 +40,7 @@ def command() -> None:
     help="The fleet.toml to rehearse.  [./fleet.toml where there is one]",
 )
 @click.option("--package", "packages", multiple=True, help="A Debian package that hosts have.")
+@click.option("--containers", is_flag=True, help="Hosts may run containers of their own.")
 @click.option("--backend", "backends", multiple=True, help="NAME=PORT/healthpath to balance.")
 @_STATE
 @_JSON
@@ -51,6 +52,7 @@ def up(
     fleet: Path | None,
     packages: tuple[str, ...],
     backends: tuple[str, ...],
+    containers: bool,
     state: Path,
     as_json: bool,
 ) -> None:
@@ -80,6 +82,7 @@ def up(
         releases=releases or ("bookworm",),
         packages=packages,
         backends=(*rehearsed, *asked),
+        containers=containers,
     )
     with progress() as say:
         lab = switch_on(plan, fleet=fleet, run=run, say=say)

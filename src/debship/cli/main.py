@@ -1,8 +1,11 @@
 """The `debship` command: finds the command's file, imports that alone, and shows errors."""
 
+import contextlib
+import gc
 import importlib
 import importlib.util
 import io
+import os
 import sys
 
 import click
@@ -31,9 +34,10 @@ class _Lazy(click.Group):
         return [name for name in _COMMANDS if importlib.util.find_spec(f"debship.cli.{name}")]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+        name = f"debship.cli.{cmd_name}"
+        if cmd_name not in _COMMANDS or not importlib.util.find_spec(name):
             return None
-        module = importlib.import_module(f"debship.cli.{cmd_name}")
+        module = importlib.import_module(name)
         command: click.Command = module.command
         return command
 
@@ -53,6 +57,24 @@ def cli() -> None:
     """
 
 
+def program() -> None:
+    """Be the whole program: run the command line, and end at once.
+
+    Before it ended Python would take apart all that it loaded, and while it loads it would look
+    for garbage again and again: a fifth of the time of a small publication.
+    """
+    gc.set_threshold(100_000, 50, 50)
+    code: object = 0
+    try:
+        main()
+    except SystemExit as done:
+        code = done.code
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
 def main() -> None:
     """Run the command line; exit with the code that the error knows."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -60,6 +82,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except (click.Abort, KeyboardInterrupt):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from debship.cli.output import progress, show_json
+from debship.cli.output import Say, progress, show_json
 from debship.cli.repository import Target, on_repository
 
 if TYPE_CHECKING:
@@ -38,28 +38,41 @@ def command(
 
     Prints what hosts will see, then the publication's id.
     """
-    from debship.debian.archive import read_archive
-    from debship.publish.recipe import plan, publish
+    with progress() as say:
+        archives = _read(where, files, component, say)
+        from debship.publish.recipe import plan, publish
 
-    with progress() as say, where.publisher(say) as publisher:
-        say(f"reading {len(files)} packages")
-        archives = [read_archive(file) for file in files]
-        if plan_only:
-            before = publisher.snapshot(where.suite)
-            planned = plan(
-                publisher, before, archives, component=component, allow_older=allow_older
-            )
-        else:
-            done = publish(
-                publisher, where.suite, archives, component=component, allow_older=allow_older
-            )
-            if checked:
-                say("checking with apt")
-                _check(where, archives, url)
+        with where.publisher(say) as publisher:
+            if plan_only:
+                before = publisher.snapshot(where.suite)
+                planned = plan(
+                    publisher, before, archives, component=component, allow_older=allow_older
+                )
+            else:
+                done = publish(
+                    publisher, where.suite, archives, component=component, allow_older=allow_older
+                )
+                if checked:
+                    say("checking with apt")
+                    _check(where, archives, url)
     if plan_only:
         show_json("publish --plan", _planned(planned)) if as_json else _show_plan(planned)
     else:
         show_json("publish", _result(done)) if as_json else _show(done)
+
+
+def _read(where: Target, files: tuple[Path, ...], component: str, say: Say) -> "list[Archive]":
+    """Read the packages; a store that is far away answers meanwhile."""
+    from debship.publish.paths import PAGE, inrelease_path, likely_indices
+
+    where.store.expect([inrelease_path(where.suite), PAGE])
+    from debship.debian.archive import read_archive
+
+    say(f"reading {len(files)} packages")
+    archives = [read_archive(file) for file in files]
+    names = {archive.deb.architecture for archive in archives}
+    where.store.expect(likely_indices(where.suite, component, names))
+    return archives
 
 
 def _check(where: Target, archives: "list[Archive]", url: str | None) -> None:

@@ -29,6 +29,7 @@ class SshSettings:
     identity: Path | None = None
     known_hosts: Path | None = None
     connect_timeout: float = 10.0  # seconds
+    gate: bool = False  # whether the user may do as root what the gates let through, and no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,24 @@ class ManagedFile:
     owner: str = "root"
     group: str = "root"
     mode: int = 0o600
+    check: tuple[str, ...] = ()  # a command that judges the new file, named by ``NEW_FILE``
+
+
+NEW_FILE = "{path}"  # stands for the new file in its check
+
+Moment = Literal["before-roll", "before-host", "before-restart", "after-host", "after-roll"]
+
+
+@dataclass(frozen=True, slots=True)
+class HookSettings:
+    """A command of the user's, run at a moment of a roll."""
+
+    name: str
+    when: Moment
+    command: tuple[str, ...]
+    on: Literal["host", "here"] = "host"  # the host, or the machine of who rolls
+    once: bool = False  # for a version, on the first host that comes to it
+    timeout: float = 300.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +161,7 @@ class FleetApp:
     budget: int = 0  # hosts that may fail in the whole run
     undo: bool = True  # whether a roll whose version fails takes back what it changed
     files: tuple[ManagedFile, ...] = ()
+    hooks: tuple[HookSettings, ...] = ()
     variables: Mapping[str, str | int | float | bool] = field(
         default_factory=lambda: MappingProxyType({})
     )

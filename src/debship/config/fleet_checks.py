@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from debship.config.fleet import NEW_FILE
 from debship.config.mistakes import Loc, Mistake, found, quoted, repeated
 from debship.config.toml import place
 from debship.errors import Misused
@@ -38,6 +39,13 @@ def _app(name: str, app: Mapping[str, Any], folder: Path) -> Iterator[Mistake]:
     for loc, template in found(app, "files", "*", "template"):
         if isinstance(template, str) and not place(folder, template).is_file():
             yield Mistake(loc, f"there is no file {quoted(template)}")
+    yield from repeated(found(app, "hooks", "*", "name"))
+    for loc, hook in found(app, "hooks", "*"):
+        if isinstance(hook, Mapping) and hook.get("command") == []:
+            yield Mistake((*loc, "command"), "expected at least one word, got an empty list")
+    for loc, check in found(app, "files", "*", "check"):
+        if isinstance(check, list) and check and NEW_FILE not in check:
+            yield Mistake(loc, f'expected "{NEW_FILE}" as one of its words: the file to judge')
     yield from _values(app)
 
 

@@ -13,6 +13,7 @@ from debship.config.fleet import (
     FleetApp,
     HaproxySettings,
     HealthSettings,
+    HookSettings,
     Inventory,
     ManagedFile,
     RepositorySettings,
@@ -92,6 +93,7 @@ def _ssh(table: "SshTable", folder: Path) -> SshSettings:
         identity=place(folder, table.identity) if table.identity else None,
         known_hosts=place(folder, table.known_hosts) if table.known_hosts else None,
         connect_timeout=table.connect_timeout,
+        gate=table.gate,
     )
 
 
@@ -116,8 +118,20 @@ def _app(name: str, table: "FleetAppTable", folder: Path) -> FleetApp:
                 owner=file.owner,
                 group=file.group,
                 mode=int(file.mode, 8),
+                check=tuple(file.check),
             )
             for file in table.files
+        ),
+        hooks=tuple(
+            HookSettings(
+                name=hook.name,
+                when=hook.when,
+                command=tuple(hook.command),
+                on=hook.on,
+                once=hook.once,
+                timeout=hook.timeout,
+            )
+            for hook in table.hooks
         ),
         variables=MappingProxyType(dict(table.variables)),
         secrets=MappingProxyType(

@@ -13,6 +13,7 @@ from debship.config.kinds import (
     Duration,
     ElbName,
     EtcPath,
+    HookName,
     Host,
     Line,
     Mode,
@@ -51,6 +52,10 @@ class SshTable(Form):
     identity: AnyPath | None = Field(None, description="the private key's file")
     known_hosts: AnyPath | None = Field(None, description="the file of the hosts' keys")
     connect_timeout: Duration = Field(10.0, description="how long a connection may take")
+    gate: bool = Field(
+        False,
+        description="whether the user may do as root only what the hosts' gates let through",
+    )
 
 
 class HostsTable(Form):
@@ -128,6 +133,31 @@ class FileTable(Form):
     owner: User = Field("root", description="the file's owner")
     group: User = Field("root", description="the file's group")
     mode: Mode = Field("0600", description="the file's mode, as a string of octal digits")
+    check: list[str] = Field(
+        [],
+        description="a command that judges the new file before it is put in place, as a list of "
+        'words; "{path}" stands for it',
+    )
+
+
+class HookTable(Form):
+    """A command of yours, run at a moment of a roll."""
+
+    name: HookName = Field(description="what reports and journals call it")
+    when: Literal["before-roll", "before-host", "before-restart", "after-host", "after-roll"] = (
+        Field(
+            description='"before-roll", "before-host" (it still serves), "before-restart" (the '
+            'version is installed and configured), "after-host", "after-roll"'
+        )
+    )
+    command: list[str] = Field(description="the command, as a list of words; no shell")
+    on: Literal["host", "here"] = Field(
+        "host", description='"host", or "here": the machine of who rolls'
+    )
+    once: bool = Field(
+        False, description="once for a version, on the first host: as for migrations"
+    )
+    timeout: Duration = Field(300.0, description="how long it may take")
 
 
 class SecretTable(Form):
@@ -195,6 +225,7 @@ class FleetAppTable(Form):
         True, description="whether a roll whose version fails takes back what it changed"
     )
     files: list[FileTable] = Field([], description="files that the deploy writes on each host")
+    hooks: list[HookTable] = Field([], description="commands of yours, at moments of a roll")
     variables: dict[str, Plain] = Field({}, description="values that templates may name")
     secrets: dict[str, SecretTable] = Field(
         {}, description="secrets that templates may name, and where they come from"

@@ -267,6 +267,9 @@ Command = Annotated[str, AfterValidator(_command)]
 Mode = Annotated[
     str, _matches(r"0?[0-7][0-7][0145]", 'a mode such as "0640", not writable for all')
 ]
+HookName = Annotated[
+    str, _matches(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a name of letters, digits and . _ -")
+]
 Variable = Annotated[str, _matches(r"[A-Za-z_][A-Za-z0-9_]*", "a name of letters, digits and _")]
 
 # Where things are.

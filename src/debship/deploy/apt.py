@@ -1,6 +1,8 @@
 """The words that make apt and dpkg do one thing each, and the meaning of what they print. Pure."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from debship.errors import Misused, Refused
 from debship.model import DebVersion, PackageName
@@ -56,6 +58,38 @@ def install(package: PackageName, version: DebVersion, *, reinstall: bool = Fals
     return _install("--no-download", *again, package=package, version=version)
 
 
+def install_ahead(targets: Sequence[str]) -> Argv:
+    """Install packages that nothing on the host uses yet; apt may take them away with their user.
+
+    Args:
+        targets: ``NAME=VERSION`` each.
+    """
+    return (
+        *_ENVIRONMENT,
+        "apt-get",
+        "-y",
+        "-q",
+        "--no-download",
+        "--no-install-recommends",
+        "--mark-auto",
+        *_LOCK,
+        "install",
+        *targets,
+    )
+
+
+def installed(targets: Sequence[str]) -> Argv:
+    """Ask dpkg for ``NAME=VERSION`` of packages; see ``parse_installed``."""
+    names = (target.partition("=")[0] for target in targets)
+    return ("dpkg-query", "-W", "-f=${db:Status-Abbrev}|${Package}=${Version}\\n", *names)
+
+
+def parse_installed(text: str) -> frozenset[str]:
+    """Read which ``NAME=VERSION`` are wholly installed."""
+    rows = (line.partition("|") for line in text.splitlines())
+    return frozenset(target for abbrev, _, target in rows if abbrev.strip() == "ii")
+
+
 def fetch(package: PackageName, version: DebVersion) -> Argv:
     """Fetch a version and what it needs, also where it is installed already."""
     return _install("--download-only", "--reinstall", package=package, version=version)
@@ -100,11 +134,21 @@ _INST = re.compile(r"^Inst (?P<name>\S+)(?: \[(?P<old>\S+)\])? \((?P<new>\S+)")
 _REMV = re.compile(r"^(?:Remv|Purg) (?P<name>\S+)")
 
 
-def parse_simulation(text: str, package: PackageName, address: str) -> tuple[str, ...]:
-    """Read what an installation would do besides installing the package.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A package that changes because another is installed."""
 
-    Returns:
-        ``libfoo (new)`` or ``libfoo (1.0 to 1.1)`` for each.
+    name: str
+    old: str | None  # version; None where it is new on the host
+    new: str
+
+    def __str__(self) -> str:
+        """Say it to people: ``libfoo (new)``, ``libfoo (1.0 to 1.1)``."""
+        return f"{self.name} ({f'{self.old} to {self.new}' if self.old else 'new'})"
+
+
+def parse_simulation(text: str, package: PackageName, address: str) -> tuple[Change, ...]:
+    """Read what an installation would do besides installing the package.
 
     Raises:
         Refused: it would remove or downgrade another package.
@@ -124,9 +168,18 @@ def parse_simulation(text: str, package: PackageName, address: str) -> tuple[str
                 f"{address}: installing {package} would take {found['name']} "
                 f"from {found['old']} back to {found['new']}"
             )
-        change = f"{found['old']} to {found['new']}" if found["old"] else "new"
-        also.append(f"{found['name']} ({change})")
+        also.append(Change(found["name"], found["old"], found["new"]))
     return tuple(also)
+
+
+def ahead(also: Sequence[Change], package: PackageName) -> tuple[str, ...]:
+    """Choose what can be installed while the old version serves, as ``NAME=VERSION``.
+
+    That is a package of dependencies alone (``layout = "split"``): named by its content, it stands
+    beside the one in use. Whatever else is new might replace something, or start a service.
+    """
+    mine = f"{package}-deps-"
+    return tuple(f"{c.name}={c.new}" for c in also if c.old is None and c.name.startswith(mine))
 
 
 def choose(wanted: str | None, offered: tuple[DebVersion, ...], package: PackageName) -> DebVersion:

@@ -5,11 +5,12 @@ from debship.deploy.host import Host
 from debship.errors import Failed
 
 
-def bootstrap(host: Host, sources: str) -> tuple[str, ...]:
+def bootstrap(host: Host, sources: str, gate: tuple[str, str] | None = None) -> tuple[str, ...]:
     """Prepare one host; doing it again changes nothing.
 
     Args:
         sources: the deb822 text with the key inline (sources.list(5)).
+        gate: the path of the application's gate, and its program; None where there is none.
 
     Returns:
         What was changed, a line each.
@@ -25,6 +26,11 @@ def bootstrap(host: Host, sources: str) -> tuple[str, ...]:
     if there.stdout != sources.encode():
         host.put(apt.SOURCE, sources.encode(), owner="root", group="root", mode=0o644)
         changed.append(f"wrote {apt.SOURCE}")
+    if gate is not None:
+        path, program = gate
+        if host.run(("cat", "--", path)).stdout != program.encode():
+            host.put(path, program.encode(), owner="root", group="root", mode=0o755)
+            changed.append(f"wrote {path}")
     answer = host.run(apt.update(), timeout=120)
     if answer.returncode != 0:
         raise Failed(

@@ -12,15 +12,23 @@ from debship.config.fleet import Fleet, FleetApp
 from debship.deploy import apt
 from debship.deploy.aws import Aws
 from debship.deploy.balancer.door import Balancer
+from debship.deploy.checks import check_files
 from debship.deploy.clock import Clock
-from debship.deploy.configuration import RenderedFile, render_files, resolve_secrets
+from debship.deploy.configuration import (
+    RenderedFile,
+    differing,
+    render_files,
+    resolve_secrets,
+)
 from debship.deploy.fence import GuardedHost
 from debship.deploy.host import Host, LinkLost
+from debship.deploy.installation import StepFailed
 from debship.deploy.journal import Journal
-from debship.deploy.observation import HostState, observe
+from debship.deploy.observation import HostState, Once, observe
 from debship.deploy.places import Place, Resolve, standing
 from debship.deploy.plan import costless_first
-from debship.deploy.prepare import Prepared, prepare, refresh
+from debship.deploy.prepare import Prepared, install_ahead, prepare, refresh
+from debship.deploy.report import masked
 from debship.deploy.steps import Say
 from debship.deploy.workers import Workers
 from debship.errors import DebshipError, Failed, Misused, Refused
@@ -171,19 +179,97 @@ def render_all(
 
 
 def prepare_all(
-    app: FleetApp, version: DebVersion, hosts: Mapping[str, GuardedHost], world: World
+    app: FleetApp,
+    version: DebVersion,
+    hosts: Mapping[str, GuardedHost],
+    world: World,
+    say: Say = lambda _: None,
 ) -> dict[str, Prepared]:
     """Make everything ready while every host still serves.
+
+    Only when every host has proven that the installation can work is anything installed ahead.
 
     Raises:
         Failed, Refused: something would not work; no host has left its balancer.
     """
     paths = tuple(str(file.path) for file in app.files)
 
-    def ready(host: GuardedHost) -> Prepared:
+    def fetch(host: GuardedHost) -> Prepared:
         return prepare(host, app.package, version, paths, roll=host.roll, clock=world.clock)
 
-    return everywhere(hosts, ready, "every host still serves as before", world.workers)
+    def install(host: GuardedHost) -> None:
+        one = ready[host.address]
+        install_ahead(host, app.package, one, roll=host.roll, clock=world.clock)
+
+    ready = everywhere(hosts, fetch, "every host still serves as before", world.workers)
+    ahead = {t for one in ready.values() for t in apt.ahead(one.also, app.package)}
+    if ahead:
+        say(f"installing {', '.join(sorted(ahead))} beside what serves")
+        everywhere(hosts, install, "every host still serves as before", world.workers)
+    return ready
+
+
+def check_all(
+    version: DebVersion,
+    hosts: Mapping[str, Host],
+    ready: Mapping[str, Prepared],
+    rendered: tuple[Mapping[str, tuple[RenderedFile, ...]], tuple[Secret, ...]],
+    world: World,
+) -> None:
+    """Let the application judge files that are to change, where its code stays the same.
+
+    Where another version comes, that one judges them, once it is installed.
+
+    Args:
+        rendered: what ``render_all`` gave.
+
+    Raises:
+        Failed: it does not want one; no host has left its balancer.
+    """
+    files, secrets = rendered
+
+    def check(host: Host) -> None:
+        state = ready[host.address].state
+        if not state.package.installed or state.package.version != version:
+            return
+        try:
+            check_files(host, differing(files[host.address], state))
+        except StepFailed as error:
+            said = masked(error.log, secrets)
+            raise Failed(f"{error.message}\n{said}".rstrip()) from None
+
+    everywhere(hosts, check, "every host still serves as before", world.workers)
+
+
+def present_version(states: Mapping[str, HostState]) -> DebVersion:
+    """Find the one version that every host has.
+
+    Raises:
+        Refused: they have several, or one has none.
+    """
+    found = {
+        name: str(state.package.version) if state.package.installed else "nothing installed"
+        for name, state in states.items()
+    }
+    versions = set(found.values())
+    if len(versions) != 1 or "nothing installed" in versions:
+        told = ", ".join(f"{name} {what}" for name, what in found.items())
+        raise Refused(
+            f"configuration is rolled over hosts of one version, and these are not: {told}",
+            "bring them to one first: fab deploy",
+        )
+    return DebVersion(versions.pop())
+
+
+def remember_hooks(
+    app: FleetApp, hosts: Mapping[str, Host], ready: Mapping[str, Prepared], world: World
+) -> dict[str, tuple[Once, ...]]:
+    """What every host of the fleet remembers of the hooks that are done once."""
+    states = {name: one.state for name, one in ready.items()}
+    if any(hook.once for hook in app.hooks):
+        others = {name: host for name, host in hosts.items() if name not in states}
+        states |= observe_all(app, others, world.workers)
+    return {name: state.once for name, state in states.items()}
 
 
 def in_order(names: tuple[str, ...], places: Mapping[str, tuple[Place, ...]]) -> tuple[str, ...]:

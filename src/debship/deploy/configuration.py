@@ -25,6 +25,7 @@ class RenderedFile:
     group: str
     mode: int
     content: Secret
+    check: tuple[str, ...] = ()  # see ``checks``
 
     @property
     def sha256(self) -> str:
@@ -96,13 +97,24 @@ def render_files(
     return tuple(_render(managed, app, address, secrets) for managed in app.files)
 
 
+def render_without_secrets(app: FleetApp) -> tuple[RenderedFile, ...]:
+    """Render the managed files that name neither a secret nor their host; the others are left out."""
+    found = []
+    for managed in app.files:
+        try:
+            found.append(_render(managed, app, None, {}))
+        except Refused:
+            continue
+    return tuple(found)
+
+
 def _render(
-    managed: ManagedFile, app: FleetApp, address: str, secrets: Mapping[str, Secret]
+    managed: ManagedFile, app: FleetApp, address: str | None, secrets: Mapping[str, Secret]
 ) -> RenderedFile:
     values = {
         **app.variables,
         **{name: secret.reveal() for name, secret in secrets.items()},
-        "host": address,
+        **({"host": address} if address is not None else {}),
     }
     try:
         content = _compiled(managed.template.read_text()).render(values)
@@ -117,7 +129,12 @@ def _render(
     except Exception as error:  # noqa: BLE001 - a filter may raise anything, with a secret in it
         raise Refused(f"{managed.template}: {type(error).__name__} in the template") from None
     return RenderedFile(
-        str(managed.path), managed.owner, managed.group, managed.mode, Secret(content)
+        str(managed.path),
+        managed.owner,
+        managed.group,
+        managed.mode,
+        Secret(content),
+        managed.check,
     )
 
 

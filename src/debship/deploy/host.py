@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import shlex
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ def put_words(path: str, owner: str, group: str, mode: int) -> tuple[str, ...]:
     """Make the command that writes its standard input to a file, atomically."""
     return ("sh", "-c", _PUT, "debship-put", path, owner, group, f"{mode:04o}")
 
+
+DEAD = 20.0  # seconds without an acknowledgement after which a link counts as lost (tcp(7))
 
 _SILENT = logging.NullHandler()
 
@@ -98,6 +101,7 @@ class FabricHost:
 
     address: str
     settings: SshSettings
+    gate: str = ""  # the program that sudo lets the user run; "": any
     calls: int = 0  # programs run on the host so far
     _connection: Any = field(default=None, repr=False)
 
@@ -107,7 +111,8 @@ class FabricHost:
 
         self._open()
         self.calls += 1
-        words = tuple(argv) if self._is_root else ("sudo", "-n", "--", *argv)
+        sudo = ("sudo", "-n", "--", *((self.gate,) if self.gate else ()))
+        words = tuple(argv) if self._is_root else (*sudo, *argv)
         try:
             channel = self._connection.transport.open_session(timeout=min(timeout, 10.0))
             with contextlib.closing(channel):
@@ -171,7 +176,13 @@ class FabricHost:
                 f"{self.address}: no connection: {_reason(error)}",
                 "check that it is up, that ssh reaches it, and that its key is in known_hosts",
             ) from error
-        connection.transport.set_keepalive(5)
+        connection.transport.set_keepalive(5)  # so that there is something to acknowledge
+        # Without it each call waits 40 ms for the other side's delayed acknowledgement; a
+        # connection through a proxy command has no socket to tell.
+        with contextlib.suppress(AttributeError, OSError):
+            sock = connection.transport.sock
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD * 1000))
         self._connection = connection
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -56,3 +57,42 @@ class DiskJournal:
                 f"{self.path}: the journal cannot be written: {error.strerror}",
                 "nothing further was done",
             ) from error
+
+
+class ToldJournal:
+    """A journal whose lines are told to others too, for chat and monitoring.
+
+    What was written down is told; a listener that does not listen must not stop a roll.
+    """
+
+    def __init__(self, inner: Journal, path: Path, about: Mapping[str, str], clock: Clock) -> None:
+        """Begin to tell.
+
+        Args:
+            inner: keeps the lines.
+            path: a file, which they are added to, or a named pipe that somebody reads.
+            about: what every line says besides, such as the application.
+
+        Raises:
+            Failed: nothing can be told there.
+        """
+        self._inner, self._about, self._clock = inner, dict(about), clock
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK
+            self._to: int | None = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise Failed(f"{path}: no events can be told there: {error.strerror}") from error
+
+    def write(self, event: str, host: str = "", **facts: Any) -> None:
+        """Add a line, then tell it."""
+        self._inner.write(event, host, **facts)
+        line = {**self._about, "time": self._clock.now(), "event": event, "host": host, **facts}
+        if self._to is None:
+            return
+        try:
+            os.write(self._to, json.dumps(line).encode() + b"\n")
+        except BlockingIOError:
+            pass  # a reader that is behind misses a line
+        except OSError:
+            os.close(self._to)
+            self._to = None

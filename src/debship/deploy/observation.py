@@ -72,6 +72,16 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """What was last written down on a host of a hook that is meant once for a version."""
+
+    hook: str
+    version: str
+    roll: str
+    state: str  # begun, failed, done
+
+
+@dataclass(frozen=True, slots=True)
 class HostState:
     """Everything about one host that a roll decides by, but its places in the balancers."""
 
@@ -82,6 +92,7 @@ class HostState:
     out: dict[str, Any] | None  # the record of a roll that took this host out
     history: dict[str, Any] | None  # the record of the last version that a roll left here
     install: str | None  # the state of the unit that carries apt, where there is one
+    once: tuple[Once, ...] = ()  # how hooks that are meant once ended, as this host knows it
 
     @property
     def wanted_units(self) -> tuple[UnitState, ...]:
@@ -133,6 +144,7 @@ def parse(text: str, package: PackageName, address: str) -> HostState:
     edited: list[str] = []
     records: dict[str, dict[str, Any]] = {}
     install = None
+    once: dict[tuple[str, str], Once] = {}
     blocks: list[dict[str, str]] = []
     for line in text.splitlines():
         key, _, value = line.partition(" ")
@@ -149,6 +161,10 @@ def parse(text: str, package: PackageName, address: str) -> HostState:
             files.append(_file(value))
         elif key == "edited":
             edited.append(value)
+        elif key == "once":
+            told = _record(value, address)
+            note = Once(*(str(told.get(k)) for k in ("hook", "version", "roll", "state")))
+            once[note.hook, note.version] = note
         elif key in {"out.json", "version.json"}:
             records[key] = _record(value, address)
         elif blocks and "=" in line:
@@ -163,6 +179,7 @@ def parse(text: str, package: PackageName, address: str) -> HostState:
         out=records.get("out.json"),
         history=records.get("version.json"),
         install=install,
+        once=tuple(once.values()),
     )
 
 

@@ -28,6 +28,7 @@ dpkg-query -W -f='${Conffiles}\n' "$package" 2>/dev/null | while read -r file su
         echo "edited $file"
     fi
 done
+[ -r "/var/lib/debship/$package/once.jsonl" ] && sed 's/^/once /' "/var/lib/debship/$package/once.jsonl"
 for record in out.json version.json; do
     path=/var/lib/debship/$package/$record
     [ -r "$path" ] && echo "$record $(tr -d '\n' < "$path")"

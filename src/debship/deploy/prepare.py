@@ -5,18 +5,22 @@ from dataclasses import dataclass
 from debship.deploy import apt
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
-from debship.deploy.installation import mend, settled
+from debship.deploy.installation import carry, mend, settled
 from debship.deploy.observation import HostState
 from debship.errors import Failed, Refused
 from debship.model import DebVersion, PackageName
 
 # Installed-Size is in KiB (Policy 5.6.20); dpkg unpacks the new files before it removes the old.
-_ROOM = """need=$(apt-cache show --no-all-versions "$1=$2" | sed -n 's/^Installed-Size: //p' | head -n 1)
+ROOM = """need=0
+for target; do
+    size=$(apt-cache show --no-all-versions "$target" | sed -n 's/^Installed-Size: //p' | head -n 1)
+    need=$((need + ${size:-0}))
+done
 look() {
     free=$(df -kP -- "$1" | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4)
     [ "${free:-0}" -ge "$2" ] || echo "short $1 has $free KiB free, and $2 are needed"
 }
-look /usr $((${need:-0} + 16384))
+look /usr $((need + 16384))
 look /var/lib/dpkg 16384
 """
 
@@ -26,7 +30,7 @@ class Prepared:
     """What preparation found on a host."""
 
     state: HostState
-    also: tuple[str, ...]  # what the installation will change besides the package
+    also: tuple[apt.Change, ...]  # what the installation will change besides the package
 
 
 def refresh(host: Host, package: PackageName) -> tuple[DebVersion, ...]:
@@ -77,18 +81,47 @@ def prepare(
                 f"is no longer in the repository",
                 "publish it again, or keep more versions",
             )
-    _must_have_room(host, package, version)
     dry = _must(host, host.run(apt.simulate(package, version)), "the installation cannot work")
-    return Prepared(state, apt.parse_simulation(dry.text, package, host.address))
+    also = apt.parse_simulation(dry.text, package, host.address)
+    _must_have_room(host, f"{package} {version}", f"{package}={version}", *map(_target, also))
+    return Prepared(state, also)
 
 
-def _must_have_room(host: Host, package: PackageName, version: DebVersion) -> None:
+def install_ahead(
+    host: Host, package: PackageName, ready: Prepared, *, roll: str, clock: Clock
+) -> None:
+    """Install what only the new version needs and the old one is not touched by.
+
+    The dependencies of a split application are most of what it is: unpacked here, while the host
+    serves, they cost no time out of the balancer. Doing it again changes nothing.
+
+    Raises:
+        Failed: dpkg does not say that it is installed; the host still serves as before.
+    """
+    targets = apt.ahead(ready.also, package)
+    if not targets:
+        return
+    state = settled(host, package, (), clock)
+    answer = carry(host, apt.install_ahead(targets), package, roll, state)
+    there = apt.parse_installed(host.run(apt.installed(targets)).text)
+    missing = [target for target in targets if target not in there]
+    if missing:
+        raise Failed(
+            f"{host.address}: {', '.join(missing)} could not be installed\n{answer.complaint}"
+        )
+
+
+def _target(change: apt.Change) -> str:
+    return f"{change.name}={change.new}"
+
+
+def _must_have_room(host: Host, what: str, *targets: str) -> None:
     """See that the new files fit beside the old ones: apt looks only at its archives."""
-    answer = host.run(("sh", "-c", _ROOM, "debship-room", package, str(version)))
+    answer = host.run(("sh", "-c", ROOM, "debship-room", *targets))
     short = [line for line in answer.text.splitlines() if line.startswith("short ")]
     if short:
         told = "; ".join(line.removeprefix("short ") for line in short)
-        raise Failed(f"{host.address}: the disk is too full for {package} {version}: {told}")
+        raise Failed(f"{host.address}: the disk is too full for {what}: {told}")
 
 
 def _must(host: Host, answer: Answer, what: str) -> Answer:

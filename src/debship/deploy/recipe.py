@@ -1,7 +1,7 @@
 """The recipes: a roll and what belongs to it, from what was typed to the report."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ from debship.config.fleet import Fleet, FleetApp
 from debship.deploy import campaign, records
 from debship.deploy.campaign import World, connected
 from debship.deploy.history import Entry, entries
+from debship.deploy.hooks import open_hooks
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.lock import Holder, Lock, break_lock, seems_alive, show_lock
 from debship.deploy.observation import HostState
@@ -35,6 +36,8 @@ class Order:
     back: bool = False  # to the version that the last roll replaced, where none is named
     only: tuple[str, ...] = ()  # hosts; empty: all
     undo: bool = True  # whether what was changed is taken back where the version fails
+    unknown_hooks: str = ""  # see ``open_hooks``
+    config: bool = False  # configuration alone, in the version that is there
 
 
 def deploy(
@@ -57,17 +60,19 @@ def deploy(
         Misused, Refused, Failed: no host has left its balancer.
     """
     names = _names(app, order)
+    if order.config:  # a migration belongs to a version
+        app = replace(app, hooks=tuple(hook for hook in app.hooks if not hook.once))
     with (
         connected(names, world.connect) as doors,
         _lock(app, world, order).held(doors, world.connect) as hosts,
         world.held(say),
     ):
         mine = {name: hosts[name] for name in order.only or names}
-        say(f"asking {len(mine)} hosts which versions they can get")
-        version = campaign.find_version(app, mine, _wanted(app, world, order, mine), world.workers)
+        version = _version(app, world, order, mine, say)
         say(f"making {len(mine)} hosts ready for {app.package} {version}")
         files, secrets = campaign.render_all(fleet, app, names, world)
-        ready = campaign.prepare_all(app, version, mine, world)
+        ready = campaign.prepare_all(app, version, mine, world, say)
+        campaign.check_all(version, mine, ready, (files, secrets), world)
         places = _places(names, world, {name: one.state for name, one in ready.items()})
         plan = _plan(app, version, order, world, places)
         for warning in plan.warnings:
@@ -82,6 +87,16 @@ def deploy(
             world.workers,
             stop,
             carry_on,
+            open_hooks(
+                plan,
+                hosts,
+                campaign.remember_hooks(app, hosts, ready, world),
+                run=world.run,
+                journal=journal,
+                workers=world.workers,
+                folder=fleet.path.parent,
+                unknown=order.unknown_hooks,
+            ),
         )
         return walk.to_the_end()
 
@@ -95,7 +110,7 @@ def plan(fleet: Fleet, app: FleetApp, world: World, order: Order) -> RollPlan:
     names = _names(app, order)
     with connected(names, world.connect) as hosts:
         mine = {name: hosts[name] for name in order.only or names}
-        version = campaign.find_version(app, mine, _wanted(app, world, order, mine), world.workers)
+        version = _version(app, world, order, mine, lambda _: None)
         campaign.render_all(fleet, app, names, world)
         states = campaign.observe_all(app, mine, world.workers)
     places = _places(names, world, states)
@@ -171,6 +186,16 @@ def _lock(app: FleetApp, world: World, order: Order) -> Lock:
     return Lock(
         app.package, order.roll, order.by, world.process, world.clock, world.workers, world.dead
     )
+
+
+def _version(
+    app: FleetApp, world: World, order: Order, hosts: Mapping[str, Host], say: Say
+) -> DebVersion:
+    """The version to roll; for configuration alone nothing is asked of the repository."""
+    if order.config:
+        return campaign.present_version(campaign.observe_all(app, hosts, world.workers))
+    say(f"asking {len(hosts)} hosts which versions they can get")
+    return campaign.find_version(app, hosts, _wanted(app, world, order, hosts), world.workers)
 
 
 def _wanted(app: FleetApp, world: World, order: Order, hosts: Mapping[str, Host]) -> str | None:

@@ -19,7 +19,7 @@ from debship.deploy.plan import RollPlan
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
 
-_KEEP = """set -eu
+KEEP = """set -eu
 umask 077
 mkdir -p -m 0755 -- "$1"
 cd -- "$1"
@@ -34,7 +34,7 @@ cat > out.json.new
 sync -- out.json.new
 mv -f -- out.json.new out.json
 """
-_RETURN = """set -eu
+RETURN = """set -eu
 kept=$1/kept
 shift
 for file; do
@@ -47,7 +47,7 @@ done
 """
 # Standard input: the line for the history, then, where a version was reached, its record.
 # The unit that carried apt was left there for whoever would have had to ask it.
-_SETTLE = """set -eu
+SETTLE = """set -eu
 umask 022
 mkdir -p -- "$1"
 cd -- "$1"
@@ -150,7 +150,7 @@ def record_out(
         ],
     }
     how = "keep" if keep else "leave"
-    words = ("sh", "-c", _KEEP, "debship-keep", folder(plan.app.package), how, *files)
+    words = ("sh", "-c", KEEP, "debship-keep", folder(plan.app.package), how, *files)
     _must(host, host.run(words, stdin=_line(record)), "it could not be written down")
 
 
@@ -158,7 +158,7 @@ def return_files(host: Host, package: PackageName, files: Sequence[str]) -> tupl
     """Put the managed files back as they were kept; those that were not so."""
     if not files:
         return ()
-    answer = host.run(("sh", "-c", _RETURN, "debship-return", folder(package), *files))
+    answer = host.run(("sh", "-c", RETURN, "debship-return", folder(package), *files))
     _must(host, answer, "its files could not be put back")
     return tuple(answer.text.splitlines())
 
@@ -182,7 +182,7 @@ def settle(host: Host, plan: RollPlan, outcome: str, was: Before, clock: Clock) 
     }
     line = _line({**record, "wanted": str(plan.version), "outcome": outcome})
     unit = unit_name(plan.app.package)
-    words = ("sh", "-c", _SETTLE, "debship-settle", folder(plan.app.package), unit)
+    words = ("sh", "-c", SETTLE, "debship-settle", folder(plan.app.package), unit)
     stdin = line + (_line(record) if record["version"] else b"")
     _must(host, host.run(words, stdin=stdin), "how it ended could not be written down")
 

@@ -31,6 +31,7 @@ class HostReport:
     hint: str = ""
     log: str = ""  # the end of the service's own log, where it failed
     edited: tuple[str, ...] = ()  # conffiles that differ from the package's, and were kept
+    edits: str = ""  # how they differ (diff(1), unified)
     events: tuple[tuple[str, float], ...] = ()  # step, seconds since the roll began
     calls: int = 0  # programs run there, preparation included
     standing: str = ""  # at the end, as the balancers said: in, out, in part, unknown
@@ -85,6 +86,7 @@ class RollReport:
                     "hint": host.hint,
                     "log": host.log,
                     "edited": list(host.edited),
+                    "edits": host.edits,
                     "events": [[step, round(at, 3)] for step, at in host.events],
                     "calls": host.calls,
                     "standing": host.standing,
@@ -118,6 +120,7 @@ class Notes:
     start: float
     before: str | None = None
     edited: tuple[str, ...] = ()
+    edits: str = ""
     events: list[tuple[str, float]] = field(default_factory=list)
 
     def mark(self, step: str, at: float) -> None:
@@ -149,6 +152,7 @@ class Notes:
             hint,
             log,
             self.edited,
+            self.edits,
             tuple(self.events),
             standing=standing,
             version_failed=version_failed,
@@ -174,6 +178,7 @@ def _line(host: HostReport, width: int) -> str:
 def _details(host: HostReport) -> Iterable[str]:
     if host.edited:
         yield f"  {host.host}: edited here, and kept: {', '.join(host.edited)}"
+        yield from (f"    | {line}" for line in host.edits.splitlines())
     if host.reason:
         yield f"  {host.host}: {host.reason}"
     if host.log:

@@ -8,6 +8,7 @@ from debship.deploy.balancer.door import Balancer
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile
 from debship.deploy.fence import GuardedHost
+from debship.deploy.hooks import Hooks
 from debship.deploy.journal import Journal, JournalLost
 from debship.deploy.places import Place, idle, shortfall
 from debship.deploy.plan import RollPlan
@@ -58,6 +59,7 @@ class Roll:
     workers: Workers
     stop: Stop
     carry_on: Callable[[Sequence[str]], bool] = lambda _: True
+    hooks: Hooks | None = None
     reports: dict[str, HostReport] = field(default_factory=dict)
 
     def to_the_end(self) -> RollReport:
@@ -67,6 +69,9 @@ class Roll:
         why = self._forward(start)
         if why and why == self._spent() and self.plan.undo and self._version_failed():
             why += self._take_back(start)
+        if self.hooks is not None and self.plan.hosts:
+            failed = self.hooks.over(why, self.doors.hosts[self.plan.hosts[0]])
+            why = "; ".join(filter(None, (why, failed)))
         for host in self.plan.hosts:
             self.reports.setdefault(host, HostReport(host, Outcome.UNTOUCHED))
         outcomes = {host: report.outcome.value for host, report in self.reports.items()}
@@ -106,7 +111,7 @@ class Roll:
             ]
             for report in self.workers.together(turns):
                 self.reports[report.host] = report
-            if why := self._lost() or self._spent():
+            if why := self._lost() or self._halted() or self._spent():
                 return why
         return ""
 
@@ -149,7 +154,7 @@ class Roll:
             was = None
         if was is None or was.version == self.plan.version:
             return done
-        notes = Notes(host, start, done.before, done.edited, list(done.events))
+        notes = Notes(host, start, done.before, done.edited, events=list(done.events))
         return undo_turn(steps, was, "taken back: the version failed", self.doors.secrets, notes)
 
     def _steps(self, host: str) -> Steps:
@@ -163,6 +168,7 @@ class Roll:
             self.clock,
             self.say,
             self.stop,
+            self.hooks,
         )
 
     def _forbidden(self, batch: Sequence[str]) -> str:
@@ -184,6 +190,10 @@ class Roll:
     def _lost(self) -> str:
         """Say that the lock was lost, and where; "" while it is held."""
         return next((lost for host in self.doors.hosts.values() for lost in host.lost), "")
+
+    def _halted(self) -> str:
+        """Say which hook let the roll go no further; "" while none did."""
+        return self.hooks.halted if self.hooks is not None else ""
 
     def _spent(self) -> str:
         """Say that the budget of failures is spent, over the whole run; "" while it is not."""

@@ -4,11 +4,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from debship.deploy import records
+from debship.config.fleet import Moment
+from debship.deploy import records, services
+from debship.deploy.checks import check_files
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
 from debship.deploy.established import established
 from debship.deploy.health import complaint
+from debship.deploy.hooks import Hooks
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.installation import StepFailed, install
 from debship.deploy.journal import Journal
@@ -24,13 +27,6 @@ QUIET = 3  # looks in a row without a connection
 PATIENCE = 120.0  # seconds in which a lost link must come back before a host counts as unknown
 LOSSES = 4  # times that a link may be lost within one step
 WATCH = 1.0  # seconds between looks while a host soaks
-
-# dpkg may have brought new units; a unit that failed too often would not start.
-_RESTART = """systemctl daemon-reload
-[ $# -gt 0 ] || exit 0
-systemctl reset-failed "$@"
-exec systemctl restart "$@"
-"""
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -51,6 +47,12 @@ class Steps:
     clock: Clock
     say: Say
     stop: Stop
+    hooks: Hooks | None = None
+
+    def at(self, moment: Moment) -> None:
+        """Run the hooks of a moment; never again after a lost link: nobody knows what they did."""
+        if self.hooks is not None:
+            self.hooks.at(moment, self.host)
 
     def take(self, step: Callable[[], T]) -> T:
         """Take a step; where the link is lost in it, come back, look, and take it again.
@@ -127,6 +129,7 @@ class Steps:
     def configure(self, files: Sequence[RenderedFile], state: HostState) -> bool:
         """Write the managed files that differ; whether any did."""
         different = differing(tuple(files), state)
+        check_files(self.host, different)
         for file in different:
             self._write("configure", path=file.path)
             self.host.put(
@@ -138,8 +141,11 @@ class Steps:
             )
         return bool(different)
 
-    def restart(self, state: HostState) -> None:
+    def restart(self, state: HostState) -> tuple[str, ...]:
         """Restart what is to run; a unit that an administrator disabled stays as it is.
+
+        Returns:
+            The invocations that began: systemd may soon begin others, and theirs are no news.
 
         A socket goes on listening, so that clients wait and none is refused. One that does not
         listen yet can only begin once its service has let go of the port.
@@ -150,20 +156,15 @@ class Steps:
         sockets = [unit for unit in wanted if unit.name.endswith(".socket")]
         units = [unit.name for unit in wanted if unit not in sockets]
         self.traffic.stay_out(self.stop.safe_point)
-        deaf = [socket.name for socket in sockets if not socket.up]
-        if deaf:
-            self.host.run(("systemctl", "daemon-reload"))
-        for name in deaf:
-            service = f"{name.removesuffix('.socket')}.service"
-            self.host.run(("systemctl", "stop", service), timeout=150)
-            self.host.run(("systemctl", "start", name))
-        answer = self.host.run(("sh", "-c", _RESTART, "debship-restart", *units), timeout=150)
-        if answer.returncode != 0:
+        services.listen(self.host, [socket.name for socket in sockets if not socket.up])
+        well, begun = services.restart(self.host, units)
+        if not well:
             down = [unit for unit in self.observe().wanted_units if not unit.up]
             names = ", ".join(unit.name for unit in down) or ", ".join(units)
-            raise StepFailed(f"{names} did not start", self.log(down))
+            raise StepFailed(f"{names} did not start", self.log(begun))
+        return begun
 
-    def prove(self, version: DebVersion, state: HostState) -> None:
+    def prove(self, version: DebVersion, state: HostState, begun: Sequence[str] = ()) -> None:
         """The host's own health, and that what runs is what was installed.
 
         A unit that is active proves nothing yet, and neither does UP at the balancer.
@@ -174,7 +175,7 @@ class Steps:
             units = tuple(unit.name for unit in state.wanted_units)
             ill = complaint(self.host, self.plan.app.package, health, version, units)
             if ill:
-                raise StepFailed(ill, self._last_log())
+                raise StepFailed(ill, self.log(begun) if begun else self._last_log())
         self._must_run(version)
 
     def come_back(self, state: HostState) -> None:
@@ -211,17 +212,18 @@ class Steps:
         self._write("return-files")
         return records.return_files(self.host, self.plan.app.package, self.paths)
 
+    def edits(self, state: HostState) -> str:
+        """How the conffiles that differ from the package's do so; "" where it cannot be told."""
+        return services.edits(self.host, self.plan.app.package, state)
+
     def settle(self, outcome: str, was: Before) -> None:
         """Write down how the turn ended, and that the host is no longer out."""
         records.settle(self.host, self.plan, outcome, was, self.clock)
         self._write(outcome)
 
-    def log(self, units: Sequence[UnitState]) -> str:
+    def log(self, invocations: Sequence[str]) -> str:
         """The end of what these invocations of units wrote, not those that followed a crash."""
-        which = tuple(f"_SYSTEMD_INVOCATION_ID={u.invocation}" for u in units if u.invocation)
-        if not which:
-            return ""
-        return self.host.run(("journalctl", "-q", "-o", "cat", "-n", "80", *which)).text
+        return services.log(self.host, invocations)
 
     def _let_linger(self, ports: Collection[int]) -> None:
         """Wait for connections that live on after their balancer calls the host out."""
@@ -247,11 +249,11 @@ class Steps:
             + (f", restarted {unit.restarts} times" if unit.restarts else "")
             for unit in units
         )
-        raise StepFailed(f"it does not run {version}: {runs}", self.log(units))
+        raise StepFailed(f"it does not run {version}: {runs}", self.log(_invocations(units)))
 
     def _last_log(self) -> str:
         try:
-            return self.log(self.observe().wanted_units)
+            return self.log(_invocations(self.observe().wanted_units))
         except (LinkLost, Unreachable):
             return ""
 
@@ -273,3 +275,7 @@ class Steps:
 
     def _say(self, what: str) -> None:
         self.say(f"{self.host.address}: {what}")
+
+
+def _invocations(units: Sequence[UnitState]) -> tuple[str, ...]:
+    return tuple(unit.invocation for unit in units)

@@ -1,8 +1,11 @@
 """One host's turn: out of the balancers, changed, proven well, and back; or brought back."""
 
+import contextlib
+
 from debship.deploy.balancer.door import Member, Standing
 from debship.deploy.configuration import differing
 from debship.deploy.fence import Fenced
+from debship.deploy.hooks import HookFailed
 from debship.deploy.host import LinkLost, Unreachable
 from debship.deploy.installation import StepFailed
 from debship.deploy.journal import JournalLost
@@ -55,6 +58,12 @@ def take_turn(steps: Steps, secrets: tuple[Secret, ...], start: float) -> HostRe
         was = _begin(steps, notes)
     except Interrupted:
         return notes.report(Outcome.UNTOUCHED, after=notes.before)
+    except HookFailed as error:
+        reason, log = _masked(error.message, secrets), _log(error, secrets)
+        hint = error.hint or ""
+        return notes.report(
+            Outcome.UNTOUCHED, after=notes.before, reason=reason, hint=hint, log=log
+        )
     except DebshipError as error:
         return _unbegun(steps, error, notes)
     if was is None:
@@ -70,6 +79,7 @@ def _begin(steps: Steps, notes: Notes) -> Before | None:
     if converged(steps, state):
         return None
     _must_not_be_held_by_others(steps, state)
+    steps.at("before-host")
     was = before(state)
     steps.take(lambda: steps.write_down(was))
     return was
@@ -77,7 +87,7 @@ def _begin(steps: Steps, notes: Notes) -> Before | None:
 
 def _change(steps: Steps, was: Before, secrets: tuple[Secret, ...], notes: Notes) -> HostReport:
     try:
-        _go_forward(steps, was, notes)
+        state = _go_forward(steps, was, notes)
     except ADRIFT as error:
         if isinstance(error, Interrupted) and not notes.reached("drained"):
             return _go_back(steps, was, error, secrets, notes)
@@ -88,7 +98,17 @@ def _change(steps: Steps, was: Before, secrets: tuple[Secret, ...], notes: Notes
         steps.take(lambda: steps.settle("changed", was))
     except DebshipError as error:
         return adrift(steps, error, notes, secrets)
-    return notes.report(Outcome.CHANGED, after=str(steps.plan.version), standing="in")
+    reason = log = ""
+    notes.edited = state.edited
+    with contextlib.suppress(DebshipError):
+        notes.edits = _masked(steps.edits(state), secrets)
+    try:
+        steps.at("after-host")
+    except DebshipError as error:
+        reason, log = _masked(error.message, secrets), _log(error, secrets)
+    return notes.report(
+        Outcome.CHANGED, after=str(steps.plan.version), reason=reason, log=log, standing="in"
+    )
 
 
 def undo_turn(
@@ -110,7 +130,7 @@ def undo_turn(
     return _go_back(steps, was, error, secrets, notes)
 
 
-def _go_forward(steps: Steps, was: Before, notes: Notes) -> None:
+def _go_forward(steps: Steps, was: Before, notes: Notes) -> HostState:
     version, clock = steps.plan.version, steps.clock
     notes.mark("out", clock.monotonic())
     steps.take(steps.leave)
@@ -121,13 +141,15 @@ def _go_forward(steps: Steps, was: Before, notes: Notes) -> None:
     steps.stop.safe_point()
     steps.take(lambda: steps.configure(steps.files, state))
     notes.mark("configured", clock.monotonic())
-    steps.take(lambda: steps.restart(state))
+    steps.at("before-restart")
+    begun = steps.take(lambda: steps.restart(state))
     notes.mark("restarted", clock.monotonic())
-    steps.take(lambda: steps.prove(version, state))
+    steps.take(lambda: steps.prove(version, state, begun))
     notes.mark("well", clock.monotonic())
     steps.take(lambda: steps.come_back(state))
     notes.mark("back", clock.monotonic())
     steps.take(lambda: steps.soak(version))
+    return state
 
 
 def _go_back(

@@ -24,6 +24,10 @@ class Workers(Protocol):
         """
         ...
 
+    def mutex(self) -> AbstractContextManager[object]:
+        """What one of them can hold at a time."""
+        ...
+
 
 class Threads:
     """The workers of this machine."""
@@ -62,6 +66,10 @@ class Threads:
         if errors:
             raise errors[min(errors)]
         return [done[number] for number in range(len(calls))]
+
+    def mutex(self) -> AbstractContextManager[object]:
+        """A lock of threads."""
+        return threading.Lock()
 
     @contextlib.contextmanager
     def beside(self, action: Callable[[], None], every: float) -> Iterator[None]:

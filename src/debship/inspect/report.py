@@ -8,6 +8,7 @@ from debship.inspect.changes import Change, Changes
 from debship.inspect.contents import Contents
 from debship.inspect.difference import Difference
 from debship.inspect.wheels import Distribution
+from debship.model import Size
 
 _MANY = 20  # files of one distribution that are named; --json has all
 _WIDTH = 40
@@ -21,15 +22,15 @@ def contents_lines(contents: Contents) -> Iterator[str]:
     yield from _row("maintainer", fields.get("maintainer"))
     yield from _row("depends", ", ".join(contents.depends))
     kib = fields.get("installed-size", "")
-    installed = f", {size(int(kib) * 1024)} installed" if _is_number(kib) else ""
-    yield from _row("size", f"{size(deb.size)}{installed}")
+    installed = f", {Size(int(kib) * 1024)} installed" if _is_number(kib) else ""
+    yield from _row("size", f"{Size(deb.size)}{installed}")
     yield from _row("sha256", deb.sha256)
     yield from _row("python", contents.python)
     yield from _units(contents)
     yield from _section("conffiles", contents.conffiles)
-    scripts = [f"{name} ({size(contents.control[name].size)})" for name in contents.scripts]
+    scripts = [f"{name} ({Size(contents.control[name].size)})" for name in contents.scripts]
     yield from _section("maintainer scripts, run by root", scripts)
-    total = size(sum(dist.size for dist in contents.distributions))
+    total = Size(sum(dist.size for dist in contents.distributions))
     yield from _section(f"distributions ({total})", list(_distributions(contents.distributions)))
 
 
@@ -46,7 +47,7 @@ def difference_lines(found: Difference) -> Iterator[str]:
         yield f"{one.package} -> {two.package}: these are two packages"
     versions = str(one.version) if one.version == two.version else f"{one.version} -> {two.version}"
     grown = two.size - one.size
-    sizes = f"{size(one.size)} -> {size(two.size)}, {'+' if grown >= 0 else '-'}{size(abs(grown))}"
+    sizes = f"{Size(one.size)} -> {Size(two.size)}, {'+' if grown >= 0 else '-'}{Size(abs(grown))}"
     yield f"{two.package} {versions} ({sizes})"
     yield from _changes("fields", found.fields)
     yield from _changes("depends", found.depends)
@@ -68,14 +69,6 @@ def application(contents: Contents) -> Distribution | None:
     upstream = contents.deb.version.upstream
     same = [dist for dist in contents.distributions if _upstream(dist.version) == upstream]
     return next(iter(named or (same if len(same) == 1 else [])), None)
-
-
-def size(count: int) -> str:
-    """Write a number of bytes as people read it; kB are thousands."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count} B"
 
 
 def _is_number(text: str) -> bool:
@@ -118,7 +111,7 @@ def _distributions(dists: Sequence[Distribution]) -> Iterator[str]:
     versions = min(_WIDTH, max((len(dist.version) for dist in dists), default=0))
     for dist in sorted(dists, key=lambda dist: (-dist.size, dist.name)):
         yield (
-            f"{dist.name:<{width}}  {dist.version:<{versions}}  {size(dist.size):>9}  "
+            f"{dist.name:<{width}}  {dist.version:<{versions}}  {Size(dist.size):>9}  "
             f"{dist.license or 'no licence named'}"
         )
 
@@ -135,7 +128,7 @@ def _wheels(found: Difference) -> Iterator[str]:
             f"{len(files.removed)} removed"
         )
         rows.append(f"~ {change.name} {change.before} -> {change.after} ({counted})")
-    rows += [f"+ {name} {after[name].version} ({size(after[name].size)})" for name in changes.added]
+    rows += [f"+ {name} {after[name].version} ({Size(after[name].size)})" for name in changes.added]
     rows += [f"- {name} {before[name].version}" for name in changes.removed]
     yield from _section("distributions", rows)
 

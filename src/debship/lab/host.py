@@ -19,6 +19,7 @@ PACKAGES = (
     *("ca-certificates", "curl", "netbase", "tzdata"),
     *("python3", "libstdc++6", "libgcc-s1", "libpq5"),
 )
+_ENGINE = "add_key keyctl bpf"
 _BOOT_TIME = 60.0  # seconds; three hosts take 2
 
 _SSHD = """\
@@ -89,6 +90,8 @@ def boot_command(plan: LabPlan, host: HostPlan) -> tuple[Word, ...]:
         *("--register=no", "--keep-unit", "--console=pipe"),
         *("--resolv-conf=off", "--timezone=off", "--link-journal=no"),
         f"--network-namespace-path=/run/netns/{host.namespace}",
+        # A container engine mounts, makes devices, keeps keys, and loads filters (systemd-nspawn(1)).
+        *(("--capability=all", f"--system-call-filter={_ENGINE}") if plan.containers else ()),
     )
 
 

@@ -56,6 +56,7 @@ class LabPlan:
     hosts: tuple[HostPlan, ...]
     packages: tuple[str, ...] = ()  # on the hosts, beside those that every lab has
     backends: tuple[Backend, ...] = ()
+    containers: bool = False  # whether hosts may run containers of their own
 
     @property
     def bridge(self) -> str:
@@ -115,7 +116,7 @@ class LabPlan:
     @property
     def shape(self) -> tuple[object, ...]:
         """What cannot change while the lab is up."""
-        return self.hosts, tuple(sorted(set(self.packages)))
+        return self.hosts, tuple(sorted(set(self.packages))), self.containers
 
     def host(self, name: str) -> HostPlan:
         """Find a host by its name.
@@ -145,6 +146,7 @@ def plan_lab(
     releases: tuple[str, ...] = ("bookworm",),
     packages: tuple[str, ...] = (),
     backends: tuple[Backend, ...] = (),
+    containers: bool = False,
 ) -> LabPlan:
     """Plan a lab.
 
@@ -158,6 +160,7 @@ def plan_lab(
         releases: codenames; they go round over the hosts.
         packages: what every host has beside what every lab has.
         backends: the applications behind the balancer.
+        containers: whether hosts may run containers of their own.
 
     Raises:
         Misused: one of these cannot be.
@@ -189,6 +192,7 @@ def plan_lab(
         ),
         packages=packages,
         backends=backends,
+        containers=containers,
     )
 
 

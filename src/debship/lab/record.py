@@ -86,6 +86,7 @@ def parse_record(found: dict[str, Any]) -> Record:
             hosts=tuple(HostPlan(**host) for host in plan["hosts"]),
             packages=tuple(plan["packages"]),
             backends=tuple(Backend(**backend) for backend in plan["backends"]),
+            containers=plan.get("containers", False),
         ),
         processes={name: Process(**known) for name, known in found["processes"].items()},
     )

@@ -12,52 +12,64 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from debship.errors import DebshipError
-from debship.publish.page import PAGE, Page, Section, days_of
+from debship.publish.page import Page, Section, days_of
 from debship.publish.page_html import parse, render
+from debship.publish.paths import PAGE, by_hash_path, inrelease_path, key_path, release_path
 from debship.publish.publisher import Publisher
-from debship.publish.snapshot import (
-    Beside,
-    Snapshot,
-    by_hash_path,
-    inrelease_path,
-    key_path,
-    read_all,
-    read_indices,
-    release_path,
-    suites,
-)
+from debship.publish.snapshot import Beside, Snapshot, read_all, read_indices, suites
 from debship.publish.store import Condition, Conflict, Found, IfAbsent, IfMatch, Store
 from debship.publish.together import together
 
 _ROUNDS = 5
 
 Job = Callable[[], object]
+Ahead = Mapping[str, tuple[bytes, Condition]]  # what is written after a commit, by path
 
 
-def follow(
-    publisher: Publisher,
+def foresee(
     before: Snapshot | None,
     now: Snapshot,
     written: Mapping[str, bytes],
     added: Sequence[bytes] | None,
-) -> None:
-    """Write what follows; in one round where all was in step with the publication before.
+) -> Ahead | None:
+    """Make ready what follows, where all was in step with the publication before.
+
+    Args:
+        before: the publication before.
+        now: the one that is about to be.
+        written: its new indices, by their paths in Release.
+        added: see ``Draft``.
+
+    Returns:
+        None where all must be looked at after the commit.
+    """
+    release, suite = now.release, now.release.settings.suite
+    page = _next_page(before, now, added)
+    if before is None or page is None or not all(_in_step(before, path) for path in written):
+        return None
+    names = {f"dists/{suite}/{path}": data for path, data in written.items()}
+    names[release_path(suite)] = release.render()
+    try:
+        names[PAGE] = render(page)
+    except DebshipError:
+        return None  # it is said after the commit
+    seen = before.beside
+    return {it: (data, _unchanged(seen[it]) if it in seen else None) for it, data in names.items()}
+
+
+def follow(publisher: Publisher, now: Snapshot, ahead: Ahead | None) -> None:
+    """Write what follows.
 
     A name is written on the condition that nobody wrote it since it was read. Where somebody did,
     or where it was of another publication already, all of it is looked at again: of two
     publishers at once the later one's publication must stay.
     """
-    store, release, suite = publisher.store, now.release, now.release.settings.suite
-    page = _next_page(before, now, added)
-    if before is None or page is None or not all(_in_step(before, path) for path in written):
+    suite, write = now.release.settings.suite, publisher.store.write
+    if ahead is None:
         settle(publisher, suite, now)
         return
-    names = {f"dists/{suite}/{path}": data for path, data in written.items()}
-    names |= {PAGE: render(page), release_path(suite): release.render()}
-    seen = {path: _unchanged(found) for path, found in before.beside.items()}
-    writes = [partial(store.write, it, data, seen.get(it)) for it, data in names.items()]
     try:
-        together(writes)
+        together(partial(write, path, *what) for path, what in ahead.items())
     except Conflict:
         settle(publisher, suite, now)
     except DebshipError as error:

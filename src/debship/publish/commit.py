@@ -6,33 +6,25 @@ publisher that dies leaves the suite as it was, and objects that nothing names.
 Seen from a store that is far away it is four rounds: read, upload, commit, tell.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Self
 
-from debship import templates
 from debship.errors import Failed, Refused
 from debship.publish import contents
-from debship.publish.aftermath import follow, settle
+from debship.publish.aftermath import follow, foresee, settle
 from debship.publish.clock import Last
 from debship.publish.index import Index
-from debship.publish.keys import check_keys
-from debship.publish.page import PAGE
+from debship.publish.keys import check_keys, inspected
+from debship.publish.page_html import prepare
+from debship.publish.paths import PAGE, by_hash_path, history_path, inrelease_path
 from debship.publish.publisher import Publisher
 from debship.publish.release import Checksum, Part, Release, Settings
-from debship.publish.snapshot import (
-    Snapshot,
-    by_hash_path,
-    checksums,
-    history_path,
-    index_path,
-    inrelease_path,
-)
+from debship.publish.snapshot import Snapshot, checksums
 from debship.publish.store import Condition, Conflict, IfAbsent, IfMatch, Store
-from debship.publish.together import together
+from debship.publish.together import pair, soon, together
 
 _ATTEMPTS = 60
 
@@ -70,13 +62,12 @@ class Publication:
     suite: str
     date: datetime
     changed: bool
-    release: Release
 
     @classmethod
     def of(cls, now: Snapshot, *, changed: bool) -> Self:
         """Say what is published now."""
         release = now.release
-        return cls(now.id, release.settings.suite, release.date, changed, release)
+        return cls(now.id, release.settings.suite, release.date, changed)
 
 
 def commit(
@@ -84,7 +75,7 @@ def commit(
     suite: str,
     change: Callable[[Snapshot], Draft | None],
     *,
-    likely: Sequence[Part] = (),
+    likely: Sequence[str] = (),
     rekey: Callable[[Snapshot], tuple[str, ...]] | None = None,
 ) -> Publication:
     """Change a suite.
@@ -95,21 +86,24 @@ def commit(
         change: what it shall become, from what it is; None leaves it as it is. It is asked again
             after each lost race. It is asked only where a commit could follow, so it may write
             what nothing names yet.
-        likely: the indices that it will want, as far as one can tell; they are read together with
-            the InRelease.
+        likely: where the indices lie that it will want, as far as one can tell; they are read
+            together with the InRelease.
         rekey: the fingerprints that shall sign from now on; None keeps those that do.
 
     Raises:
         Refused: apt would refuse the result, or ``change`` does.
         Failed: the store failed, or other publishers were always first.
     """
-    # The page is written last; what renders it is made ready while the store is waited for.
-    threading.Thread(target=templates.prepare, args=("index.html.j2",), daemon=True).start()
-    beside = (*(index_path(suite, part) for part in likely), PAGE)
+    read = partial(publisher.snapshot, suite, (*likely, PAGE))
     for attempt in range(_ATTEMPTS):
-        before = publisher.snapshot(suite, beside)
+        if attempt or rekey:
+            before = read()
+        else:
+            before, known = pair(read, partial(inspected, publisher.keys, publisher.ours))
         signers = rekey(before) if rekey else tuple(sorted(before.signers))
-        _check_signers(publisher, suite, signers, known=rekey is not None or attempt > 0)
+        check_here(publisher, suite, signers)
+        if not attempt and not rekey:
+            check_keys(known, signers, publisher.clock.now())
         publisher.clock.check(publisher.store.now(), _last(before))
         draft = change(before)
         if draft is None:
@@ -135,7 +129,7 @@ def create(publisher: Publisher, draft: Draft, before_it: Mapping[str, bytes]) -
         Refused: somebody made it meanwhile.
     """
     suite, signers = draft.settings.suite, publisher.keys.fingerprints
-    _check_signers(publisher, suite, signers)
+    check_keys(inspected(publisher.keys, publisher.ours), signers, publisher.clock.now())
     publisher.clock.check(publisher.store.now(), None)
     for path, data in before_it.items():
         publisher.store.write(path, data)
@@ -164,16 +158,33 @@ def _attempt(
         ),
         *([partial(_keep, store, suite, before)] if before else []),
     ]
-    together(writes)
-    publisher.say("signing")
-    date = publisher.clock.date(store.now(), _last(before))
-    release = Release(draft.settings, date, files)
-    inrelease = publisher.keys.sign(release.render(), signers)
+    soon(prepare)
+    signing = partial(_signed, publisher, before, draft.settings, files, signers)
+    (release, inrelease), _ = pair(signing, partial(together, writes))
     publisher.say(f"committing to {suite}")
-    etag = _put(store, suite, inrelease, IfMatch(before.etag) if before else IfAbsent())
-    now = Snapshot(release, inrelease, etag, date, frozenset(signers))
-    follow(publisher, before, now, written, draft.added)
+    now = Snapshot(release, inrelease, "", release.date, frozenset(signers))
+    condition = IfMatch(before.etag) if before else IfAbsent()
+    etag, ahead = pair(
+        partial(_put, store, suite, inrelease, condition),
+        partial(foresee, before, now, written, draft.added),
+    )
+    now = replace(now, etag=etag)
+    follow(publisher, now, ahead)
     return Publication.of(now, changed=True)
+
+
+def _signed(
+    publisher: Publisher,
+    before: Snapshot | None,
+    settings: Settings,
+    files: Mapping[str, Checksum],
+    signers: tuple[str, ...],
+) -> tuple[Release, bytes]:
+    """Make the Release, and its InRelease."""
+    publisher.say("signing")
+    date = publisher.clock.date(publisher.store.now(), _last(before))
+    release = Release(settings, date, files)
+    return release, publisher.keys.sign(release.render(), signers)
 
 
 def _put(store: Store, suite: str, inrelease: bytes, condition: Condition) -> str:
@@ -200,10 +211,12 @@ def _last(before: Snapshot | None) -> Last | None:
     return Last(before.release.date, before.modified) if before else None
 
 
-def _check_signers(
-    publisher: Publisher, suite: str, signers: tuple[str, ...], *, known: bool = False
-) -> None:
-    """See that all keys are here, for hosts may know only one of them, and that hosts believe them."""
+def check_here(publisher: Publisher, suite: str, signers: Sequence[str]) -> None:
+    """See that all keys are here that shall sign, for hosts may know only one of them.
+
+    Raises:
+        Refused: one is not, or there are none.
+    """
     missing = [one for one in signers if one not in publisher.keys.fingerprints]
     if missing or not signers:
         raise Refused(
@@ -212,5 +225,3 @@ def _check_signers(
             "hosts that trust that key alone would refuse the suite: name all keys, or see "
             "debship repo key retire",
         )
-    if not known:
-        check_keys(publisher.keys, publisher.ours, signers, publisher.clock.now())

@@ -10,9 +10,10 @@ from debship.model import DebVersion
 from debship.publish.commit import Draft, commit
 from debship.publish.history import Past, history, parts_by_hash
 from debship.publish.index import Index, Key, place_of
+from debship.publish.paths import by_hash_path, history_path
 from debship.publish.publisher import Publisher
 from debship.publish.release import Part
-from debship.publish.snapshot import Snapshot, by_hash_path, history_path, read_indices, suites
+from debship.publish.snapshot import Snapshot, read_indices, suites
 from debship.publish.store import Entry, Store
 from debship.publish.together import together
 

@@ -8,16 +8,11 @@ from debship.errors import DebshipError, Failed, Misused, Refused
 from debship.publish.commit import Draft, Publication, commit
 from debship.publish.contents import refreshed
 from debship.publish.index import Index, Key, place_of
+from debship.publish.paths import history_path, inrelease_path
 from debship.publish.publisher import Publisher
 from debship.publish.release import Part, Release
 from debship.publish.signing import Certificates, cleartext
-from debship.publish.snapshot import (
-    Snapshot,
-    history_path,
-    inrelease_path,
-    opened,
-    read_indices,
-)
+from debship.publish.snapshot import Snapshot, opened, read_indices
 from debship.publish.store import Store
 from debship.run import Run
 
@@ -131,7 +126,7 @@ def rollback(publisher: Publisher, suite: str, to: str) -> Publication:
         if not different:
             return None
         contents = (
-            refreshed(publisher.store, None, different, None, {}) if settings.contents else {}
+            refreshed(publisher.store, old.release, different, (), {}) if settings.contents else {}
         )
         return Draft(settings, files, different, contents)
 

@@ -1,7 +1,7 @@
 """Whether a key signs what every supported apt believes, for long enough."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -89,23 +89,25 @@ def problem(key: Key, now: datetime) -> str | None:
     return None
 
 
-def check_keys(
-    ring: Keyring, public: Certificates, fingerprints: Sequence[str], now: datetime
-) -> None:
+def inspected(ring: Keyring, public: Certificates) -> Mapping[str, Key]:
+    """Read what gpg knows of all keys of a ring, by their fingerprints; see ``inspect``."""
+    packets = dearmored(public.armored)
+    return {it: inspect(ring, it, packets) for it in ring.fingerprints}
+
+
+def check_keys(keys: Mapping[str, Key], fingerprints: Sequence[str], now: datetime) -> None:
     """Refuse keys that hosts would not believe.
 
     Args:
-        ring: holds them.
-        public: their public parts.
+        keys: what is known of them, by fingerprint.
         fingerprints: which of them.
         now: the time, UTC.
 
     Raises:
         Refused: naming the first of them.
     """
-    packets = dearmored(public.armored)
     for fingerprint in fingerprints:
-        why = problem(inspect(ring, fingerprint, packets), now)
+        why = problem(keys[fingerprint], now)
         if why:
             raise Refused(
                 f"key {fingerprint}: {why}",

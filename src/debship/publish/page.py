@@ -15,7 +15,6 @@ from debship.model import DebVersion
 from debship.publish.index import Key, key_of, place_of
 from debship.publish.release import Release
 
-PAGE = "index.html"
 _APPS = 1000  # those that changed last are shown
 _VERSIONS = 10  # of each, the newest
 _SUMMARY = re.compile(rb"^Description:[ \t]*([^\n]*)", re.M | re.I)
@@ -112,7 +111,7 @@ class Section:
             ),
         )
         apps = [
-            _app(name, known.get(name), fresh.get(name, {}), days, today)
+            _app(name, known.get(name), fresh[name], days, today) if name in fresh else known[name]
             for name in sorted(newest[:_APPS])
         ]
         return replace(

@@ -8,21 +8,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from debship import templates
 from debship.errors import Misused
-from debship.model import DebVersion
+from debship.model import DebVersion, Size
 from debship.publish.page import App, Page, Row, Section
+from debship.publish.release import slug
 from debship.publish.store import checked
 
-_STATE = re.compile(rb'<script type="application/json" id="state">(.*?)</script>', re.S)
+_BEGIN, _END = b'<script type="application/json" id="state">', b"</script>"
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def parse(html: bytes) -> Page | None:
     """Read a page's state; None where it is no page of ours, whatever else it is."""
     try:
-        (state,) = _STATE.findall(html)
-        sections = [_section(value) for value in json.loads(state)["suites"]]
+        _, state = html.split(_BEGIN)
+        sections = [_section(value) for value in json.loads(state.partition(_END)[0])["suites"]]
     except (ValueError, KeyError, TypeError, AttributeError, Misused):
         return None
     return {section.suite: section for section in sections}
@@ -66,8 +66,17 @@ def _text(value: object) -> str:
     return value
 
 
+def prepare() -> None:
+    """Make ready what a page is rendered with, while others wait for a store."""
+    from debship import templates  # it takes a while to load, and who renders no page needs it not
+
+    templates.prepare("index.html.j2")
+
+
 def render(page: Page) -> bytes:
     """Write the page: the same suites give the same bytes."""
+    from debship import templates
+
     sections = [page[suite] for suite in sorted(page)]
     script = templates.render("index.js", {})
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -86,6 +95,8 @@ def _state(section: Section) -> dict[str, Any]:
 
 
 def _shown(section: Section) -> dict[str, Any]:
+    from debship import templates
+
     words = {
         "url": "\0",
         "suite": section.suite,
@@ -93,28 +104,27 @@ def _shown(section: Section) -> dict[str, Any]:
         "key": section.key.strip(),
     }
     head, tail = templates.render("repository.sources.j2", words).split("\0")
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{section.origin} {section.suite}".lower()).strip("-")
     return {
         "section": section,
         "head": head,
         "tail": tail,
-        "file": f"/etc/apt/sources.list.d/{slug}.sources",
+        "file": f"/etc/apt/sources.list.d/{slug(section.origin, section.suite)}.sources",
         "apps": [
-            {"name": app.name, "summary": app.summary, "day": app.day, "rows": _rows(app)}
+            (app.name, app.summary, app.rows[0].version, app.rows[0].day, _rows(app))
             for app in section.apps
         ],
     }
 
 
-def _rows(app: App) -> list[dict[str, Any]]:
-    return [{**row._asdict(), "href": quote(row.path), "size": _size(row.size)} for row in app.rows]
-
-
-def _size(count: int) -> str:
-    """Give bytes as people read them."""
-    amount, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000 or unit == "GB":
-            break
-        amount /= 1000
-    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+def _rows(app: App) -> list[tuple[str, ...]]:
+    return [
+        (
+            quote(row.path),
+            row.version,
+            row.architecture,
+            row.component,
+            str(Size(row.size)),
+            row.day,
+        )
+        for row in app.rows
+    ]

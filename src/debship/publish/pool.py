@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from debship.errors import Failed, Refused
+from debship.model import Size
 from debship.publish.plan import Upload
 from debship.publish.store import Conflict, IfAbsent, Store
 from debship.publish.together import together
@@ -28,12 +29,12 @@ class Pool:
         todo = [upload for upload in wanted if upload.path not in self._sent]
         meter = Meter(sum(upload.deb.size for upload in todo), self._say)
         if todo:
-            self._say(f"uploading {len(todo)} to the pool ({_megabytes(meter.total)})")
+            self._say(f"uploading {len(todo)} to the pool ({Size(meter.total)})")
         return [partial(self._upload, upload, meter.more) for upload in todo]
 
     def see_again(self) -> None:
         """Bring back, after the commit, what lay there and a gc may have taken since."""
-        again, self._found = list(self._found.values()), {}
+        again = list(self._found.values())
         together(partial(self._upload, upload, lambda sent: None) for upload in again)
 
     def _upload(self, upload: Upload, more: Callable[[int], None]) -> None:
@@ -72,8 +73,4 @@ class Meter:
             before, self._done = self._done, self._done + count
             tenths = 10 * self._done // max(self.total, 1)
             if self.total > _LARGE and tenths > 10 * before // self.total and tenths < 10:
-                self._say(f"uploaded {_megabytes(self._done)} of {_megabytes(self.total)}")
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"
+                self._say(f"uploaded {Size(self._done)} of {Size(self.total)}")

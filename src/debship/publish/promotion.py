@@ -72,7 +72,8 @@ def promote(
             added=tuple(it.stanza for it in new),
         )
 
-    publication = commit(publisher, target, change, likely=sorted(indices))
+    likely = [f"dists/{target}/{part.folder}/Packages.gz" for part in sorted(indices)]
+    publication = commit(publisher, target, change, likely=likely)
     return Promoted(tuple(it.key for it in new), publication)
 
 

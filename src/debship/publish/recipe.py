@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from debship.debian.archive import Archive
 from debship.publish.commit import Draft, Publication, commit
 from debship.publish.contents import refreshed
+from debship.publish.paths import likely_indices
 from debship.publish.plan import PublishPlan, plan_publish, touched_parts
 from debship.publish.pool import Pool
 from debship.publish.publisher import Publisher
-from debship.publish.release import Part
 from debship.publish.snapshot import Snapshot, read_indices
 
 
@@ -74,7 +74,8 @@ def publish(
             added=tuple(upload.stanza for upload in decided.uploads),
         )
 
-    publication = commit(publisher, suite, change, likely=_likely(archives, component))
+    likely = likely_indices(suite, component, (it.deb.architecture for it in archives))
+    publication = commit(publisher, suite, change, likely=likely)
     if publication.changed:
         pool.see_again()
     return Published(plans[-1], publication)
@@ -86,9 +87,3 @@ def _contents(publisher: Publisher, before: Snapshot, plan: PublishPlan) -> dict
     names = {upload.deb.package for upload in plan.uploads}
     local = {upload.path: upload.deb.path for upload in plan.uploads}
     return refreshed(publisher.store, before.release, plan.indices, names, local)
-
-
-def _likely(archives: Sequence[Archive], component: str) -> tuple[Part, ...]:
-    """Guess which indices are wanted; what is for all is most often for amd64 alone."""
-    names = {it.deb.architecture for it in archives}
-    return tuple(Part(component, name if name != "all" else "amd64") for name in sorted(names))

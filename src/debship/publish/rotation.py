@@ -2,10 +2,11 @@
 
 from debship.errors import Misused, Refused
 from debship.publish.aftermath import settle
-from debship.publish.commit import Draft, Publication, commit
-from debship.publish.keys import check_keys
+from debship.publish.commit import Draft, Publication, check_here, commit
+from debship.publish.keys import check_keys, inspected
+from debship.publish.paths import key_path
 from debship.publish.publisher import Publisher
-from debship.publish.snapshot import Snapshot, key_path
+from debship.publish.snapshot import Snapshot
 
 
 def add_key(publisher: Publisher, suite: str, fingerprint: str) -> Publication:
@@ -19,7 +20,8 @@ def add_key(publisher: Publisher, suite: str, fingerprint: str) -> Publication:
     Raises:
         Refused: a key that signs now is not here, or hosts would not believe the new one.
     """
-    check_keys(publisher.keys, publisher.ours, [fingerprint], publisher.clock.now())
+    known = inspected(publisher.keys, publisher.ours)
+    check_keys(known, [fingerprint], publisher.clock.now())
 
     def signers(before: Snapshot) -> tuple[str, ...]:
         return tuple(sorted(before.signers | {fingerprint}))
@@ -50,7 +52,9 @@ def retire_key(publisher: Publisher, suite: str, fingerprint: str) -> Publicatio
                 f"{suite}: {fingerprint} is the only key that signs it",
                 f"first: debship repo key add NEW --suite {suite}",
             )
-        check_keys(publisher.keys, publisher.ours, rest, publisher.clock.now())
+        check_here(publisher, suite, rest)
+        known = inspected(publisher.keys, publisher.ours)
+        check_keys(known, rest, publisher.clock.now())
         return rest
 
     def change(before: Snapshot) -> Draft:

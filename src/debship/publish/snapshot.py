@@ -2,16 +2,17 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
 from debship.errors import Failed, Refused
 from debship.publish.index import Index
+from debship.publish.paths import by_hash_path, inrelease_path
 from debship.publish.release import Checksum, Part, Release
 from debship.publish.signing import Certificates, verify
 from debship.publish.store import Found, Store
-from debship.publish.together import together
+from debship.publish.together import pair, together
 from debship.run import Run
 
 Beside = Mapping[str, Found | None]
@@ -47,36 +48,6 @@ class Snapshot:
         return hashlib.sha256(inrelease).hexdigest()
 
 
-def inrelease_path(suite: str) -> str:
-    """Where a suite's commit lies."""
-    return f"dists/{suite}/InRelease"
-
-
-def release_path(suite: str) -> str:
-    """Where a suite's Release lies for mirrors that read no InRelease."""
-    return f"dists/{suite}/Release"
-
-
-def key_path(suite: str) -> str:
-    """Where the public keys of a suite lie."""
-    return f"dists/{suite}/key.asc"
-
-
-def history_path(suite: str, publication: str) -> str:
-    """Where an InRelease lies after it was replaced."""
-    return f"dists/{suite}/by-hash/SHA256/{publication}"
-
-
-def index_path(suite: str, part: Part) -> str:
-    """Where an index lies for clients and mirrors that know nothing of by-hash."""
-    return f"dists/{suite}/{part.folder}/Packages.gz"
-
-
-def by_hash_path(suite: str, path: str, sha256: str) -> str:
-    """Where the bytes of an index lie (``path`` is the one in Release)."""
-    return f"dists/{suite}/{path.rpartition('/')[0]}/by-hash/SHA256/{sha256}"
-
-
 def suites(store: Store) -> tuple[str, ...]:
     """Find all suites of a repository."""
     paths = (entry.path.split("/") for entry in store.list("dists/"))
@@ -98,14 +69,19 @@ def read_snapshot(
     Raises:
         Refused: the suite is not there, or its signature is not ours.
     """
-    read = read_all(store, (inrelease_path(suite), *beside))
-    found = read.pop(inrelease_path(suite))
-    if found is None:
-        raise Refused(
-            f"{suite}: an unsigned store: there is no {inrelease_path(suite)}",
-            f"debship repo init --suite {suite} ...",
-        )
-    return opened(found, suite, ours, run, read)
+    path = inrelease_path(suite)
+
+    def look() -> Snapshot:
+        found = store.read(path)
+        if found is None:
+            raise Refused(
+                f"{suite}: an unsigned store: there is no {path}",
+                f"debship repo init --suite {suite} ...",
+            )
+        return opened(found, suite, ours, run)
+
+    snapshot, read = pair(look, partial(read_all, store, beside))
+    return replace(snapshot, beside=read)
 
 
 def read_all(store: Store, paths: Iterable[str]) -> dict[str, Found | None]:
@@ -115,9 +91,7 @@ def read_all(store: Store, paths: Iterable[str]) -> dict[str, Found | None]:
     return dict(zip(wanted, found, strict=True))
 
 
-def opened(
-    found: Found, suite: str, ours: Certificates, run: Run, beside: Beside | None = None
-) -> Snapshot:
+def opened(found: Found, suite: str, ours: Certificates, run: Run) -> Snapshot:
     """Check an InRelease and read it."""
     try:
         verified = verify(found.data, ours, run)
@@ -132,7 +106,7 @@ def opened(
         raise Failed(f"{inrelease_path(suite)}: {error.message}") from error
     if release.settings.suite != suite:
         raise Refused(f"{inrelease_path(suite)}: it is of suite {release.settings.suite}")
-    return Snapshot(release, found.data, found.etag, found.modified, verified.signers, beside or {})
+    return Snapshot(release, found.data, found.etag, found.modified, verified.signers)
 
 
 def read_indices(

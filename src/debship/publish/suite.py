@@ -8,11 +8,12 @@ from debship.errors import Misused, Refused
 from debship.publish.commit import Draft, Publication, commit, create
 from debship.publish.contents import refreshed
 from debship.publish.index import Index
+from debship.publish.paths import inrelease_path, key_path
 from debship.publish.plan import shared
 from debship.publish.publisher import Publisher
 from debship.publish.release import Part, Settings
 from debship.publish.signing import Certificates, certificates
-from debship.publish.snapshot import Snapshot, inrelease_path, key_path, read_indices
+from debship.publish.snapshot import Snapshot, read_indices
 from debship.publish.store import Store
 from debship.run import Run
 
@@ -66,7 +67,7 @@ def _extension(store: Store, before: Snapshot, wanted: Settings) -> Draft | None
 
 
 def _contents(store: Store, settings: Settings, indices: Mapping[Part, Index]) -> dict[str, bytes]:
-    return refreshed(store, None, indices, None, {}) if settings.contents else {}
+    return refreshed(store, None, indices, (), {}) if settings.contents else {}
 
 
 def public_keys(store: Store, suite: str, run: Run) -> Certificates:

@@ -4,13 +4,17 @@ A store has no rename and no links, for S3 has none. What takes their place is a
 write: it is evaluated and the bytes appear in one step, or nothing happens.
 """
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from debship.errors import Misused
+
+# A part that is empty or of dots alone, and what no name has in it.
+_ASTRAY = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\0-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,10 @@ class Store(Protocol):
         Failed: the store cannot be reached or used, or is full.
     """
 
+    def expect(self, paths: Iterable[str]) -> None:
+        """Hear what will be read next, each once; it may be read already meanwhile."""
+        ...
+
     def read(self, path: str) -> Found | None:
         """Give an object whole, or None where there is none."""
         ...
@@ -115,8 +123,7 @@ def checked(path: str) -> str:
     Raises:
         Misused: it does not.
     """
-    parts = path.split("/")
-    if any(part in ("", ".", "..") for part in parts) or any(ord(letter) < 32 for letter in path):
+    if _ASTRAY.search(path):
         raise Misused(f"{path!r} is not a path in a repository")
     return path
 

@@ -5,7 +5,7 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -38,6 +38,9 @@ class DirectoryStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._swept = False
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """Wait until it is asked for: it is near."""
 
     def read(self, path: str) -> Found | None:
         """Read a file."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from debship.errors import Failed
 from debship.publish.store import Sent
@@ -33,22 +33,22 @@ class Upload:
     file: Path
     sent: Sent | None
 
-    def put(self, about: Mapping[str, Any], conditions: Mapping[str, str]) -> str:
+    def put(self, before: "Hashed", about: Mapping[str, Any], conditions: Mapping[str, str]) -> str:
         """Send it; give its etag.
 
         Args:
+            before: what the file was when it was described.
             about: what is said of the object: its type, how long caches keep it, metadata.
             conditions: on the parts coming together.
 
         Raises:
             Failed: the file changed meanwhile. Whatever is raised, no part stays.
         """
-        before = hashed(self.file)
-        step = max(_PART, -(-before[1] // _PARTS))
+        step = max(_PART, -(-before.size // _PARTS))
         began = self.client.create_multipart_upload(**self.at, **about)
         where = {**self.at, "UploadId": began["UploadId"]}
         try:
-            numbers = range(1, -(-before[1] // step) + 1)
+            numbers = range(1, -(-before.size // step) + 1)
             jobs = (partial(self._put_part, where, number, step) for number in numbers)
             parts = together(jobs, _AT_ONCE)
             if hashed(self.file) != before:
@@ -72,7 +72,14 @@ class Upload:
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
 
-def hashed(file: Path) -> tuple[str, int]:
-    """Give a file's SHA-256 and its size in bytes."""
+class Hashed(NamedTuple):
+    """What a file held."""
+
+    sha256: str
+    size: int  # bytes
+
+
+def hashed(file: Path) -> Hashed:
+    """Read a file through."""
     with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest(), source.tell()
+        return Hashed(hashlib.file_digest(source, "sha256").hexdigest(), source.tell())

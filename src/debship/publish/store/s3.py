@@ -1,11 +1,12 @@
-"""A store in S3 or in what speaks like it; the only import of boto3 (its botocore) in this room."""
+"""A store in S3 or in what speaks like it."""
 
 import contextlib
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, Self
 
@@ -22,7 +23,9 @@ from debship.publish.store import (
     cache_control,
     checked,
 )
+from debship.publish.store.client import connect
 from debship.publish.store.parts import Upload, hashed
+from debship.publish.together import soon
 
 # 412 is a lost condition; 409 a write at the same moment (ConditionalRequestConflict).
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
@@ -33,6 +36,7 @@ _TYPES = {
     ".gz": "application/gzip",
     ".html": "text/html; charset=utf-8",
 }
+_SMALL = 1 << 20  # bytes; what is smaller is read into memory
 _LARGE = 64 << 20  # bytes; one request takes 5 GB, and a larger one is sent by several at once
 
 
@@ -44,7 +48,12 @@ class S3Store:
     """
 
     def __init__(
-        self, client: Any, bucket: str, prefix: str, *, single_publisher: bool = False
+        self,
+        client: Any,
+        bucket: str,
+        prefix: str,
+        *,
+        single_publisher: bool = False,
     ) -> None:
         self._client, self._bucket = client, bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -53,6 +62,7 @@ class S3Store:
         endpoint = f"{client.meta.endpoint_url} {bucket}"
         self._place = hashlib.sha256(endpoint.encode()).hexdigest()[:12]
         self._tried = False  # whether this store was seen to honour conditions
+        self._coming: dict[str, Callable[[], Found | None]] = {}
         client.meta.events.register("after-call.s3", self._look_at_clock)
 
     @classmethod
@@ -65,23 +75,19 @@ class S3Store:
         bucket, _, prefix = address.removeprefix("s3://").partition("/")
         if not bucket:
             raise Misused(f"{address}: it names no bucket", "s3://bucket/prefix")
-        # What boto3 finds endpoint and credentials with; itself it would only take time to load.
-        from botocore.config import Config
-        from botocore.session import get_session
-
-        # Stores that only speak like S3 refuse the checksums that boto3 adds by itself.
-        config = Config(
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            retries={"mode": "standard", "max_attempts": 5},
-            max_pool_connections=32,
-        )
         with _errors(address):
-            client = get_session().create_client("s3", config=config)
-            return cls(client, bucket, prefix, single_publisher=single_publisher)
+            return cls(connect(), bucket, prefix, single_publisher=single_publisher)
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """Ask at once."""
+        self._coming |= {path: soon(partial(self._get, path)) for path in paths}
 
     def read(self, path: str) -> Found | None:
-        """Get an object."""
+        """Get an object, or have what was asked for."""
+        coming = self._coming.pop(path, None)
+        return coming() if coming else self._get(path)
+
+    def _get(self, path: str) -> Found | None:
         with _errors(path):
             answer = self._absent_as_none("get_object", path)
             if answer is None:
@@ -105,10 +111,11 @@ class S3Store:
             self._tried = True
         with _errors(path):
             if isinstance(data, Path) and data.stat().st_size > _LARGE:
-                sha256 = hashed(data)[0]
+                before = hashed(data)
+                about = self._described(path, before.sha256)
                 upload = Upload(self._client, self._at(path), data, sent)
-                etag = upload.put(self._described(path, sha256), _conditions(condition))
-                return Written(etag, sha256)
+                etag = upload.put(before, about, _conditions(condition))
+                return Written(etag, before.sha256)
             return self._put(path, data, condition, sent)
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
@@ -167,6 +174,8 @@ class S3Store:
     def _put(
         self, path: str, data: bytes | Path, condition: Condition, sent: Sent | None
     ) -> Written:
+        if isinstance(data, Path) and data.stat().st_size < _SMALL:
+            data = data.read_bytes()
         with contextlib.ExitStack() as stack:
             if isinstance(data, Path):
                 body: Any = stack.enter_context(data.open("rb"))

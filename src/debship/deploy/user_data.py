@@ -1,0 +1,59 @@
+"""Cloud-init user data by which a new instance installs what the fleet has, by itself. Pure.
+
+It is a script, as cloud-init runs it once at the first boot. Whoever can read an instance's metadata
+can read it, so it holds no secret: files that name one are left to the next roll.
+"""
+
+import base64
+from collections.abc import Sequence
+
+from debship.deploy import apt
+from debship.deploy.configuration import RenderedFile
+from debship.model import DebVersion, PackageName
+
+_HEAD = """#!/bin/sh
+# Written by `fab bootstrap --user-data`: cloud-init runs it at an instance's first boot.
+set -eu
+umask 022
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 LC_ALL=C.UTF-8
+put() {
+    mkdir -p -m 0755 -- "$(dirname -- "$1")"
+    base64 -d > "$1.new"
+    chown -- "$2" "$1.new"
+    chmod -- "$3" "$1.new"
+    mv -f -- "$1.new" "$1"
+}
+# At the first boot the network and apt's locks may take their time.
+patiently() {
+    tries=0
+    until "$@"; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 30 ] || exit 1
+        sleep 5
+    done
+}
+"""
+_TAIL = """patiently apt-get -q -o APT::Update::Error-Mode=any update
+patiently apt-get -y -q --no-install-recommends -o DPkg::Lock::Timeout=600 \\
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \\
+    install {package}={version}
+"""
+
+
+def user_data(
+    package: PackageName, version: DebVersion, sources: str, files: Sequence[RenderedFile]
+) -> str:
+    """Write the script.
+
+    Args:
+        sources: the deb822 text with the key inline (sources.list(5)).
+        files: managed files that hold no secret; they are there before the service starts.
+    """
+    puts = [_put(apt.SOURCE, "root:root", 0o644, sources)]
+    puts += [_put(f.path, f"{f.owner}:{f.group}", f.mode, f.content.reveal()) for f in files]
+    return _HEAD + "".join(puts) + _TAIL.format(package=package, version=version)
+
+
+def _put(path: str, owner: str, mode: int, content: str) -> str:
+    text = base64.encodebytes(content.encode()).decode()
+    return f"put {path} {owner} {mode:04o} << 'END'\n{text}END\n"

@@ -1,0 +1,84 @@
+"""What an unprivileged user may do as root: a roll, and nothing else."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_roll import Rig
+
+from debship.config.fleet import HookSettings
+from debship.deploy import apt
+from debship.deploy.fence import guarded
+from debship.deploy.gate import gate_program, gate_rules, sudoers
+from debship.deploy.gatekeeper import inner, matching
+from debship.deploy.host import put_words
+from debship.deploy.lock import lock_path
+from debship.model import DebVersion, PackageName
+
+AUTH, OTHER = PackageName("auth"), PackageName("other")
+ONE = DebVersion("1:1.0+b1~rc1-1")
+
+
+@pytest.fixture
+def app(tmp_path: Path):
+    hooks = (HookSettings("m", "before-restart", ("flask", "db upgrade")),)
+    return replace(Rig(tmp_path).app, hooks=hooks)
+
+
+def allowed(app, *words: str) -> bool:
+    rules = gate_rules(app)
+    return matching(inner(list(words), rules["guard"]), rules["commands"]) is not None
+
+
+def test_a_roll_of_the_application_passes(app) -> None:
+    assert allowed(app, *apt.carried(apt.install(AUTH, ONE), AUTH, "20260101T0-ab"))
+    assert allowed(app, *guarded(apt.simulate(AUTH, ONE), lock_path(AUTH), "20260101T0-ab"))
+    assert allowed(app, *put_words("/etc/mycompany/auth/secrets.env", "root", "root", 0o600))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sh", "-c", "id"),
+        ("sh", "-s"),
+        ("id",),
+        apt.install(OTHER, ONE),
+        apt.carried(apt.install(OTHER, ONE), AUTH, "r"),
+        apt.carried(apt.install(AUTH, ONE), AUTH, "r --property=ExecStartPre=/bin/sh"),
+        (*apt.install(AUTH, ONE), "other"),
+        put_words("/etc/passwd", "root", "root", 0o600),
+        put_words("/etc/mycompany/auth/secrets.env", "root", "root", 0o4755),
+        guarded(("id",), lock_path(AUTH), "r"),
+        guarded(("true",), lock_path(OTHER), "r"),
+        ("systemctl", "stop", "--now"),
+        ("cat", "--", "/etc/shadow"),
+        ("env", "LD_PRELOAD=/tmp/x", "flask", "db upgrade"),
+    ],
+    ids=lambda words: " ".join(words)[:60],
+)
+def test_whatever_else_is_refused(app, words: tuple[str, ...]) -> None:
+    assert not allowed(app, *words)
+
+
+def test_the_program_on_the_host_refuses_and_becomes(app, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    gate.write_text(gate_program(app))
+
+    def through(*words: str, stdin: bytes = b"") -> subprocess.CompletedProcess:
+        command = [sys.executable, "-I", str(gate), *words]
+        return subprocess.run(command, input=stdin, capture_output=True, check=False)
+
+    assert through("true").returncode == 0
+    assert b"no part of a roll" in through("id").stderr
+    observe = ("sh", "-s", "--", "auth")
+    assert b"not debship's" in through(*observe, stdin=b"id").stderr
+    script = (Path(apt.__file__).parent / "observe.sh").read_bytes()
+    done = through(*observe, stdin=script)
+    assert (done.returncode, b"debship-gate" in done.stderr) == (0, False)
+
+
+def test_the_sudoers_file_names_the_gate_alone(app) -> None:
+    lines = [line for line in sudoers([app], "deploy").splitlines() if not line.startswith("#")]
+    assert lines == ["deploy ALL=(root) NOPASSWD: /usr/local/sbin/debship-gate-auth"]
