@@ -102,6 +102,28 @@ def test_a_program_sees_the_release_and_what_it_is_shown(root: Path, tmp_path: P
 
 
 @ON_A_ROOT
+@pytest.mark.skipif(os.geteuid() != 0, reason="it mounts, as a container's engine does")
+def test_in_a_container_on_an_overlay_the_layer_is_in_memory(root: Path, tmp_path: Path) -> None:
+    for name in ("lower", "upper", "work", "container"):
+        (tmp_path / name).mkdir()
+    container = tmp_path / "container"
+    folders = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    run(["mount", "-t", "overlay", "-o", folders, "overlay", container])
+    try:
+        source = container / "source"
+        source.mkdir()
+        (source / "old").write_text("old\n")
+        with opened(root, container, Show(source, "dropped")) as cell:
+            done = cell(["sh", "-c", "cat old; echo new >old; echo x >/etc/mine"], cwd=source)
+            assert done.text == "old"
+            assert (cell.root / "etc/mine").read_text() == "x\n"
+        assert (source / "old").read_text() == "old\n"
+        assert sorted(path.name for path in container.iterdir()) == ["source"]
+    finally:
+        run(["umount", container])
+
+
+@ON_A_ROOT
 def test_certificates_and_settings_come_along(root: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / ".config/uv").mkdir(parents=True)

@@ -10,6 +10,7 @@ import pytest
 
 from debship.debian.releases import release
 from debship.errors import Failed
+from debship.kept_roots import kept_roots, sweep
 from debship.roots import AptEntry, clean_root, content_key, entries, mirror_lines, named
 from debship.run import Completed, run
 
@@ -172,6 +173,42 @@ def test_a_killed_maker_leaves_nothing_that_is_taken_for_a_root(
     root = make(cache, apt, os_release, Bootstrap())
     assert (root / "etc/debian_version").exists()
     assert [path for path in cache.iterdir() if path.is_dir()] == [root]
+
+
+def _uses(cache: Path, apt: Path, os_release: Path, told) -> None:
+    make(cache, apt, os_release, Bootstrap())
+    told.send("used")
+    told.recv()
+
+
+def test_what_nobody_used_for_long_goes_when_another_is_made(
+    tmp_path: Path, apt: Path, os_release: Path
+) -> None:
+    cache = tmp_path / "c"
+    old, young = cache / "bookworm-old", cache / "trixie-young"
+    for root, days in ((old, 31), (young, 2)):
+        root.mkdir(parents=True)
+        os.utime(root, (time.time() - days * 86400,) * 2)
+    root = make(cache, apt, os_release, Bootstrap())
+    assert [kept.path for kept in kept_roots(cache)] == [young, root]
+    assert not old.exists()
+
+
+def test_a_root_in_use_stays_until_its_user_has_ended(
+    tmp_path: Path, apt: Path, os_release: Path
+) -> None:
+    cache = tmp_path / "c"
+    ours, theirs = get_context("fork").Pipe()
+    user = get_context("fork").Process(target=_uses, args=(cache, apt, os_release, theirs))
+    user.start()
+    assert ours.recv() == "used"
+    sweep(cache, shutil.rmtree, unused=0)
+    [kept] = kept_roots(cache)
+    ours.send("end")
+    user.join()
+    sweep(cache, shutil.rmtree, unused=0)
+    assert kept_roots(cache) == ()
+    assert not kept.path.exists()
 
 
 @pytest.mark.acceptance

@@ -12,12 +12,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from debian.deb822 import Deb822
 
 from debship.debian.releases import Release, this_machine
 from debship.errors import Failed
+from debship.kept_roots import sweep, use
 from debship.run import Run, Word
 
 MIRRORS = Path("/etc/debship/mirrors")
@@ -92,7 +94,8 @@ def clean_root(
 ) -> Path:
     """Give a root of a release: essential packages, apt, and these packages.
 
-    It is made where the cache lacks it, which takes about 25 s. It must not be written to.
+    It is made where the cache lacks it, which takes about 25 s. It must not be written to. It stays
+    as long as this process lives, at least; one that nobody used for a month goes when another is made.
 
     Args:
         release: of which distribution.
@@ -109,9 +112,10 @@ def clean_root(
         Failed: mmdebstrap failed, or apt's configuration names no mirror for the release.
     """
     root = cache / f"{release.codename}-{content_key(release, packages)}"
+    cache.mkdir(parents=True, exist_ok=True)
+    use(root)
     if root.is_dir():
         return root
-    cache.mkdir(parents=True, exist_ok=True)
     with _alone(root.with_suffix(".lock"), say):
         if root.is_dir():
             return root
@@ -121,6 +125,7 @@ def clean_root(
         mirror = mirror_lines(release, machine, entries(apt), named(mirrors))
         say(f"making a root of {release.codename}, once")
         _make(root, release, packages, mirror, run)
+    sweep(cache, partial(remove, run=run))
     return root
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from examples.rehearsal import Rehearsal
 
-from debship.debian.releases import Release
+from debship.debian.releases import Release, this_machine
 from debship.run import Completed
 
 # What changes on any host at any time; everything else must be as it was.
@@ -21,6 +21,17 @@ class House:
 
     def __init__(self, stage: Rehearsal, release: Release) -> None:
         self.stage, self.release = stage, release
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Of the build of a package for it."""
+        here = this_machine(Path("/etc/os-release").read_text())
+        return () if self.release == here else ("--release", self.release.codename, "--no-smoke")
+
+    @property
+    def suffix(self) -> str:
+        """What the versions of such packages end with."""
+        return self.release.suffix if self.options else ""
 
     @property
     def folder(self) -> Path:

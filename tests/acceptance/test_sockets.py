@@ -8,7 +8,7 @@ import pytest
 from examples.rehearsal import HERE, Rehearsal
 from house import House
 
-from debship.debian.releases import this_machine
+from debship.debian.releases import release
 from debship.lab.traffic import Traffic
 
 pytestmark = pytest.mark.acceptance
@@ -22,10 +22,9 @@ exec = "python -c 'import time; time.sleep(1e6)'"
 """
 
 
-def _version(
-    stage: Rehearsal, version: str, *, port: int = 8101, workers: int = 2, socket: bool = True
-):
+def _version(host: House, version: str, *, port: int = 8101, workers: int = 2, socket: bool = True):
     """A version of auth behind a socket; it takes a second to start."""
+    stage = host.stage
     source = stage.folder / f"source-{version}"
     shutil.copytree(HERE / "auth", source)
     settings = source / "debship.toml"
@@ -39,13 +38,12 @@ def _version(
     pyproject.write_text(
         re.sub(r'(?m)^version = ".*"', f'version = "{version}"', pyproject.read_text())
     )
-    done = stage.debship("build", source, "--output", stage.folder / "packages")
-    return Path(done.text.splitlines()[0])
+    return host.build(source, *host.options)
 
 
 class Host(House):
     def install_version(self, version: str) -> None:
-        self.apt("install", "--allow-downgrades", f"auth={version}-1")
+        self.apt("install", "--allow-downgrades", f"auth={version}-1{self.suffix}")
 
     def active(self, *units: str) -> list[str]:
         return self.sh(f"systemctl is-active {' '.join(units)}", check=False).text.split()
@@ -60,20 +58,22 @@ class Host(House):
         return Traffic(f"http://{self.address}:8101/healthz", log=folder / "traffic", rate=50)
 
 
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory):
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("sockets")
     stage = Rehearsal(folder, name=f"sock{folder.parent.name.rpartition('-')[2]}")
+    host = Host(stage, release(request.param))
+    words = ("--hosts", "1", "--release", request.param)
     try:
-        stage.up("--hosts", "1", "--fleet", str(stage.app / "fleet.toml"))
+        stage.up(*words, "--fleet", str(stage.app / "fleet.toml"))
         stage.publish(
-            _version(stage, "1.0.0", socket=False, workers=0),
-            _version(stage, "1.1.0"),
-            _version(stage, "1.2.0", workers=3),
-            _version(stage, "1.3.0", port=8102, workers=1),
+            _version(host, "1.0.0", socket=False, workers=0),
+            _version(host, "1.1.0"),
+            _version(host, "1.2.0", workers=3),
+            _version(host, "1.3.0", port=8102, workers=1),
         )
         stage.fab("bootstrap", "--app", "auth")
-        yield Host(stage, this_machine(Path("/etc/os-release").read_text()))
+        yield host
     finally:
         stage.down()
 
@@ -104,7 +104,7 @@ def test_a_roll_without_a_balancer_fails_no_request(host: Host, tmp_path: Path) 
     assert host.active(*WORKERS) == ["active"] * 3
     running = "for p in $(systemctl show -P MainPID 'auth-work@*'); do grep -z ^DEBSHIP_ /proc/$p/environ; done"
     said = host.sh(running).text.replace("\0", "\n").split()
-    assert said.count("DEBSHIP_VERSION=1.2.0-1") == 3
+    assert said.count(f"DEBSHIP_VERSION=1.2.0-1{host.suffix}") == 3
     assert sorted(word for word in said if "INSTANCE" in word) == [
         f"DEBSHIP_INSTANCE={number}" for number in (1, 2, 3)
     ]
@@ -142,7 +142,9 @@ def test_a_port_that_changes_and_a_socket_that_comes_and_goes(host: Host) -> Non
                 host.install_version(version)
             else:
                 carry = "systemd-run -q --wait --setenv=DEBSHIP_ROLL=x --setenv=DEBIAN_FRONTEND=noninteractive"
-                host.sh(f"{carry} apt-get -q -y install --allow-downgrades auth={version}-1")
+                host.sh(
+                    f"{carry} apt-get -q -y install --allow-downgrades auth={version}-1{host.suffix}"
+                )
                 _as_a_roll_does(host)
             assert host.version(port) == version
             assert host.active("auth.service", "auth.socket") == ["active", socket]

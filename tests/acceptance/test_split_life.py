@@ -7,29 +7,32 @@ from examples.rehearsal import Rehearsal
 from examples.versions import make_version
 from house import House
 
-from debship.debian.releases import this_machine
+from debship.debian.releases import release
 
 pytestmark = pytest.mark.acceptance
 
 
-def _split(stage: Rehearsal, version: str, level: str = "9") -> tuple[Path, ...]:
+def _split(house: House, version: str, level: str = "3") -> tuple[Path, ...]:
     """Build the example split, in this version; another level makes other dependencies."""
+    stage, options = house.stage, house.options
     source = stage.folder / f"auth-{version}"
     make_version(stage.app, source, version)
     toml = source / "debship.toml"
     toml.write_text(toml.read_text().replace('#layout = "split"', 'layout = "split"'))
-    done = stage.debship("build", source, "--level", level, "--output", stage.folder / version)
+    words = ("build", source, "--level", level, "--output", stage.folder / version, *options)
+    done = stage.debship(*words)
     return tuple(map(Path, done.text.splitlines()))
 
 
-@pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory):
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("split")
     stage = Rehearsal(folder, name=f"split{folder.parent.name.rpartition('-')[2]}")
+    words = ("--hosts", "1", "--release", request.param)
     try:
-        stage.up("--hosts", "1", "--fleet", str(stage.app / "fleet.toml"))
+        stage.up(*words, "--fleet", str(stage.app / "fleet.toml"))
         stage.fab("bootstrap", "--app", "auth")
-        yield House(stage, this_machine(Path("/etc/os-release").read_text()))
+        yield House(stage, release(request.param))
     finally:
         stage.down()
 
@@ -37,9 +40,9 @@ def life(tmp_path_factory: pytest.TempPathFactory):
 def test_a_split_application_lives_as_a_whole_one(life: House) -> None:
     before = life.files()
     first, same, other = (
-        _split(life.stage, "1.0.0"),
-        _split(life.stage, "1.0.1"),
-        _split(life.stage, "1.1.0", level="3"),
+        _split(life, "1.0.0"),
+        _split(life, "1.0.1"),
+        _split(life, "1.1.0", level="2"),
     )
     names = [debs[1].name.partition("_")[0] for debs in (first, same, other)]
     assert names[0] == names[1]
@@ -47,7 +50,7 @@ def test_a_split_application_lives_as_a_whole_one(life: House) -> None:
     life.stage.publish(*first, same[0], *other)
     life.apt("update")
 
-    life.apt("install", "auth=1.0.0-1")
+    life.apt("install", f"auth=1.0.0-1{life.suffix}")
     assert life.state("auth.service") == ("active", "enabled")
     assert '"version":"1.0.0"' in life.health()
     assert life.sh(f"apt-mark showauto {names[0]}").text == names[0]
@@ -56,7 +59,7 @@ def test_a_split_application_lives_as_a_whole_one(life: House) -> None:
     assert life.sh(f'/usr/lib/auth/bin/python -c "{inside}"').text.startswith("1.0.0 ")
 
     # Code alone: nothing of the dependencies moves.
-    life.apt("install", "auth=1.0.1-1")
+    life.apt("install", f"auth=1.0.1-1{life.suffix}")
     assert '"version":"1.0.1"' in life.health()
     life.apt("autoremove")
     assert life.sh(f"dpkg-query -W -f '${{Status}}' {names[0]}").text == "install ok installed"
@@ -66,7 +69,7 @@ def test_a_split_application_lives_as_a_whole_one(life: House) -> None:
     life.apt("install", names[2])
     life.sh(f"apt-mark auto {names[2]}")
     assert '"version":"1.0.1"' in life.health()
-    life.apt("install", "auth=1.1.0-1")
+    life.apt("install", f"auth=1.1.0-1{life.suffix}")
     assert '"version":"1.1.0"' in life.health()
     assert life.sh(f"test -d /usr/lib/{names[0]}").returncode == 0
     life.apt("autoremove")
@@ -74,7 +77,7 @@ def test_a_split_application_lives_as_a_whole_one(life: House) -> None:
     assert '"version":"1.1.0"' in life.health()
 
     # Back, by apt alone.
-    life.apt("install", "--allow-downgrades", "auth=1.0.0-1")
+    life.apt("install", "--allow-downgrades", f"auth=1.0.0-1{life.suffix}")
     assert '"version":"1.0.0"' in life.health()
 
     life.apt("purge", "--autoremove", "auth")

@@ -454,6 +454,49 @@ def docker(bench: Bench, runs: int, base: Path) -> list[Row]:
         ]
 
 
+def lab(bench: Bench, runs: int, codename: str) -> list[Row]:
+    """How long apt takes on a real host for a change of code alone, whole and split."""
+    from examples.rehearsal import Rehearsal
+
+    stage = Rehearsal(bench.folder / f"lab-{codename}", name=f"bench{codename}{os.getpid()}")
+    rows = []
+    try:
+        stage.up("--hosts", "1", "--release", codename)
+        address = stage.hosts[0]
+        pid = next(host["pid"] for host in stage.lab["hosts"] if host["address"] == address)
+        apt = ("apt-get", "-q", "-y", "-o", "APT::Install-Recommends=0", "install")
+        inside = ["nsenter", "-t", str(pid), "-a", "env", "DEBIAN_FRONTEND=noninteractive", *apt]
+        for layout in ("whole", "split"):
+            bench.layout(layout)
+            packages = [_for_release(bench, codename, layout) for _ in range(runs + 1)]
+            for deb in {deb for debs in packages for deb in debs}:
+                stage.enter(address, "sh", "-c", f"cat > /root/{deb.name}", stdin=deb.read_bytes())
+            bench.run(*inside, *(f"/root/{deb.name}" for deb in packages[0]))
+            walls = []
+            for debs in packages[1:]:
+                start = time.monotonic()
+                bench.run(*inside, f"/root/{debs[0].name}")
+                walls.append(time.monotonic() - start)
+            row = Row(
+                f"apt on a host of {codename}, code alone, {layout}",
+                *(runs, statistics.median(walls), 0.0, 0, packages[-1][0].stat().st_size),
+                slowest=max(walls),
+            )
+            show(row)
+            rows.append(row)
+            bench.run(*inside[:-1], "purge", "--autoremove", "auth")
+    finally:
+        stage.down()
+        bench.layout("whole")
+    return rows
+
+
+def _for_release(bench: Bench, codename: str, layout: str) -> list[Path]:
+    bench.edit()
+    words = (*bench.debship(9, f"{codename}-{layout}"), "--release", codename, "--no-smoke")
+    return [Path(line) for line in bench.run(*words).splitlines()]
+
+
 def memory(bench: Bench, megabytes: int) -> list[Row]:
     """How much memory a large tree takes: wheels of noise and of text, made here."""
     sys.path.insert(0, str(TOP / "tests/build"))
@@ -514,6 +557,10 @@ def ratios(rows: list[Row]) -> dict[str, float]:
             "debship, split, code alone changed, level 9", "docker build, requirements cached"
         ),
     }
+    for codename in ("bookworm", "trixie"):
+        found[f"apt on {codename}, split / whole (below 0.1)"] = divided(
+            *(f"apt on a host of {codename}, code alone, {layout}" for layout in ("split", "whole"))
+        )
     return {name: round(value, 3) for name, value in found.items() if value is not None}
 
 
@@ -521,7 +568,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--runs", type=int, default=7)
     words.add_argument(
-        "--without", nargs="*", default=[], choices=["dh-virtualenv", "docker", "memory"]
+        "--without", nargs="*", default=[], choices=["dh-virtualenv", "docker", "lab", "memory"]
     )
     words.add_argument(
         "--megabytes", type=int, default=500, help="of the tree that memory is measured with"
@@ -541,6 +588,8 @@ def main() -> None:
         rows += dpkg_deb(bench, given.runs)
         if "docker" not in given.without:
             rows += docker(bench, given.runs, given.docker_base)
+        for codename in () if "lab" in given.without else ("bookworm", "trixie"):
+            rows += lab(bench, 3, codename)
         if "memory" not in given.without:
             rows += memory(bench, given.megabytes)
         if "dh-virtualenv" not in given.without:

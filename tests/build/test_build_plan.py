@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from debship.build.plan import Surroundings, look_around, plan_build
-from debship.build.wheel import check_tags, read_wheel
+from debship.build.wheel import check_tags, platforms, read_wheel
 from debship.config.app import App, BuildSettings, ConfigFile, RunSettings, Service
 from debship.debian.releases import release as release_named
 from debship.errors import Misused, Refused
@@ -120,3 +120,22 @@ def test_a_wheel_for_something_else_is_refused(name: str) -> None:
     assert refused.value.message == (
         f"{name} is for {tag}; this package is for Python 3.11 (cp311-cp311-linux_x86_64)"
     )
+
+
+def test_a_wheel_must_fit_the_libc_of_its_release_and_not_this_machines() -> None:
+    wheel = read_wheel(Path("tiny-1.0-cp311-cp311-manylinux_2_34_x86_64.whl"))
+    bookworm = platforms(Architecture("amd64"), "2.36-9+deb12u10")
+    check_tags(wheel, "3.11", bookworm)
+    bullseye = platforms(Architecture("amd64"), "2.31-13+deb11u11")
+    with pytest.raises(Refused, match=r"manylinux_2_34_x86_64; this package is for Python 3\.11"):
+        check_tags(wheel, "3.11", bullseye)
+    old = read_wheel(Path("tiny-1.0-cp311-cp311-manylinux2014_x86_64.whl"))
+    check_tags(old, "3.11", bullseye)
+
+
+def test_platforms_are_those_that_packaging_names_for_this_machine() -> None:
+    from packaging.tags import platform_tags
+
+    machine = Architecture(run(["dpkg", "--print-architecture"]).text)
+    libc = run(["dpkg-query", "-W", "-f", "${Version}", f"libc6:{machine}"]).text
+    assert platforms(machine, libc) == tuple(platform_tags())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from debship.build.libraries import Libraries, machine_code, shared_libraries
-from debship.build.symbols import NotPlain, SystemLibraries
+from debship.build.symbols import NotPlain, SystemLibraries, resolved
 from debship.run import run
 
 _PYTHON = Path("/usr/bin/python3")
@@ -103,3 +103,14 @@ def test_a_list_with_more_than_names_and_versions_is_left_to_dpkg_shlibdeps(
             path.write_text(f"libc.so.6 libc6 #MINVER#\n{line}\n")
         with pytest.raises(NotPlain):
             asked.needed_by(files, tree)
+
+
+def test_links_are_followed_within_the_root(tmp_path: Path) -> None:
+    (tmp_path / "usr/lib").mkdir(parents=True)
+    (tmp_path / "lib").symlink_to("usr/lib")
+    (tmp_path / "usr/lib/libx.so.1").symlink_to("/lib/libx.so.1.2")
+    (tmp_path / "usr/lib/libx.so.1.2").touch()
+    (tmp_path / "usr/lib/ring").symlink_to("../lib/ring")
+    assert resolved("/lib/libx.so.1", tmp_path) == "/usr/lib/libx.so.1.2"
+    assert resolved("/lib/ring", tmp_path) == "/lib/ring"
+    assert resolved("/nowhere/x", tmp_path) == "/nowhere/x"

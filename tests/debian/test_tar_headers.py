@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from debship.debian.archive_writer import END_OF_TAR, Entry, write_tar
 
-_names = st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=110).filter(
-    lambda name: name not in {".", ".."}
-)
+_names = st.text(
+    st.characters(exclude_characters="/\0", exclude_categories=("Cs",)), min_size=1, max_size=110
+).filter(lambda name: name not in {".", ".."})
 _entries = st.one_of(
     st.builds(Entry, _names),
     st.builds(Entry, _names, st.sampled_from((0o644, 0o755)), st.binary(max_size=1500)),

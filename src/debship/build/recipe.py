@@ -83,7 +83,8 @@ def build(
             say(f"testing: {without_passwords(plan.app.build.test)}")
             run_command(plan.app.build.test, plan.app, uv, key="test")
         say(f"building the wheel of {plan.app.name}")
-        wheel = application_wheel(plan, folder / "wheel", uv, root)
+        libc = next((package.version for package in packages if package.name == "libc6"), "")
+        wheel = application_wheel(plan, folder / "wheel", uv, root, libc=libc)
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
         laid = _laid(making, wheel, folder)
         # All of it is packed by now, and thousands of files take their time to go.

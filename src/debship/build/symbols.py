@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from debship.build.elf import Needs, Unreadable, identity, read_needs
 from debship.model import DebVersion
@@ -23,6 +23,7 @@ _SPELT = re.compile(
 _FIRST, _LAST = ("/lib", "/usr/lib"), ("/lib32", "/usr/lib32", "/lib64", "/usr/lib64")
 _INFO = "var/lib/dpkg/info"
 _ELSEWHERE = "etc/dpkg/symbols"  # where an administrator's lists would go before the packages'
+_LINKS = 100  # steps of a path, so that a ring of links ends
 _PLAIN_MACHINES = (3, 62, 183, 243)  # i386, amd64, arm64, riscv64: those of which one ABI is in use
 
 
@@ -151,7 +152,7 @@ class SystemLibraries:
     def _learn(self, libraries: Iterable[str]) -> None:
         """Ask dpkg once for the packages of files, as its own files are named after them."""
         new = sorted(set(libraries) - set(self._owners))
-        real = {library: self._real(library) for library in new}
+        real = {library: resolved(library, self.root) for library in new}
         if not new:
             return
         done = self.run(["dpkg-query", "--search", *new, *real.values()], check=False)
@@ -162,11 +163,6 @@ class SystemLibraries:
             if not names or "," in names or " " in names:
                 raise NotPlain(f"{library} is in no package, or in several")
             self._owners[library] = names
-
-    def _real(self, library: str) -> str:
-        root = self.root.resolve()
-        real = (root / library.lstrip("/")).resolve()
-        return f"/{real.relative_to(root)}" if real.is_relative_to(root) else library
 
     def _symbols(self, soname: str, package: str) -> _Symbols:
         if (package, soname) not in self._known:
@@ -224,11 +220,29 @@ def _is_below(one: str, other: str) -> bool:
     return DebVersion(one) < DebVersion(other)
 
 
+def resolved(path: str, root: Path) -> str:
+    """Follow the links of an absolute path as a process whose ``/`` is the root would."""
+    done, rest = PurePosixPath("/"), list(PurePosixPath(path).parts[1:])
+    for _ in range(_LINKS):
+        if not rest:
+            return str(done)
+        part = rest.pop(0)
+        here = done.parent if part == ".." else done / part
+        try:
+            target = PurePosixPath((root / here.relative_to("/")).readlink())
+        except OSError:  # it is no link
+            done = here
+            continue
+        rest = [*(part for part in target.parts if part != "/"), *rest]
+        done = PurePosixPath("/") if target.is_absolute() else done
+    return path
+
+
 def _find(soname: str, paths: Sequence[str], root: Path, own: tuple[bytes, bytes]) -> str | None:
     for path in paths:
         candidate = f"{path.rstrip('/')}/{soname}"
         try:
-            if identity(root / candidate.lstrip("/")) == own:
+            if identity(root / resolved(candidate, root).lstrip("/")) == own:
                 return candidate
         except OSError:
             continue

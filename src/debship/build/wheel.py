@@ -2,6 +2,7 @@
 
 import calendar
 import hashlib
+import re
 import shlex
 import shutil
 import zipfile
@@ -17,8 +18,15 @@ from debship.build.plan import BuildPlan
 from debship.build.uv import Uv
 from debship.config.app import App
 from debship.errors import Failed, Misused, Refused
+from debship.model import Architecture
 
 _DEFAULT_GLOB = "dist/*.whl"
+
+# dpkg's words for machines, and Python's; and what the oldest of glibc's versions were called.
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "ppc64el": "ppc64le"}
+_MACHINES |= {"riscv64": "riscv64", "s390x": "s390x", "armhf": "armv7l"}
+_LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+_GLIBC = re.compile(r"2\.([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ def makes_wheel(plan: BuildPlan) -> bool:
 
 
 def application_wheel(
-    plan: BuildPlan, folder: Path, uv: Uv, root: Path = Path("/")
+    plan: BuildPlan, folder: Path, uv: Uv, root: Path = Path("/"), *, libc: str = ""
 ) -> Wheel | None:
     """Get the application's wheel; None where the lock names the application itself.
 
@@ -59,6 +67,7 @@ def application_wheel(
         folder: a new one, for a wheel that debship builds or that only a root holds.
         uv: how uv is run.
         root: what ``/`` is for what uv runs.
+        libc: the version of libc6 there, such as 2.36-9+deb12u10.
 
     Raises:
         Failed: the build failed, or left no wheel.
@@ -78,7 +87,7 @@ def application_wheel(
             uv(*words, *uv.constraints, plan.app.directory, cwd=plan.app.directory)
         path = _only(folder.glob("*.whl"), f"building {plan.app.directory}")
     wheel = read_wheel(path)
-    check_tags(wheel, plan.release.python)
+    check_tags(wheel, plan.release.python, platforms(plan.machine, libc))
     return wheel
 
 
@@ -111,19 +120,39 @@ def read_wheel(path: Path) -> Wheel:
     return Wheel(path, name, str(version), tags)
 
 
-def check_tags(wheel: Wheel, python: str, platforms: Iterable[str] | None = None) -> None:
+def platforms(machine: Architecture, libc: str) -> tuple[str, ...] | None:
+    """Name the platforms of wheels that a release can load, best first (PEP 600).
+
+    Args:
+        machine: in dpkg's words.
+        libc: the version of its libc6.
+
+    Returns:
+        None where we do not know its names; this machine's are taken then.
+    """
+    known, found = _MACHINES.get(machine), _GLIBC.match(libc)
+    if known is None or found is None:
+        return None
+    names = [f"linux_{known}"]
+    for minor in range(int(found[1]), 4, -1):
+        names.append(f"manylinux_2_{minor}_{known}")
+        names += [f"{_LEGACY[minor]}_{known}"] if minor in _LEGACY else []
+    return tuple(names)
+
+
+def check_tags(wheel: Wheel, python: str, loading: Iterable[str] | None = None) -> None:
     """See that a wheel fits the interpreter that the hosts have.
 
     Args:
         wheel: of the application.
         python: the minor version, such as 3.11.
-        platforms: what the hosts can load, best first; None: what this machine can.
+        loading: what platforms the hosts can load, best first; None: what this machine can.
 
     Raises:
         Refused: none of its tags fits; the message names them and the target.
     """
     major, minor = (int(part) for part in python.split("."))
-    interpreter, wanted = f"cp{major}{minor}", None if platforms is None else list(platforms)
+    interpreter, wanted = f"cp{major}{minor}", None if loading is None else list(loading)
     fitting = {
         *cpython_tags((major, minor), platforms=wanted),
         *compatible_tags((major, minor), interpreter, wanted),

@@ -35,11 +35,21 @@ _ENVIRONMENT: Mapping[str, str | None] = {
 
 _COPIED = (Path("/etc/resolv.conf"), Path("/etc/hosts"))
 
-# The first process reaps what its children leave behind; it runs until it is killed.
-_HOLD = (
-    'set -e; mount -t overlay -o "$3" overlay "$2"; mount --all --fstab "$1" --target-prefix "$2"; '
-    'exec chroot "$2" /bin/sh -c "echo ready; sleep infinity; :"'
-)
+# The first process reaps what its children leave behind; it runs until it is killed. In a container
+# the layer may lie on an overlay, which the kernel does not take for another's upper: then it goes to
+# memory, at the same path, for this namespace alone.
+_HOLD = """\
+set -e
+if ! mount -t overlay -o "$3" overlay "$2" 2>/dev/null; then
+    cd "$4"
+    mount -t tmpfs -o mode=0755 tmpfs "$4"
+    cp --archive . "$4"
+    cd /
+    mount -t overlay -o "$3" overlay "$2"
+fi
+mount --all --fstab "$1" --target-prefix "$2"
+exec chroot "$2" /bin/sh -c "echo ready; sleep infinity; :"
+"""
 _SECONDS = 30.0  # until a cell is ready; it takes 0.03
 
 
@@ -146,7 +156,7 @@ def open_cell(
     merged = layer / "merged"
     merged.mkdir()
     held = spawn(
-        (*isolated(), "sh", "-c", _HOLD, "sh", layer / "fstab", merged, below.options),
+        (*isolated(), "sh", "-c", _HOLD, "sh", layer / "fstab", merged, below.options, layer),
         log=layer / "log",
     )
     try:
