@@ -7,6 +7,9 @@ BIN := .venv/bin
 export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/pycache
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
+# On every core; those on hosts wait more than they work, and few at once keep their times honest.
+FAST := -q -n auto --dist loadfile -m "not acceptance"
+ACCEPTANCE := -n auto --maxprocesses 4 --dist loadfile -m acceptance
 
 .PHONY: help setup demo test check format lint types imports fast acceptance bench-build bench-publish bench-deploy golden lock clean
 
@@ -20,8 +23,8 @@ demo: setup ## build, publish and roll a real service across three real hosts, u
 	@$(BIN)/python -m examples.demo
 
 test: setup ## every test, those on real hosts included
-	$(PYTEST) -q -n auto --dist loadfile -m "not acceptance" tests
-	$(PYTEST) -m acceptance tests
+	$(PYTEST) $(FAST) tests
+	$(PYTEST) $(ACCEPTANCE) tests
 
 check: setup format lint types imports fast ## format, lint, types, imports, fast tests: before each commit
 
@@ -38,10 +41,10 @@ imports:
 	@$(BIN)/lint-imports --no-cache > /tmp/.debship-imports.$$$$ || { cat /tmp/.debship-imports.$$$$; exit 1; }; rm -f /tmp/.debship-imports.$$$$
 
 fast: ## the tests that need no host, in seconds
-	$(PYTEST) -q -n auto --dist loadfile -m "not acceptance" tests
+	$(PYTEST) $(FAST) tests
 
 acceptance: setup ## the tests on real hosts alone
-	$(PYTEST) -m acceptance tests
+	$(PYTEST) $(ACCEPTANCE) tests
 
 bench-publish: setup ## publishing beside reprepro, aptly, apt-ftparchive, pydeb-s3, deb-s3 (DEB_S3=its checkout)
 	@$(BIN)/python -m tests.benchmarks.publishing $(ARGUMENTS)

@@ -7,6 +7,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.debs import ar
+
 _WORDS = [
     "queue",
     "worker",
@@ -42,7 +44,7 @@ def control(name: str, version: str, seed: int = 0) -> bytes:
 def package(name: str, version: str, seed: int = 0) -> bytes:
     """Make a .deb of about a kilobyte."""
     dice = random.Random(f"{seed} {name} {version} data")
-    return _ar(
+    return ar(
         ("debian-binary", b"2.0\n"),
         ("control.tar.gz", _tar("./control", control(name, version, seed))),
         ("data.tar.gz", _tar(f"./usr/share/doc/{name}/README", dice.randbytes(200))),
@@ -78,11 +80,3 @@ def _tar(name: str, data: bytes) -> bytes:
         info.size = len(data)
         archive.addfile(info, io.BytesIO(data))
     return gzip.compress(out.getvalue(), 1, mtime=0)
-
-
-def _ar(*members: tuple[str, bytes]) -> bytes:
-    out = b"!<arch>\n"
-    for name, data in members:
-        out += f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(data):<10}`\n".encode()
-        out += data + b"\n" * (len(data) % 2)
-    return out

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tests.publishing import S3Server
+
 Argv = list[str]
 BIN = Path(sys.executable).parent
 
@@ -37,12 +39,7 @@ class Bucket:
 
     @property
     def env(self) -> dict[str, str]:
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
+        return S3Server(self.endpoint).env
 
 
 class Tool(Protocol):

@@ -42,6 +42,7 @@ from tests.benchmarks.publishers import (
     Tool,
     deb_s3,
 )
+from tests.publishing import S3Server, gpg_home
 
 TOP = Path(__file__).parents[2]
 TOGETHER, TIMES = 6, 5
@@ -70,9 +71,10 @@ def main() -> None:
     found = {}
     with (
         tempfile.TemporaryDirectory(prefix="debship-bench-", dir=given.root) as folder,
-        signer() as key,
+        gpg_home(1) as home,
         server() as endpoint,
     ):
+        key = Signer(home.path, home.fingerprints[0])
         bench = Bench(Path(folder), key, endpoint, given.runs, given.fill)
         for name, part in parts.items():
             if not given.only or name in given.only:
@@ -239,22 +241,8 @@ class Bench:
         return names, f"{hashlib.sha256(index).hexdigest()} " not in signed
 
     def _bucket(self, name: str) -> Bucket:
-        import boto3
-
-        bucket = Bucket(self.endpoint, name)
-        client = boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        client.create_bucket(Bucket=name)
-        rule = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
-        statement = {**rule, "Resource": f"arn:aws:s3:::{name}/*"}
-        policy = {"Version": "2012-10-17", "Statement": [statement]}
-        client.put_bucket_policy(Bucket=name, Policy=json.dumps(policy))
-        return bucket
+        S3Server(self.endpoint).bucket(name)
+        return Bucket(self.endpoint, name)
 
     def _wire(self, delay: float | None = None) -> list[list[Any]]:
         words = "" if delay is None else f"?delay={delay}"
@@ -328,21 +316,6 @@ def attempt(argvs: list[Argv], env: dict[str, str]) -> bool:
     except SystemExit:
         return False
     return True
-
-
-@contextlib.contextmanager
-def signer() -> Iterator[Signer]:
-    home = Path(tempfile.mkdtemp(prefix="dsb-"))  # short: gpg-agent's socket lies in it
-    gpg = ["gpg", "--homedir", str(home), "--batch", "--pinentry-mode", "loopback"]
-    try:
-        words = ("--status-fd", "1", "--passphrase", "", "--quick-generate-key", "bench")
-        made = subprocess.run(
-            [*gpg, *words, "ed25519", "sign", "never"], check=True, capture_output=True, text=True
-        )
-        yield Signer(home, re.findall(r"KEY_CREATED \S+ ([0-9A-F]+)", made.stdout)[0])
-    finally:
-        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False)
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @contextlib.contextmanager

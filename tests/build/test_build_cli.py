@@ -9,6 +9,7 @@ from debship.cli.build import command
 from debship.cli.cache import command as cache
 from debship.cli.main import cli as main
 from debship.errors import Misused, Refused
+from debship.publish.store.directory import DirectoryStore
 from debship.run import run
 from publishing import gpg_home
 
@@ -160,6 +161,14 @@ def test_the_newest_of_a_suite_is_what_hosts_have(
     monkeypatch.setenv("DEBSHIP_STORE", str(store))
     monkeypatch.setenv("DEBSHIP_PREVIOUS", "stable")
     assert "previous               3.0-1" in _call(folder, "--plan").splitlines()
+    asked, read = [], DirectoryStore.read
+    monkeypatch.setattr(
+        DirectoryStore, "read", lambda it, path: asked.append(path) or read(it, path)
+    )
+    both = ("--release", "bookworm", "--release", "noble")
+    plan = _call(folder, "--plan", *both).splitlines()
+    assert plan.count("previous               3.0-1") == 2
+    assert len([path for path in asked if path.startswith("pool/")]) == 1
 
 
 def _debship(*words: object) -> None:

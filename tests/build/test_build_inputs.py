@@ -371,7 +371,10 @@ def test_an_application_of_c_code_is_the_same_bytes_too(
 
 
 @pytest.mark.acceptance
-def test_what_a_wheel_is_built_with_needs_a_hash(with_sdist, tmp_path: Path, uv) -> None:
+def test_what_a_wheel_is_built_with_needs_a_hash(
+    with_sdist, tmp_path: Path, uv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")  # a narrow terminal folds what uv says
     sample, _ = with_sdist(tmp_path / "app", requires=("lib_b",))
     backend = sample.app.directory / "wheels" / "lib_b-1.0-py3-none-any.whl"
     assert sample.build().path.exists()  # the lock names it, though for another reason

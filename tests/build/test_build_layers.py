@@ -87,6 +87,54 @@ def test_of_a_changed_lock_what_changed_is_packed(
     assert deb.sha256 == _uncached(changed).sha256
 
 
+def _relock(sample: Sample) -> Sample:
+    folder = sample.app.directory
+    lock_wheels(folder, *sorted((folder / "wheels").glob("*.whl")))
+    return sample
+
+
+@pytest.fixture
+def plain(shared: MakeSample) -> MakeSample:
+    """Samples none of whose distributions brings what another brings."""
+
+    def make(name: str) -> Sample:
+        sample = shared(name)
+        wheels = sample.app.directory / "wheels"
+        make_wheel(wheels, "lib_b", files={"lib_b/__init__.py": "WHO = 'b'\n"})
+        return _relock(sample)
+
+    return make
+
+
+def test_of_a_changed_lock_what_is_new_is_installed_alone(plain: MakeSample, ran) -> None:
+    plain("one").build()
+    changed = plain("two")
+    make_wheel(changed.app.directory / "wheels", "lib_c")
+    ran.clear()
+    deb = _relock(changed).build()
+    installs = [call for call in ran if call[:3] == ("uv", "pip", "sync")]
+    assert len(installs) == 1
+    assert "/some/" in " ".join(installs[0])
+    assert deb.sha256 == _uncached(changed).sha256
+
+
+def test_what_is_new_and_brings_what_is_there_is_installed_with_it(plain: MakeSample) -> None:
+    plain("one").build()
+    changed = plain("two")
+    files = {"lib_b/__init__.py": "WHO = 'rival'\n"}
+    make_wheel(changed.app.directory / "wheels", "zz_rival", files=files)
+    assert _relock(changed).build().sha256 == _uncached(changed).sha256
+
+
+def test_a_changed_lock_that_lacks_something_is_refused(plain: MakeSample) -> None:
+    plain("one").build()
+    changed = plain("two")
+    make_wheel(changed.app.directory / "wheels", "lib_c", requires=("nowhere-to-be-found",))
+    with pytest.raises(Refused, match="lib-c requires nowhere-to-be-found") as no:
+        _relock(changed).build()
+    assert "does not hold what the application needs" in no.value.message
+
+
 def test_a_wheel_of_the_same_record_and_another_hash_is_another(shared: MakeSample) -> None:
     one, two = shared("one"), shared("two")
     one.build()
@@ -206,9 +254,9 @@ def test_relations_follow_the_libraries_of_this_machine(
 
     def other_libc(argv, **kwargs) -> Completed:
         done = run(argv, **kwargs)
-        if argv[0] == "dpkg-shlibdeps":
+        if argv[:2] == ["dpkg-query", "--search"]:
             asked.append(libc)
-        if argv[0] == "dpkg-query":
+        if argv[:2] == ["dpkg-query", "-W"]:
             text = re.sub(r"(?m)^(libc6\t[^\t]*\t)[^\t]*", rf"\g<1>{libc}", done.text)
             return Completed(done.argv, 0, text.encode(), b"")
         return done

@@ -9,7 +9,7 @@ from sample import Sample
 from debs import make_deb
 from debship.build.lint import lint
 from debship.cli.build_checks import lint as check
-from debship.debian.archive import read_deb
+from debship.debian.archive import read_archive
 from debship.errors import Failed
 from debship.run import run
 from debship.templates import directory
@@ -64,7 +64,7 @@ def test_a_package_of_ours_passes(sample: Sample) -> None:
 
 @pytest.mark.acceptance
 def test_what_lintian_objects_to_is_an_error(tmp_path: Path) -> None:
-    deb = read_deb(make_deb(tmp_path))
+    deb = read_archive(make_deb(tmp_path)).deb
     with pytest.raises(Failed, match="E: auth: no-copyright-file") as caught:
         check([deb], lambda step: None)
     assert caught.value.hint

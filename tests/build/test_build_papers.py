@@ -24,7 +24,7 @@ from debship.build.papers.installed import took_part
 from debship.build.papers.sbom import sbom
 from debship.build.plan import BuildPlan, Surroundings, plan_build
 from debship.build.together import together
-from debship.debian.checksums import checksums_of, checksums_of_file
+from debship.debian.checksums import checksums_of
 from debship.debian.releases import release as release_named
 from debship.model import Architecture, Deb, DebVersion
 from debship.run import run
@@ -197,7 +197,7 @@ def test_debian_reads_the_changes(deb: Deb) -> None:
         "tiny_1.0-1_all.buildinfo",
     ]
     for entry in changes["Checksums-Sha256"]:
-        sums = checksums_of_file(entry["name"], deb.path.parent / entry["name"])
+        sums = checksums_of(entry["name"], (deb.path.parent / entry["name"]).read_bytes())
         assert (entry["sha256"], int(entry["size"])) == (sums.sha256, sums.size)
     assert changes["Changes"].splitlines()[1].startswith(" tiny (1.0-1) ")
 

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debs import ar, handmade, make_deb, plain_control, tar, xz_streams, zstd_frames
-from debship.debian.archive import read_archive, read_deb
+from debship.debian.archive import read_archive
 from debship.errors import Misused, Refused
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "xz", "zstd"])
 def test_a_package_of_dpkg_is_read(tmp_path: Path, compression: str) -> None:
     path = make_deb(tmp_path, "auth", "2:1.0~rc1-3", "amd64", compression=compression)
-    deb = read_deb(path)
+    deb = read_archive(path).deb
     assert (deb.package, str(deb.version), deb.architecture) == ("auth", "2:1.0~rc1-3", "amd64")
     assert deb.size == path.stat().st_size
     assert deb.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -42,21 +42,21 @@ def test_archives_of_many_frames_are_read_as_one(tmp_path: Path, several) -> Non
     )
     path = tmp_path / "x.deb"
     path.write_bytes(ar(*parts))
-    assert read_deb(path).package == "auth"
+    assert read_archive(path).deb.package == "auth"
 
 
 def test_a_large_file_in_the_package_is_passed_over(tmp_path: Path) -> None:
     big = tar(("./big", bytes(9 << 20)), ("./after", b"1"))
     path = tmp_path / "x.deb"
     path.write_bytes(handmade(data_tar=big))
-    assert read_deb(path).package == "auth"
+    assert read_archive(path).deb.package == "auth"
 
 
 def refusal(tmp_path: Path, data: bytes) -> str:
     path = tmp_path / "x.deb"
     path.write_bytes(data)
     with pytest.raises(Refused) as caught:
-        read_deb(path)
+        read_archive(path)
     return caught.value.message.removeprefix(f"{path}: ")
 
 
@@ -137,7 +137,7 @@ def test_a_bomb_is_refused_before_it_bursts(tmp_path: Path) -> None:
 def test_what_is_no_file_is_misused(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.deb", tmp_path):
         with pytest.raises(Misused):
-            read_deb(path)
+            read_archive(path)
 
 
 @settings(max_examples=150, deadline=None)
@@ -149,4 +149,4 @@ def test_broken_bytes_never_end_in_a_traceback(data: st.DataObject) -> None:
     with tempfile.NamedTemporaryFile(suffix=".deb") as file, contextlib.suppress(Refused):
         file.write(whole)
         file.flush()
-        read_deb(Path(file.name))
+        read_archive(Path(file.name))

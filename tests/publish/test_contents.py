@@ -93,6 +93,46 @@ def test_a_suite_that_has_packages_gets_them_too(publisher, debs) -> None:
     assert len(contents(publisher)) == 2
 
 
+def reads(memory) -> list[str]:
+    """Note what is read of the pool from now on."""
+    noted: list[str] = []
+    read = memory.read
+    memory.read = lambda path: noted.append(path) or read(path)
+    return noted
+
+
+def in_pool(paths: list[str]) -> list[str]:
+    return sorted(path.rpartition("/")[2] for path in paths if path.startswith("pool/"))
+
+
+def test_each_package_is_read_once(publisher, memory, debs) -> None:
+    init(publisher, settings(architectures=("amd64", "arm64"), components=("main", "extra")))
+    publish(publisher, "production", [debs("doc", "1", "all"), debs(version="1.0")])
+    noted = reads(memory)
+    init(publisher, settings(contents=True))
+    assert in_pool(noted) == ["auth_1.0_amd64.deb", "doc_1_all.deb"]
+
+
+def test_going_back_takes_up_what_was_listed_then(listed, memory, debs) -> None:
+    old = publish(listed, "production", [debs(version="1.0"), debs("web")]).publication
+    was = contents(listed)
+    publish(listed, "production", [debs(version="1.1", more="Section: net\n"), debs("new")])
+    noted = reads(memory)
+    rollback(listed, "production", old.id)
+    assert in_pool(noted) == []
+    assert contents(listed) == was
+
+
+def test_many_at_once_are_one_walk() -> None:
+    before = Contents({f"p{n}": frozenset({f"net/app-{n % 50}"}) for n in range(100)})
+    after = before.replaced({"app-1": ("", ["new", "p2"]), "app-2": ("web", []), "app-9": ("", [])})
+    assert after.owners["new"] == {"app-1"}
+    assert after.owners["p2"] == {"app-1"}
+    assert "p52" not in after.owners
+    assert after.owners["p3"] == {"net/app-3"}
+    assert len(after.owners) == 100 - 6 + 2
+
+
 @pytest.mark.acceptance
 def test_apt_ftparchive_says_the_same(listed, debs, tmp_path) -> None:
     some = [debs("web", more="Section: net\n"), debs("auth"), debs("doc", "1", "all")]

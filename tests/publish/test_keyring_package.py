@@ -9,11 +9,12 @@ import pytest
 
 from debship.debian.archive import read_archive
 from debship.errors import Misused
+from debship.model import DebVersion
 from debship.publish.keyring_package import KeyringPackage
 from debship.run import run
 from publishing import settings
 
-DATE = datetime(2026, 11, 24, 11, 30, tzinfo=UTC)
+DATE = datetime(2026, 11, 24, 11, 30, 5, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -26,9 +27,16 @@ def made(home) -> KeyringPackage:
 def test_the_same_keys_give_the_same_bytes(made, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     first, second = made.write(tmp_path), made.write(tmp_path / "again")
-    assert first.name == "example-production-archive-keyring_2026.11.24.1130_all.deb"
+    assert first.name == "example-production-archive-keyring_2026.11.24.113005_all.deb"
     assert first.read_bytes() == second.read_bytes()
     assert read_archive(first).fields["section"] == "misc"
+
+
+def test_of_two_publications_of_a_minute_the_later_is_newer(made) -> None:
+    later = replace(made, date=made.date.replace(second=6))
+    assert later.version > made.version
+    a_minute_only = DebVersion("2026.11.24.1130")  # what earlier ones had
+    assert made.version > a_minute_only
 
 
 def test_dpkg_finds_all_in_it(made, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """What a publication does to a suite, on a store in memory with the real gpg."""
 
+import hashlib
 import lzma
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from debship.debian.archive import read_archive
 from debship.errors import Failed, Misused, Refused
 from debship.model import Secret
 from debship.publish.listing import listing
+from debship.publish.paths import by_hash_path
 from debship.publish.recipe import publish
-from debship.publish.release import Part
+from debship.publish.release import Checksum, Part
 from debship.publish.signing import keyring
 from debship.publish.snapshot import read_indices
 from debship.publish.suite import init
@@ -400,6 +403,30 @@ def test_a_package_that_a_gc_took_meanwhile_is_put_back(publisher, memory, debs)
     memory.before_write = lambda path: memory.delete(pool) if path == INRELEASE else None
     publish(publisher, "production", [archive])
     assert sound(publisher)
+
+
+def test_what_lay_there_is_asked_for_and_not_sent_again(publisher, memory, debs) -> None:
+    archive, pool = debs(), "pool/main/a/auth/auth_1.0_amd64.deb"
+    memory.write(pool, archive.deb.path)
+    tried: list[str] = []
+    memory.before_write = tried.append
+    publish(publisher, "production", [archive])
+    assert tried.count(pool) == 1
+    assert sound(publisher)
+
+
+def test_verify_reads_what_the_xz_holds(publisher, memory, debs) -> None:
+    init(publisher, settings(xz=True))
+    publish(publisher, "production", [debs()])
+    snapshot = publisher.snapshot("production")
+    other = lzma.compress(b"Package: other\n\n")
+    sums = Checksum(hashlib.sha256(other).hexdigest(), len(other))
+    path = "main/binary-amd64/Packages.xz"
+    memory.write(f"dists/production/{path}", other)
+    memory.write(by_hash_path("production", path, sums.sha256), other)
+    lying = replace(snapshot.release, files={**snapshot.release.files, path: sums})
+    verdict = verify_suite(memory, replace(snapshot, release=lying), lambda text: None)
+    assert verdict.problems == (f"dists/production/{path}: it does not hold what Packages.gz does",)
 
 
 def test_verify_can_read_all_again(publisher, memory, debs, monkeypatch) -> None:

@@ -10,7 +10,6 @@ from debship.build.dists import Dist
 from debship.build.libraries import Libraries
 from debship.build.origins import Origin
 from debship.build.parts import Packed
-from debship.build.virtualenv import Virtualenv
 from debship.debian.compression import Segment
 from debship.debian.xz_blocks import Record
 from debship.frozen import from_json, to_json
@@ -39,14 +38,14 @@ class Layer:
     made_with: tuple[tuple[str, str], ...] = ()
 
 
-def near(layer: Layer, installed: Virtualenv) -> tuple[str, ...]:
+def near(layer: Layer, dists: Iterable[Dist]) -> tuple[str, ...]:
     """Find the files of other distributions that bear the names of libraries that it needs."""
     wanted = frozenset(layer.libraries.names)
     if not wanted:
         return ()
     return tuple(
         file
-        for dist in installed.dists
+        for dist in dists
         if dist.name != layer.dist.name
         for file in dist.files
         if posixpath.basename(file) in wanted

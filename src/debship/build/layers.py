@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 import zstandard
 
+from debship.build.bytecode import compile_files
 from debship.build.cache import Cache
 from debship.build.dists import Dist, mode_of
 from debship.build.installed import Installed, relation_names
@@ -30,6 +31,7 @@ from debship.build.libraries import Libraries, machine_code, shared_libraries
 from debship.build.origins import Locked, locked_files, origin
 from debship.build.parts import Packed, pack, wheel_part
 from debship.build.plan import BuildPlan
+from debship.build.symbols import SystemLibraries
 from debship.build.virtualenv import Virtualenv
 from debship.debian.compression import memory_of
 from debship.run import Run
@@ -94,8 +96,36 @@ class Layers:
         """Keep a fact, by all that it depends on besides what layers do."""
         self.cache.keep(self._key("fact", *self.plan.uv, *words), fact.encode())
 
-    def of_installed(self, installed: Virtualenv, lock: Sequence[str]) -> tuple[Layer, ...]:
-        """Give the layers of what the lock names, once it is installed; keep what is new."""
+    def of_key(self, key: str) -> Layer | None:
+        """Give a layer that was kept; None where it is not there, or would be another by now."""
+        self.folder.mkdir(exist_ok=True)
+        layer = self._find(key)
+        return layer if layer is not None and self._is_as_made(layer) else None
+
+    def of_installed(
+        self, installed: Virtualenv, lock: Sequence[str]
+    ) -> tuple[tuple[str, Layer], ...]:
+        """Give the layers of what the lock names, once it is installed, with their keys."""
+        found = self.of_dists(installed, beside=installed.dists)
+        # What was compiled here is compiled each time: its compiler may be another by then.
+        if installed.own is None and not installed.compiled:
+            self.keep_lock(lock, [key for key, _ in found])
+        return found
+
+    def keep_lock(self, lock: Sequence[str], keys: Sequence[str]) -> None:
+        """Keep which layers a lock has."""
+        of_lock = self._key("lock", *self.plan.uv, *lock)
+        self.cache.keep(of_lock, json.dumps(list(keys)).encode())
+
+    def of_dists(
+        self, installed: Virtualenv, *, beside: Sequence[Dist]
+    ) -> tuple[tuple[str, Layer], ...]:
+        """Give the layers of what is installed, with their keys; keep what is new.
+
+        Args:
+            installed: what.
+            beside: all distributions of the package.
+        """
         self.folder.mkdir(exist_ok=True)
         files: dict[str, list[Locked]] = {dist.name: [] for dist in installed.dists}
         for file in locked_files(self.plan.lock):
@@ -107,7 +137,7 @@ class Layers:
         found = {
             name: layer
             for name, layer in kept.items()
-            if self._is_as_made(layer) and layer.near == near(layer, installed)
+            if self._is_as_made(layer) and layer.near == near(layer, beside)
         }
         # Of one whose libraries' packages moved on, the relations alone are asked for again.
         packed = {
@@ -121,17 +151,15 @@ class Layers:
             self.say(f"packing {several} at level {self.level}: later builds find them packed")
         mtime = self.plan.release.date
         for made in self.make(missing, installed, mtime, self.level, packed=packed):
-            layer = replace(made, origin=origin(made.dist, files[made.dist.name]))
+            layer = replace(
+                made, origin=origin(made.dist, files[made.dist.name]), near=near(made, beside)
+            )
             found[layer.dist.name] = layer
             facts = frozen(layer)
             self.cache.keep(keys[layer.dist.name], facts, layer.packed.segment.blocks)
-        # What was compiled here is compiled each time: its compiler may be another by then.
-        if installed.own is None and not installed.compiled:
-            of_lock = self._key("lock", *self.plan.uv, *lock)
-            self.cache.keep(of_lock, json.dumps(list(keys.values())).encode())
         if missing:
             self.cache.sweep()
-        return tuple(found[dist.name] for dist in installed.dists)
+        return tuple((keys[dist.name], found[dist.name]) for dist in installed.dists)
 
     def make(
         self,
@@ -155,22 +183,30 @@ class Layers:
         sizes = {dist.name: _size(dist, installed.prefix) for dist in dists}
         fitting = _MEMORY // memory_of(self.plan.release.compression, level)
         stop = threading.Event()
+        system = SystemLibraries(self.root, self.run)
 
         def pack_one(dist: Dist) -> Packed:
             if dist.name in packed:
                 return packed[dist.name]
             if sizes[dist.name] > _LONG:
                 self.say(f"packing {dist.name} {dist.version}: {sizes[dist.name] >> 20} MiB")
-            part = wheel_part(dist, installed.root, self.plan, mtime, self.run)
+            bytecode = compiled.result()[dist.name]
+            part = wheel_part(dist, bytecode, installed.root, self.plan, mtime)
             path = self.folder / f"{dist.name}.part"
             return pack(part, path, self.plan.release.compression, level, stop.is_set)
 
-        with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, fitting))) as pool:
+        with (
+            ThreadPoolExecutor(1) as beside,
+            ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, fitting))) as pool,
+        ):
             try:
+                compiled = beside.submit(
+                    self._compiled, [d for d in dists if d.name not in packed], installed
+                )
                 work = {
                     dist.name: (
                         pool.submit(pack_one, dist),
-                        pool.submit(self._libraries, dist, installed),
+                        pool.submit(self._libraries, dist, installed, system),
                     )
                     for dist in sorted(dists, key=lambda dist: -sizes[dist.name])
                 }
@@ -183,19 +219,36 @@ class Layers:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        return tuple(
-            replace(layer, near=near(layer, installed), made_with=self._made_with(layer))
-            for layer in made
+        return tuple(replace(layer, made_with=self._made_with(layer)) for layer in made)
+
+    def _compiled(
+        self, dists: Iterable[Dist], installed: Virtualenv
+    ) -> Mapping[str, tuple[str, ...]]:
+        prefix = str(self.plan.prefix).removeprefix("/")
+        return compile_files(
+            {dist.name: [f"{prefix}/{file}" for file in dist.files] for dist in dists},
+            root=installed.root,
+            interpreter=self.plan.interpreter,
+            python=self.plan.release.python,
+            run=self.run,
         )
 
-    def _libraries(self, dist: Dist, installed: Virtualenv) -> tuple[bool, Libraries]:
+    def _libraries(
+        self, dist: Dist, installed: Virtualenv, system: SystemLibraries
+    ) -> tuple[bool, Libraries]:
         files = [installed.prefix / file for file in dist.files]
         code = machine_code(files, self.root / self.plan.interpreter.relative_to("/"))
         work = self.folder / f"{dist.name}.libraries"
         beside = (installed.prefix / file for other in installed.dists for file in other.files)
         ignored = self.plan.app.build.ignore_libraries
         return bool(code), shared_libraries(
-            code, installed.root, work, self.run, beside=beside, ignored=ignored
+            code,
+            installed.root,
+            work,
+            self.run,
+            system=system,
+            beside=beside,
+            ignored=ignored,
         )
 
     def _find(self, key: str, *, facts_alone: bool = False) -> Layer | None:

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debship.build.backends import trusted_backends
+from debship.build.entries import read_entries
 from debship.build.layer import Layer
 from debship.build.layers import Layers
 from debship.build.lock import identity
 from debship.build.origins import Origin
 from debship.build.package import date_of
 from debship.build.plan import BuildPlan
+from debship.build.renewing import keep_entries, renewed
 from debship.build.split import UNNAMED, check_apart, digest_of, naming, plan_dependencies
 from debship.build.unpacked import check_has_all, unpack
 from debship.build.uv import Uv
@@ -59,13 +61,16 @@ def lay(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
         layers = finding.result()
     own = alone.own if alone else None
     dists = tuple(layer.dist for layer in layers or ())
+    some = renewed(making, own, lock, folder / "some", uv) if layers is None else None
+    if some is not None:
+        layers, dists = some, tuple(layer.dist for layer in some)
     if layers is None or (own is not None and overlays(own, dists)):
         making.say(f"installing {plan.lock.path.name}")
         trusted = trusted_backends(plan.backends, plan.lock, folder)
         whole = install(plan, wheel, own, folder, replace(uv, backends=trusted))
-        layers, dists = making.of_installed(whole, lock), whole.dists
+        layers, dists = _of_installed(making, whole, lock), whole.dists
         alone = whole if whole.own else alone
-    elif own is not None:
+    elif own is not None and some is None:
         check_has_all(plan, own, dists, making.version(plan.python))
     if wheel is None or alone is None:
         return Laid(layers, None)
@@ -101,7 +106,8 @@ def lay_split(making: Layers, wheel: Wheel | None, folder: Path, *, facts_alone:
         whole = install(unnamed, None, own, folder, replace(_uv(making), backends=trusted))
         named = digest_of(plan, whole, level=making.level, python=python)
         within = replace(making, plan=plan_dependencies(plan, named))
-        found = within.of_installed(_moved(whole, unnamed, within.plan), lock)
+        moved = _moved(whole, unnamed, within.plan)
+        found = tuple(layer for _, layer in within.of_installed(moved, lock))
         making.keep_fact(named, *named_by)
     dists = tuple(layer.dist for layer in found)
     if own is not None:
@@ -111,6 +117,14 @@ def lay_split(making: Layers, wheel: Wheel | None, folder: Path, *, facts_alone:
         return Laid(found, None, within.plan, has_bytes)
     own_layer = _own_layer(making, replace(alone, dists=dists), wheel)
     return Laid(found, own_layer, within.plan, has_bytes)
+
+
+def _of_installed(making: Layers, whole: Virtualenv, lock: tuple[str, ...]) -> tuple[Layer, ...]:
+    found = making.of_installed(whole, lock)
+    entries = read_entries(whole.lock) if whole.plain and whole.lock and not whole.own else None
+    if entries is not None:
+        keep_entries(making, entries, {layer.dist.name: key for key, layer in found})
+    return tuple(layer for _, layer in found)
 
 
 def _uv(making: Layers) -> Uv:

@@ -1,10 +1,13 @@
 """Machine code in wheels, and the Debian packages that it needs."""
 
+import contextlib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from debship.build.elf import identity
+from debship.build.symbols import NotPlain, SystemLibraries
 from debship.errors import Failed, Refused
 from debship.run import Completed, Run, Word, failure
 
@@ -35,8 +38,8 @@ def machine_code(paths: Iterable[Path], interpreter: Path) -> tuple[Path, ...]:
 
     Some wheels carry files for other machines as data; those need nothing here.
     """
-    own = _identity(interpreter)
-    return tuple(path for path in paths if own is not None and _identity(path) == own)
+    own = identity(interpreter)
+    return tuple(path for path in paths if own is not None and identity(path) == own)
 
 
 def shared_libraries(
@@ -45,10 +48,11 @@ def shared_libraries(
     folder: Path,
     run: Run,
     *,
+    system: SystemLibraries,
     beside: Iterable[Path] = (),
     ignored: Collection[str] = (),
 ) -> Libraries:
-    """Ask dpkg-shlibdeps which packages hold the libraries that machine code needs.
+    """Find which packages hold the libraries that machine code needs; dpkg-shlibdeps knows best.
 
     A library that another wheel brings, where the loader would not look, is taken as found: Python
     code loads it first.
@@ -59,6 +63,7 @@ def shared_libraries(
             dpkg-shlibdeps knows what ``$ORIGIN`` of an RPATH means.
         folder: a new one to work in.
         run: the door.
+        system: answers what is plain, and gives the same answers.
         beside: the other files of the package, some of which may be such libraries.
         ignored: sonames that may be in no package; nothing depends on them.
 
@@ -68,6 +73,8 @@ def shared_libraries(
     code = sorted(files)
     if not code:
         return Libraries()
+    with contextlib.suppress(NotPlain):
+        return Libraries(*system.needed_by(code, root))
     (root / "DEBIAN").mkdir(exist_ok=True)
     (folder / "debian").mkdir(parents=True)
     (folder / "debian/control").write_text(_CONTROL)
@@ -115,14 +122,3 @@ def _stand_in(missing: Mapping[str, str], known: Mapping[str, Path], folder: Pat
                 f'comes to the hosts by another way: [build] ignore_libraries = ["{library}"]',
             )
         (folder / library).symlink_to(known[library])
-
-
-def _identity(path: Path) -> tuple[bytes, bytes] | None:
-    """Give an ELF file's class, byte order and machine (elf(5)); None where it is no such file."""
-    with path.open("rb") as file:
-        header = file.read(20)
-    if header[:4] != b"\x7fELF" or len(header) < 20:
-        return None
-    order = "little" if header[5] == 1 else "big"
-    kind = int.from_bytes(header[16:18], order)  # type: ignore[arg-type]
-    return (header[4:6], header[18:20]) if kind in (2, 3) else None  # ET_EXEC, ET_DYN

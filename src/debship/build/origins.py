@@ -19,7 +19,7 @@ from packaging.utils import (
 from debship.build.dists import Dist
 from debship.build.lock import INCLUDE, Lock, logical_lines
 
-_PINNED = re.compile(
+PINNED = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:==\s*(?P<version>[^\s;]+)|@)"
 )
 _HASH = re.compile(r"--hash[= ]sha256:([0-9a-f]{64})")
@@ -121,7 +121,7 @@ def _requirements(path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[L
             inner = path.parent / include["path"]
             if inner not in seen:
                 yield from _requirements(inner, seen | {path, inner})
-        pinned = _PINNED.match(line)
+        pinned = PINNED.match(line)
         if pinned is not None:
             name, version = canonicalize_name(pinned["name"]), pinned["version"] or ""
             yield from (Locked(name, version, "", digest) for digest in _HASH.findall(line))

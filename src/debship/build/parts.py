@@ -6,19 +6,16 @@ depends on the wheel, the prefix and the release, and on nothing else: not on th
 version, not on its neighbours, not on the clock.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from debship.build.bytecode import compile_files
 from debship.build.dists import Dist, mode_of
 from debship.build.plan import BuildPlan
 from debship.debian.archive_writer import Entry, write_tar
 from debship.debian.compression import Compression, Segment, compress
-from debship.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,35 +71,48 @@ def pack(
         level: of the compressor.
         stopped: asked now and then whether the part is still wanted.
     """
+    md5s: list[tuple[str, str]] = []
 
     def write(tar: IO[bytes]) -> None:
-        write_tar(part.entries, mtime=part.mtime, sink=cast("IO[bytes]", _Sink(tar, stopped)))
+        sink = cast("IO[bytes]", _Sink(tar, stopped))
+        md5s.extend(write_tar(part.entries, mtime=part.mtime, sink=sink))
 
     size = sum(entry.size + 1024 for entry in part.entries)  # its header, and what pads it
     return Packed(
         segment=compress(write, path, compression, level, size),
         paths=tuple(entry.path for entry in part.entries),
-        md5s=tuple((entry.path, _md5(entry)) for entry in part.entries if entry.is_file),
+        md5s=tuple(md5s),
         kib=sum(entry.kib for entry in part.entries),
     )
 
 
-def wheel_part(dist: Dist, root: Path, plan: BuildPlan, mtime: int, run: Run) -> Part:
-    """Make the part of an installed wheel; its Python files are compiled on the way."""
+def wheel_part(
+    dist: Dist, compiled: Sequence[str], root: Path, plan: BuildPlan, mtime: int
+) -> Part:
+    """Make the part of an installed wheel.
+
+    Args:
+        dist: what was installed.
+        compiled: the bytecode of it, relative to ``root``.
+        root: what will be ``/`` on the hosts.
+        plan: what is built.
+        mtime: of every file, in seconds since 1970.
+    """
     prefix = str(plan.prefix).removeprefix("/")
-    files = tuple(f"{prefix}/{file}" for file in dist.files)
-    compiled = compile_files(
-        files,
-        root=root,
-        interpreter=plan.interpreter,
-        python=plan.release.python,
-        run=run,
-    )
+    files = {f"{prefix}/{file}" for file in dist.files}
     entries = []
-    for path in sorted({*files, *compiled}):
+    for path in sorted(files.union(compiled), key=_beside_its_source):
         here = root / path
         entries.append(Entry(path, mode_of(here), here))
     return Part(dist.name, mtime, tuple(entries))
+
+
+def _beside_its_source(path: str) -> tuple[str, str, str]:
+    """Order a tar so that bytecode follows what it was made of: half of it are the same words."""
+    folder, _, name = path.rpartition("/")
+    if not folder.endswith("/__pycache__"):
+        return folder, name, ""
+    return folder.removesuffix("/__pycache__"), f"{name.partition('.')[0]}.py", name
 
 
 def skeleton(plan: BuildPlan, packed: Iterable[Packed], folders: Iterable[PurePosixPath]) -> Part:
@@ -139,15 +149,3 @@ def _interpreter(plan: BuildPlan) -> Iterator[Entry]:
         f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {plan.release.python}\n"
     )
     yield Entry(f"{prefix}/pyvenv.cfg", 0o644, config.encode())
-
-
-def _md5(entry: Entry) -> str:
-    if isinstance(entry.content, Path):
-        with entry.content.open("rb") as file:
-            return hashlib.file_digest(file, _new_md5).hexdigest()
-    return _new_md5(entry.content or b"").hexdigest()
-
-
-def _new_md5(data: bytes = b"") -> "hashlib._Hash":
-    # dpkg compares with md5sums to find damage, not malice (deb-md5sums(5)).
-    return hashlib.md5(data, usedforsecurity=False)

@@ -72,7 +72,28 @@ def check_has_all(plan: BuildPlan, own: Dist, others: Sequence[Dist], version: s
     Raises:
         Refused: it has not.
     """
-    missing = lacking(own, others, _PYTHON.findall(version)[0])
+    _refuse(plan, lacking(own, others, _PYTHON.findall(version)[0]))
+
+
+def check_complete(plan: BuildPlan, own: Dist | None, others: Sequence[Dist], version: str) -> None:
+    """See that the application and all that the lock names have what they need.
+
+    Args:
+        plan: what is built.
+        own: the application; None where the lock names it.
+        others: what the lock names.
+        version: of the interpreter's package.
+
+    Raises:
+        Refused: one of them has not.
+    """
+    python = _PYTHON.findall(version)[0]
+    everyone = (*others, *([own] if own else []))
+    found = (line for dist in everyone for line in lacking(dist, everyone, python))
+    _refuse(plan, tuple(dict.fromkeys(found)))
+
+
+def _refuse(plan: BuildPlan, missing: Sequence[str]) -> None:
     if missing:
         raise Refused(
             "\n".join((f"{plan.lock.path}: it does not hold what the application needs", *missing)),

@@ -17,6 +17,8 @@ _CLEAN: Mapping[str, str | None] = {
     "VIRTUAL_ENV": None,
     "PYTHONPATH": None,
     "PYTHONHOME": None,
+    # What uv complains of is read (complaints.py) and told on; folded, it is neither found nor nice.
+    "COLUMNS": "1000",
     # What builds wheels (setuptools, hatchling) is downloaded too: by its hash, or not at all.
     "UV_REQUIRE_BUILD_HASHES": "1",
 }

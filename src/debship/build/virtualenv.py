@@ -28,6 +28,8 @@ class Virtualenv:
         dists: what the lock names, by name.
         own: the application, where it was installed over what the lock names.
         compiled: whether one of them was compiled here.
+        plain: whether each distribution would be the same without the others.
+        lock: what uv read.
     """
 
     root: Path
@@ -35,6 +37,8 @@ class Virtualenv:
     dists: tuple[Dist, ...] = ()
     own: Dist | None = None
     compiled: bool = False
+    plain: bool = False
+    lock: Path | None = None
 
 
 def install(
@@ -62,8 +66,9 @@ def install(
     with explained(plan):
         cwd = plan.lock.path.parent
         compiled = _install_locked(words, site, uv, cwd=cwd, cache=folder / "sdists")
+    plain = not compiled and not rivals(site)
     dists = read_dists(empty.prefix, site, plan.python_here)
-    whole = replace(empty, dists=dists, compiled=compiled)
+    whole = replace(empty, dists=dists, compiled=compiled, plain=plain, lock=requirements)
     if own is None or (wheel is None and own.name in {dist.name for dist in dists}):
         _check_complete(plan, whole, uv)
     elif wheel is not None and overlays(own, dists):
@@ -73,6 +78,30 @@ def install(
         with _stand_in(own, site):
             _check_complete(plan, whole, uv)
     return whole
+
+
+def install_some(plan: BuildPlan, some: Path, folder: Path, uv: Uv) -> Virtualenv | None:
+    """Install a part of the lock, by itself.
+
+    Args:
+        plan: what is built.
+        some: the part, in a lock of its own.
+        folder: where ``root`` is made.
+        uv: how uv is run.
+
+    Returns:
+        None where something of it must be compiled, or two of it bring one file.
+    """
+    empty = _empty(plan, folder / "root", uv)
+    site = empty.root / plan.site.relative_to("/")
+    sync = ("pip", "sync", *_options(empty), "--require-hashes", "--allow-empty-requirements")
+    try:
+        uv(*sync, *selection(plan.lock, plan.app), some, "--no-build", cwd=plan.lock.path.parent)
+    except Failed:  # installing all says what is wrong
+        return None
+    if _compiled_here(site) or rivals(site):
+        return None
+    return replace(empty, dists=read_dists(empty.prefix, site, plan.python_here))
 
 
 def _overlaid(plan: BuildPlan, virtualenv: Virtualenv, wheel: Wheel, uv: Uv) -> Virtualenv:

@@ -59,7 +59,9 @@ def read_what_hosts_have(
             f"{given}: it has no {app.name} for {machine} yet",
             "leave --previous out for the first version",
         )
-    return tuple(_fetched(newest(rows, release), where, app) for release in releases)
+    chosen = [newest(rows, release) for release in releases]
+    fetched = {row: _fetched(row, where, app) for row in dict.fromkeys(chosen)}
+    return tuple(fetched[row] for row in chosen)
 
 
 def newest(rows: Sequence["Row"], release: "Release") -> "Row | None":

@@ -52,11 +52,6 @@ class Whole:
     data: tuple[tarball.Member, ...]
 
 
-def read_deb(path: Path) -> Deb:
-    """Read and check a .deb; see ``read_archive``."""
-    return read_archive(path).deb
-
-
 def read_archive(path: Path, kept: "_Kept | None" = None) -> Archive:
     """Read a .deb to its last byte and check it.
 

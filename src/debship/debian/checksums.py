@@ -4,7 +4,6 @@ import hashlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 _ALGORITHMS = ("md5", "sha1", "sha256")
@@ -69,15 +68,3 @@ class Summing:
             thread.shutdown()
         md5, sha1, sha256 = (digest.hexdigest() for digest in self._sums)
         return Checksums(name, self._size, md5, sha1, sha256)
-
-
-def checksums_of_file(name: str, path: Path) -> Checksums:
-    """Take the checksums of a file: side by side, for each of them takes its time."""
-
-    def digest(algorithm: str) -> str:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, algorithm).hexdigest()
-
-    with ThreadPoolExecutor(3) as pool:
-        md5, sha1, sha256 = pool.map(digest, _ALGORITHMS)
-    return Checksums(name, path.stat().st_size, md5, sha1, sha256)

@@ -62,13 +62,12 @@ class Publication:
     suite: str
     date: datetime
     changed: bool
-    release: Release
 
     @classmethod
     def of(cls, now: Snapshot, *, changed: bool) -> Self:
         """Say what is published now."""
         release = now.release
-        return cls(now.id, release.settings.suite, release.date, changed, release)
+        return cls(now.id, release.settings.suite, release.date, changed)
 
 
 def commit(

@@ -6,8 +6,9 @@ It says what the newest version of each package installs, for that is what a hos
 import gzip
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -20,8 +21,10 @@ from debship.publish.paths import by_hash_path
 from debship.publish.release import Checksum, Part, Release
 from debship.publish.scratch import scratch
 from debship.publish.store import Store
+from debship.publish.together import together
 
 _LEVEL = 6
+Installed = tuple[str, Sequence[str]]  # a package's section, and its paths
 _LINE = re.compile(r"^(.*?)[ \t]+([^ \t\n]+)$", re.M)
 
 
@@ -49,15 +52,16 @@ class Contents:
         )
         return "".join(lines).encode(errors="surrogateescape")
 
-    def replaced(self, package: str, section: str, paths: Iterable[str]) -> Self:
-        """Let a package install these paths, and no others."""
+    def replaced(self, installed: Mapping[str, Installed]) -> Self:
+        """Let packages, by their names, install these paths and no others."""
         owners = {
-            path: frozenset(name for name in names if name.rpartition("/")[2] != package)
+            path: frozenset(name for name in names if name.rpartition("/")[2] not in installed)
             for path, names in self.owners.items()
         }
-        named = f"{section}/{package}" if section else package
-        for path in paths:
-            owners[path] = owners.get(path, frozenset()) | {named}
+        for package, (section, paths) in installed.items():
+            named = frozenset([f"{section}/{package}" if section else package])
+            for path in paths:
+                owners[path] = owners.get(path, frozenset()) | named
         return type(self)({path: names for path, names in owners.items() if names})
 
 
@@ -65,35 +69,48 @@ def refreshed(
     store: Store,
     release: Release | None,
     indices: Mapping[Part, Index],
-    packages: Collection[str] | None,
+    packages: Collection[str],
     local: Mapping[str, Path],
 ) -> dict[str, bytes]:
     """Give the Contents of some indices, by their paths.
 
     Args:
         store: where the pool lies.
-        release: the one before, whose Contents are taken up.
+        release: whose Contents are taken up; what it has none of is read anew, from the pool.
         indices: as they will be.
-        packages: those that changed; None: all are read anew, from the pool.
+        packages: those in which they differ from the release's.
         local: files that are here, by their places in the pool.
 
     Raises:
         Failed: a package is not in the pool.
     """
+    before = together(partial(_before, store, release, part) for part in indices)
+    newest: dict[Part, dict[str, bytes | None]] = {}
+    for (part, index), known in zip(indices.items(), before, strict=True):
+        names = packages if known else {key.package for key, _ in index.stanzas()}
+        newest[part] = {name: _newest(index, name) for name in sorted(names)}
+    stanzas = (it for some in newest.values() for it in some.values() if it is not None)
+    places = list(dict.fromkeys(place_of(stanza).filename for stanza in stanzas))
+    read = together(partial(_paths, store, place, local) for place in places)
+    paths = dict(zip(places, read, strict=True))
     found = {}
-    for part, index in indices.items():
-        contents = _before(store, release, part) if packages is not None else None
-        wanted = packages if contents else {key.package for key, _ in index.stanzas()}
-        contents = contents or Contents({})
-        for package in sorted(wanted or ()):
-            stanzas = index.of(package)
-            newest = max(stanzas, key=lambda key: DebVersion(key.version), default=None)
-            if newest is not None:
-                fields = control.fields(stanzas[newest])
-                paths = _paths(store, place_of(stanzas[newest]).filename, local)
-                contents = contents.replaced(package, fields.get("section", ""), paths)
-        found[contents_path(part)] = contents.render()
+    for (part, some), known in zip(newest.items(), before, strict=True):
+        installed = {
+            name: (_section(stanza), paths[place_of(stanza).filename]) if stanza else ("", ())
+            for name, stanza in some.items()
+        }
+        found[contents_path(part)] = (known or Contents({})).replaced(installed).render()
     return found
+
+
+def _newest(index: Index, package: str) -> bytes | None:
+    stanzas = index.of(package)
+    key = max(stanzas, key=lambda key: DebVersion(key.version), default=None)
+    return stanzas[key] if key else None
+
+
+def _section(stanza: bytes) -> str:
+    return control.fields(stanza).get("section", "")
 
 
 def packed(files: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, Checksum]]:
@@ -118,7 +135,7 @@ def _before(store: Store, release: Release | None, part: Part) -> Contents | Non
     return Contents.parse(gzip.decompress(found.data))
 
 
-def _paths(store: Store, place: str, local: Mapping[str, Path]) -> list[str]:
+def _paths(store: Store, place: str, local: Mapping[str, Path]) -> Sequence[str]:
     if place in local:
         return _installed(local[place])
     found = store.read(place)

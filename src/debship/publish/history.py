@@ -126,7 +126,7 @@ def rollback(publisher: Publisher, suite: str, to: str) -> Publication:
         if not different:
             return None
         contents = (
-            refreshed(publisher.store, None, different, None, {}) if settings.contents else {}
+            refreshed(publisher.store, old.release, different, (), {}) if settings.contents else {}
         )
         return Draft(settings, files, different, contents)
 

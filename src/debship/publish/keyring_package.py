@@ -14,7 +14,7 @@ from debship.debian.archive_writer import END_OF_TAR, Entry, write_ar, write_tar
 from debship.debian.compression import compress_whole
 from debship.errors import Misused
 from debship.model import DebVersion, PackageName
-from debship.publish.release import Settings
+from debship.publish.release import Settings, slug
 from debship.publish.signing import Certificates
 from debship.templates import render
 
@@ -49,13 +49,12 @@ class KeyringPackage:
     @property
     def name(self) -> PackageName:
         """``example-production-archive-keyring``."""
-        text = f"{self.settings.origin} {self.settings.suite}".lower()
-        return PackageName(re.sub(r"[^a-z0-9]+", "-", text).strip("-") + "-archive-keyring")
+        return PackageName(f"{slug(self.settings.origin, self.settings.suite)}-archive-keyring")
 
     @property
     def version(self) -> DebVersion:
-        """``2026.11.24.1130``: a later publication has a higher one."""
-        return DebVersion(f"{self.date:%Y.%m.%d.%H%M}")
+        """``2026.11.24.113005``: a later publication has a higher one."""
+        return DebVersion(f"{self.date:%Y.%m.%d.%H%M%S}")
 
     @property
     def filename(self) -> str:

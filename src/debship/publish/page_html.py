@@ -11,6 +11,7 @@ from urllib.parse import quote
 from debship.errors import Misused
 from debship.model import DebVersion, Size
 from debship.publish.page import App, Page, Row, Section
+from debship.publish.release import slug
 from debship.publish.store import checked
 
 _BEGIN, _END = b'<script type="application/json" id="state">', b"</script>"
@@ -103,12 +104,11 @@ def _shown(section: Section) -> dict[str, Any]:
         "key": section.key.strip(),
     }
     head, tail = templates.render("repository.sources.j2", words).split("\0")
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{section.origin} {section.suite}".lower()).strip("-")
     return {
         "section": section,
         "head": head,
         "tail": tail,
-        "file": f"/etc/apt/sources.list.d/{slug}.sources",
+        "file": f"/etc/apt/sources.list.d/{slug(section.origin, section.suite)}.sources",
         "apps": [
             (app.name, app.summary, app.rows[0].version, app.rows[0].day, _rows(app))
             for app in section.apps

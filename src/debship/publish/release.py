@@ -86,6 +86,11 @@ class Settings:
         )
 
 
+def slug(origin: str, suite: str) -> str:
+    """Write origin and suite as a part of a file's name: ``example-production``."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{origin} {suite}".lower()).strip("-")
+
+
 def _with(known: tuple[str, ...], more: set[str]) -> tuple[str, ...]:
     return (*known, *sorted(more - set(known)))
 

@@ -51,11 +51,20 @@ class Keyring:
         Raises:
             Failed: gpg could not, with what it says and no secret.
         """
-        return self._sign(text, fingerprints, "--clearsign")
-
-    def sign_detached(self, text: bytes, fingerprints: Sequence[str]) -> bytes:
-        """Give the signature alone (Release.gpg)."""
-        return self._sign(text, fingerprints, "--armor", "--detach-sign")
+        users = [word for one in fingerprints for word in ("--local-user", one)]
+        with scratch() as folder:
+            file = folder / "Release"
+            file.write_bytes(text)
+            words = ("--digest-algo", "SHA512", *users, "--passphrase-fd", "0", "--output", "-")
+            passphrase = self.passphrase.reveal().encode() if self.passphrase else b""
+            try:
+                return self.gpg(*words, "--clearsign", file, stdin=passphrase + b"\n").stdout
+            except Failed as error:
+                raise Failed(
+                    error.message,
+                    "a key with a passphrase needs it in DEBSHIP_SIGNING_PASSPHRASE, "
+                    "or in the gpg-agent's memory",
+                ) from error
 
     def certificates(self, fingerprints: Sequence[str]) -> Certificates:
         """Give the public keys of these, all in one block."""
@@ -82,22 +91,6 @@ class Keyring:
         home: tuple[Word, ...] = ("--homedir", self.home) if self.home else ()
         argv = ("gpg", *home, "--batch", "--no-tty", "--pinentry-mode", "loopback", *words)
         return self.run(argv, stdin=stdin, timeout=_TIMEOUT)
-
-    def _sign(self, text: bytes, fingerprints: Sequence[str], *how: str) -> bytes:
-        users = [word for one in fingerprints for word in ("--local-user", one)]
-        with scratch() as folder:
-            file = folder / "Release"
-            file.write_bytes(text)
-            words = ("--digest-algo", "SHA512", *users, "--passphrase-fd", "0", "--output", "-")
-            passphrase = self.passphrase.reveal().encode() if self.passphrase else b""
-            try:
-                return self.gpg(*words, *how, file, stdin=passphrase + b"\n").stdout
-            except Failed as error:
-                raise Failed(
-                    error.message,
-                    "a key with a passphrase needs it in DEBSHIP_SIGNING_PASSPHRASE, "
-                    "or in the gpg-agent's memory",
-                ) from error
 
 
 @contextlib.contextmanager

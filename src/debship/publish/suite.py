@@ -67,7 +67,7 @@ def _extension(store: Store, before: Snapshot, wanted: Settings) -> Draft | None
 
 
 def _contents(store: Store, settings: Settings, indices: Mapping[Part, Index]) -> dict[str, bytes]:
-    return refreshed(store, None, indices, None, {}) if settings.contents else {}
+    return refreshed(store, None, indices, (), {}) if settings.contents else {}
 
 
 def public_keys(store: Store, suite: str, run: Run) -> Certificates:

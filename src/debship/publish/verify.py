@@ -72,12 +72,14 @@ def _index_problems(store: Store, snapshot: Snapshot, part: Part, index: Index) 
             continue
         canonical = store.read(f"dists/{suite}/{path}")
         sha256 = hashlib.sha256(canonical.data).hexdigest() if canonical else None
-        if sha256 != release.files[path].sha256:
+        if canonical is None or sha256 != release.files[path].sha256:
             yield f"dists/{suite}/{path}: it is not the published index (clients without by-hash fail)"
-    if f"{plain}.xz" in release.files:
-        xz = store.read(by_hash_path(suite, f"{plain}.xz", release.files[f"{plain}.xz"].sha256))
-        if xz is None or hashlib.sha256(lzma.decompress(xz.data)).hexdigest() != index.sha256:
-            yield f"dists/{suite}/{plain}.xz: it does not hold what Packages.gz does"
+        elif path.endswith(".xz") and not _holds(canonical.data, index):
+            yield f"dists/{suite}/{path}: it does not hold what Packages.gz does"
+
+
+def _holds(xz: bytes, index: Index) -> bool:
+    return hashlib.sha256(lzma.decompress(xz)).hexdigest() == index.sha256
 
 
 def _pool_problems(store: Store, files: dict[str, tuple[int, str]], *, deep: bool) -> Iterator[str]:
