@@ -39,7 +39,6 @@ hosts = ["h"]
 kind = "haproxy"
 socket = "/run/haproxy.sock"
 backend = "tiny"
-drain = 3
 [apps.tiny.health]
 path = "/healthz"
 port = 8101
@@ -435,10 +434,13 @@ def test_18_a_node_that_does_not_answer_lets_no_host_leave(fleet: Fleet, watched
 def test_19_a_request_longer_than_the_drain_is_told(fleet: Fleet) -> None:
     address = fleet.stage.url.split("/")[2].partition(":")[0]
     with socket.create_connection((address, 8101)) as client:
-        client.sendall(b"GET /wait?seconds=12 HTTP/1.0\r\n\r\n")
+        client.sendall(b"GET /wait?seconds=25 HTTP/1.0\r\n\r\n")
         until(lambda: any(_under_way(fleet)))
         fleet.victim = next(n for n, sessions in enumerate(_under_way(fleet)) if sessions)
-        done = fleet.deploy("1.1", *fleet.only)
+        socket_ = str(fleet.stage.haproxy)
+        balancer = {"kind": "haproxy", "socket": socket_, "backend": "tiny", "drain": 3}
+        with fleet.changed(balancers=[balancer]):
+            done = fleet.deploy("1.1", *fleet.only)
     assert fleet.outcomes(done) == ["changed"]
     journal = Path(json.loads(done.stdout)["result"]["journal"]).read_text()
     assert journal.count('"drain-limit"') == 1
