@@ -128,6 +128,14 @@ def test_a_program_that_does_not_end_is_unknown_not_failed(real: FabricHost) -> 
     assert time.monotonic() - start < 3
 
 
+def test_a_connection_that_dies_is_noticed_at_once(real: FabricHost) -> None:
+    start = time.monotonic()
+    with pytest.raises(LinkLost, match="closed"):
+        real.run(("sh", "-c", "kill -9 $PPID; sleep 20"), timeout=20)
+    assert time.monotonic() - start < 5
+    assert real.run(("true",)).returncode == 0
+
+
 def test_a_program_killed_by_a_signal_is_unknown(real: FabricHost) -> None:
     with pytest.raises(LinkLost):
         real.run(("sh", "-c", "kill -9 $$"))

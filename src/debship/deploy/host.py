@@ -201,20 +201,19 @@ def _exchange(channel: Any, line: str, stdin: bytes, timeout: float) -> Answer:
     out, err = bytearray(), bytearray()
     while True:
         # Looked at before reading: what arrives together with the end is still read after it.
-        ended = channel.eof_received and channel.exit_status_ready()
+        # A channel of a connection that died is closed without an end of its output.
+        ended = channel.closed or (channel.eof_received and channel.exit_status_ready())
         while channel.recv_ready():
             out += channel.recv(65536)
         while channel.recv_stderr_ready():
             err += channel.recv_stderr(65536)
         if ended:
             break
-        if channel.closed and not channel.exit_status_ready():
-            raise EOFError("the connection was closed")
         if time.monotonic() > deadline:
             raise TimeoutError(f"no end within {timeout:g} s")
         channel.status_event.wait(0.01)
     if channel.exit_status < 0:
-        raise EOFError("the program's exit code did not arrive")
+        raise EOFError("the connection was closed before the program's exit code came")
     return Answer(channel.exit_status, bytes(out), bytes(err))
 
 

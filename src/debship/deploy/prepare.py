@@ -69,7 +69,7 @@ def prepare(
     state = settled(host, package, files, clock)
     if not (state.package.installed or state.package.absent):
         state = mend(host, package, state, files, roll=roll, clock=clock)
-    _must(host, host.run(apt.check(), timeout=180), "apt finds packages broken or locked")
+    _must_be_whole(host, host.run(apt.check(), timeout=180))
     if state.package.version == version and state.package.installed:
         return Prepared(state, ())
     _must(host, host.run(apt.fetch(package, version), timeout=600), f"{version} was not fetched")
@@ -113,6 +113,16 @@ def install_ahead(
 
 def _target(change: apt.Change) -> str:
     return f"{change.name}={change.new}"
+
+
+def _must_be_whole(host: Host, answer: Answer) -> None:
+    """See that apt finds nothing broken; whose fault it is stands in its output, not in its errors."""
+    if answer.returncode != 0:
+        told = answer.text.partition("unmet dependencies:\n")[2].rstrip()
+        what = "apt finds packages broken or locked"
+        raise Failed(
+            f"{host.address}: {what}\n" + "\n".join(filter(None, (told, answer.complaint)))
+        )
 
 
 def _must_have_room(host: Host, what: str, *targets: str) -> None:
