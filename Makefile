@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 # On every core; those on hosts wait more than they work, and few at once keep their times honest.
 FAST := -q -n auto --dist loadfile -m "not acceptance"
-ACCEPTANCE := -n auto --maxprocesses 4 --dist loadfile -m acceptance
+ACCEPTANCE := --durations 15 -n auto --maxprocesses 4 --dist loadfile -m acceptance
 
 .PHONY: help setup demo test check format lint types imports fast acceptance bench-build bench-publish bench-deploy golden lock clean
 

@@ -19,9 +19,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from tests.docker_engine import engine
 
 TOP = Path(__file__).parents[2]
 PYTHON = "/usr/bin/python3"
@@ -384,38 +386,6 @@ def dh_virtualenv(bench: Bench) -> list[Row]:
     ]
 
 
-@contextlib.contextmanager
-def dockerd(folder: Path, *options: str) -> Iterator[dict[str, str]]:
-    """A daemon of our own, beside any other."""
-    host = f"unix://{folder}/docker.sock"
-    argv = ["dockerd", "--iptables=false", "--bridge=none", "--host", host, *options]
-    argv += [
-        "--data-root",
-        f"{folder}/data",
-        "--exec-root",
-        f"{folder}/exec",
-        "--pidfile",
-        f"{folder}/pid",
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(argv, stdout=log, stderr=log)
-    try:
-        environment = {**os.environ, "DOCKER_HOST": host, "DOCKER_BUILDKIT": "0"}
-        for _ in range(100):
-            if (
-                subprocess.run(
-                    ["docker", "info"], env=environment, capture_output=True, check=False
-                ).returncode
-                == 0
-            ):
-                break
-            time.sleep(0.2)
-        yield environment
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def docker(bench: Bench, runs: int, base: Path) -> list[Row]:
     """A warm `docker build` of the usual Dockerfile, its layer of requirements there."""
     if not shutil.which("dockerd") or not base.is_dir():
@@ -431,8 +401,8 @@ def docker(bench: Bench, runs: int, base: Path) -> list[Row]:
     def edit(number: int) -> None:
         (context / "src/auth/__init__.py").write_text(f"EDIT = {number}\n")
 
-    with dockerd(folder) as environment:
-        settings = {"env": environment}
+    with engine(folder) as address:
+        settings = {"env": {**os.environ, **address, "DOCKER_BUILDKIT": "0"}}
         tar = subprocess.Popen(["tar", "-C", str(base), "-c", "."], stdout=subprocess.PIPE)
         imported = subprocess.run(
             ["docker", "import", "-", "bench-build-base"],

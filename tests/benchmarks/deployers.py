@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 from examples.rehearsal import Rehearsal
-from tests.benchmarks.building import dockerd
 from tests.benchmarks.service import COMMAND, Service, run
+from tests.docker_engine import engine
 
 REGISTRY = 5000
 UNIT = """\
@@ -305,7 +305,8 @@ def docker_of(folder: Path, root: Path, gateway: str) -> Iterator[dict[str, str]
     (folder / "dockerd").mkdir(exist_ok=True)
     options = (f"--insecure-registry={gateway}:{REGISTRY}",)
     try:
-        with dockerd(folder / "dockerd", *options) as environment:
+        with engine(folder / "dockerd", *options) as address:
+            environment = {**os.environ, **address, "DOCKER_BUILDKIT": "0"}
             words = ["tar", "-C", str(root), "--exclude=./var/lib/docker", "--exclude=./proc/*"]
             words += ["--exclude=./sys/*", "--exclude=./dev/*", "--exclude=./run/*", "-c", "."]
             tar = subprocess.Popen(words, stdout=subprocess.PIPE)

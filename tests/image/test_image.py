@@ -1,6 +1,5 @@
 """An image from a real package, made and run by a real docker of the test's own."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -17,7 +16,8 @@ from examples.versions import make_version
 
 from debship.debian.releases import release
 from debship.roots import clean_root
-from debship.run import run, spawn
+from debship.run import run
+from docker_engine import engine
 from service_debs import make_service_deb
 
 pytestmark = pytest.mark.acceptance
@@ -38,36 +38,6 @@ def _wait(question, seconds: float = 30.0):
         time.sleep(0.1)
 
 
-@contextlib.contextmanager
-def _dockerd(room: Path) -> Iterator[dict[str, str]]:
-    """A daemon that shares nothing with another; gives the environment that leads to it."""
-    address = f"unix://{room}/docker.sock"
-    daemon = spawn(
-        [
-            # It dies with us however we die, its children and its mounts with it.
-            *("setpriv", "--pdeathsig", "KILL"),
-            *("unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"),
-            *("/usr/sbin/dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none"),
-            *("--host", address),
-            *("--data-root", room / "data", "--exec-root", room / "exec"),
-            *("--pidfile", room / "pid", "--config-file", room / "daemon.json"),
-        ],
-        log=room / "log",
-    )
-    # Debian's own docker before any other: it has BuildKit built in.
-    environment = {"DOCKER_HOST": address, "PATH": f"/usr/bin:{os.environ['PATH']}"}
-    try:
-        _wait(lambda: True if (room / "docker.sock").exists() and _answers(environment) else None)
-        yield environment
-    finally:
-        daemon.process.kill()
-        daemon.process.wait(30)
-
-
-def _answers(environment: dict[str, str]) -> bool:
-    return run(["docker", "version"], env=environment, check=False).returncode == 0
-
-
 @pytest.fixture(scope="module")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A docker whose only image is debian:bookworm-slim."""
@@ -76,9 +46,8 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     cache = tmp_path_factory.mktemp("roots")
     root = clean_root(release("bookworm"), (), run=run, cache=cache, say=print)
     room = Path(tempfile.mkdtemp(prefix="debship-docker-"))  # a socket's path is short
-    (room / "daemon.json").write_text("{}")
     try:
-        with _dockerd(room) as environment:
+        with engine(room) as environment:
             archive = room / "base.tar"
             run(["tar", "-C", root, "-cf", archive, "."])
             run(["docker", "import", archive, "debian:bookworm-slim"], env=environment)

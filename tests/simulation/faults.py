@@ -145,10 +145,12 @@ class Fault:
         world.crossed = True
         kind = self.values["kind"]
         version = self.values["version"]
+        # Two of one name would be one roll to the lock.
+        name = f"r{len(world.rollers) + 1}"
         world.start(
             Roller(
-                "r2",
-                Process("r2"),
+                name,
+                Process(name),
                 kind,
                 version,
                 IS if version == NEW else "the old one",
