@@ -571,6 +571,17 @@ def test_what_a_dead_run_left_out_is_put_back_from_another_machine(
     assert OUT not in rig.hosts[1].files
 
 
+def test_the_old_version_is_not_put_back_with_the_new_files(rig: Rig) -> None:
+    host = rig.hosts[1]
+    host.behaviours["1.1-1"] = Behaviour(healthy=False)
+    die_at(rig, "before return")
+    host.restart()  # it was started again: with the version of before, which is well
+    assert host.running == "1.0-1"
+    assert host.files[SECRETS].content == b"PASSWORD=correct horse\n"
+    assert outcomes(rig.restore(env={})) == ["unchanged", "returned", "unchanged"]
+    assert host.files[SECRETS].content == b"PASSWORD=hunter2\n"
+
+
 def test_restoring_leaves_alone_what_somebody_holds_out(rig: Rig) -> None:
     rig.balancer.held.add("b")
     report = rig.restore()
