@@ -171,7 +171,7 @@ def watched(fleet: Fleet, tmp_path: Path):
     with witness:
         yield witness
     assert witness.answers.failures == ()
-    assert witness.answers.total > 50
+    assert witness.answers.total > 20  # a second's at its slowest
     assert witness.timeline.fewest("tiny") >= len(fleet.hosts) - 1
 
 

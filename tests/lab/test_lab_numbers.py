@@ -76,14 +76,18 @@ def test_only_one_changes_a_lab(tmp_path: Path) -> None:
         pass
 
 
-def _hold(state: Path) -> None:
+def _hold(state: Path, beyond: float) -> None:
     with alone(state, runtime=state):
+        if os.fork() == 0:  # a program that it is about to start: it has the lock as well
+            time.sleep(beyond)
+            os._exit(0)
         (state / "held").touch()
         time.sleep(60)
 
 
-def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
-    holder = get_context("fork").Process(target=_hold, args=(tmp_path,))
+@pytest.mark.parametrize("beyond", [0.0, 0.3])
+def test_a_killed_holder_holds_nothing(tmp_path: Path, beyond: float) -> None:
+    holder = get_context("fork").Process(target=_hold, args=(tmp_path, beyond))
     holder.start()
     while not (tmp_path / "held").exists():
         time.sleep(0.01)

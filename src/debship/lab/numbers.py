@@ -19,6 +19,7 @@ from debship.lab.record import read_record
 from debship.run import Run
 
 _LAST_WORDS = 0.5  # seconds
+_LETS_GO = 1.0  # seconds in which what a killed holder was just starting lets its lock go
 
 
 def reserve(state: Path, *, runtime: Path, run: Run) -> int:
@@ -109,13 +110,25 @@ def locked(path: Path, *, busy: str | None = None) -> Iterator[None]:
         Failed: it is held, and ``busy`` is given.
     """
     with path.open("a") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError as error:
-            raise Failed(busy or "", "wait until it is done, and try again") from error
-        if busy and not _is(path, held):
-            raise Failed(busy, "wait until it is done, and try again")
+        if busy:
+            _try(path, held, busy)
+        else:
+            fcntl.flock(held, fcntl.LOCK_EX)
         yield
+
+
+def _try(path: Path, held: TextIO, busy: str) -> None:
+    patience = time.monotonic() + _LETS_GO
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is(path, held):
+                return
+            break  # its last holder took it away with the lab
+        if time.monotonic() > patience:
+            break
+        time.sleep(0.05)
+    raise Failed(busy, "wait until it is done, and try again")
 
 
 def _owners(runtime: Path) -> Iterator[tuple[int, Path]]:
