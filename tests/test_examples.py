@@ -16,7 +16,7 @@ from debship.config.fleet_file import read_fleet
 from debship.config.fleet_form import FleetForm, HostsTable
 from debship.config.form import Form, branches, fill
 from debship.run import run
-from debship.templates import directory
+from debship.template_files import directory
 from documented import commands, unknown
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

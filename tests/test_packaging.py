@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from debship import templates
+from debship import template_files
 from debship.run import run
 
 TOP = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_the_wheel_has_the_templates_of_the_checkout(wheel: zipfile.ZipFile) -> None:
     here = TOP / "debian-templates"
-    assert templates.directory() == here
+    assert template_files.directory() == here
     prefix = "debship/debian-templates/"
     shipped = {
         name.removeprefix(prefix): wheel.read(name)

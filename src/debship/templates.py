@@ -1,4 +1,4 @@
-"""Where the templates are, and rendering them."""
+"""Rendering the templates."""
 
 import contextlib
 import difflib
@@ -12,21 +12,7 @@ from typing import Any
 import jinja2
 
 from debship.errors import Failed, Refused
-
-
-def directory() -> Path:
-    """Find ``debian-templates``: inside the wheel, or at the top of a checkout.
-
-    Raises:
-        Failed: neither holds it, so the installation is broken.
-    """
-    here = Path(__file__).resolve().parent
-    for candidate in (here / "debian-templates", here.parents[1] / "debian-templates"):
-        if candidate.is_dir():
-            return candidate
-    raise Failed(
-        "debship's templates are missing from this installation", "reinstall the debship wheel"
-    )
+from debship.template_files import directory
 
 
 @cache

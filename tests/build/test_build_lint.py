@@ -12,7 +12,7 @@ from debship.cli.build_checks import lint as check
 from debship.debian.archive import read_archive
 from debship.errors import Failed
 from debship.run import run
-from debship.templates import directory
+from debship.template_files import directory
 
 from fakes import FakeRun
 

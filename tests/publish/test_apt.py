@@ -16,8 +16,9 @@ from debship.publish.clock import Clock
 from debship.publish.history import rollback
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
+from debship.publish.sources import sources
 from debship.publish.store.directory import DirectoryStore
-from debship.publish.suite import init, public_keys, sources
+from debship.publish.suite import init, public_keys
 from debship.run import run
 from publishing import make_publisher, served, settings
 

@@ -21,10 +21,11 @@ from debship.debian.archive import read_archive
 from debship.errors import Failed
 from debship.publish.clock import Clock
 from debship.publish.recipe import publish
+from debship.publish.sources import sources
 from debship.publish.store import Store
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.store.s3 import S3Store
-from debship.publish.suite import init, sources
+from debship.publish.suite import init
 from publishing import make_publisher, served, settings
 
 pytestmark = pytest.mark.acceptance

@@ -24,11 +24,11 @@ from debship.publish.paths import key_path
 from debship.publish.recipe import publish
 from debship.publish.signing import certificates
 from debship.publish.snapshot import read_indices, read_snapshot
+from debship.publish.sources import sources as sources_in
 from debship.publish.store import IfAbsent, Store
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.store.s3 import S3Store
 from debship.publish.suite import init
-from debship.publish.suite import sources as sources_in
 from debship.publish.verify import verify_suite
 from debship.run import run
 from publishing import Clock, S3Server, debship, make_publisher, served, settings

@@ -123,7 +123,7 @@ def _check(draft: "Draft") -> None:
 
 
 def _stage(directory: Path, ci: str | None) -> dict[Path, str]:
-    from debship.templates import directory as templates
+    from debship.template_files import directory as templates
 
     chosen = ci or ("github" if (directory / ".github").is_dir() else "gitlab")
     if chosen == "none" or (ci is None and (directory / _CI[chosen]).exists()):
@@ -142,7 +142,7 @@ def _write(files: Mapping[Path, str], directory: Path, *, force: bool) -> list[P
 
 
 def _readme(directory: Path) -> list[Path]:
-    from debship.templates import directory as templates
+    from debship.template_files import directory as templates
 
     readme = directory / "README.md"
     if not readme.is_file() or "debship" in readme.read_text():

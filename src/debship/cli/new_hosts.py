@@ -47,7 +47,7 @@ def print_user_data(file: Any, settings: Any, world: Any) -> None:
 def sources_of(file: Any) -> str:
     """The source of the fleet's suite, with its key."""
     from debship.cli.repository import target
-    from debship.publish.suite import sources
+    from debship.publish.sources import sources
 
     repository = file.repository
     snapshot, keys = target(repository.store, repository.suite, ()).read()

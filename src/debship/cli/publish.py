@@ -77,7 +77,7 @@ def _read(where: Target, files: tuple[Path, ...], component: str, say: Say) -> "
 
 def _check(where: Target, archives: "list[Archive]", url: str | None) -> None:
     from debship.publish.check import Wanted, check
-    from debship.publish.suite import sources
+    from debship.publish.sources import sources
     from debship.run import run
 
     snapshot, given = where.read()

@@ -141,7 +141,7 @@ def verify_(*, where: Target, deep: bool, as_json: bool) -> None:
 @click.option("--url", metavar="URL", help="Where hosts read it. Left out: as fleet.toml says.")
 def sources_(*, where: Target, url: str | None) -> None:
     """Print the .sources that hosts need, the key inside."""
-    from debship.publish.suite import sources
+    from debship.publish.sources import sources
 
     snapshot, given = where.read()
     print(sources(snapshot, given, where.url(url)), end="")

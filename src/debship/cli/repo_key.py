@@ -52,7 +52,7 @@ def package_(*, where: Target, url: str | None, maintainer: str, output: Path) -
     Publish it like any other, into the suite itself.
     """
     from debship.publish.keyring_package import KeyringPackage
-    from debship.publish.suite import checked_url
+    from debship.publish.sources import checked_url
 
     snapshot, given = where.read()
     made = KeyringPackage(

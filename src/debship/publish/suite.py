@@ -1,10 +1,9 @@
-"""A suite's beginning, and what others need to read it."""
+"""A suite's beginning, and the keys that it gives out."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from debship import templates
-from debship.errors import Misused, Refused
+from debship.errors import Refused
 from debship.publish.commit import Draft, Publication, commit, create
 from debship.publish.contents import refreshed
 from debship.publish.index import Index
@@ -83,35 +82,3 @@ def public_keys(store: Store, suite: str, run: Run) -> Certificates:
             f"debship repo init --suite {suite} ...",
         )
     return certificates(found.data.decode(errors="replace"), run)
-
-
-def sources(snapshot: Snapshot, keys: Certificates, url: str) -> str:
-    """Give the .sources of a suite, the keys inside (sources.list(5), apt 2.3.10).
-
-    Args:
-        snapshot: of the suite; its signature was verified with these keys.
-        keys: those that hosts shall trust.
-        url: where hosts read the repository.
-
-    Raises:
-        Misused: the URL cannot stand in a .sources.
-    """
-    settings = snapshot.release.settings
-    values = {
-        "url": checked_url(url),
-        "suite": settings.suite,
-        "components": " ".join(settings.components),
-        "key": keys.armored.strip(),
-    }
-    return templates.render("repository.sources.j2", values)
-
-
-def checked_url(url: str) -> str:
-    """Give back a URL that can stand in a .sources, without slashes at its end.
-
-    Raises:
-        Misused: it cannot.
-    """
-    if any(letter.isspace() or not letter.isprintable() for letter in url) or ":" not in url:
-        raise Misused(f'"{url}" is not a URL')
-    return url.rstrip("/") or url
