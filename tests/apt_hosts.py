@@ -48,8 +48,8 @@ class Machine(Host):
         (self._system / "var/lib/dpkg/status").touch()
         (folder / "var/log/apt").mkdir(parents=True)
 
-    def install(self, package: str, version: str) -> None:
-        """Hear what is new, install a version, and see what is in it."""
+    def install(self, version: str, *packages: str) -> None:
+        """Hear what is new, install packages of a version, and see what is in them."""
         system = self.seen / "system"
         options = (
             f"Dir::State::status={system}/var/lib/dpkg/status",
@@ -59,6 +59,7 @@ class Machine(Host):
         )
         words = [word for option in options for word in ("-o", option)]
         self(*words, "update")
-        self(*words, "-y", "install", f"{package}={version}")
-        readme = self._system / f"usr/share/doc/{package}/README"
-        assert readme.read_text() == f"{package} {version}\n"
+        self(*words, "-y", "install", *(f"{package}={version}" for package in packages))
+        for package in packages:
+            readme = self._system / f"usr/share/doc/{package}/README"
+            assert readme.read_text() == f"{package} {version}\n"

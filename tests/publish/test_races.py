@@ -1,17 +1,19 @@
 """Several publishers at once, and publishers that are killed; real processes, real stores."""
 
 import io
+import itertools
 import json
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from apt_hosts import Machine
-from debship.publish.check import Wanted, check
+from debship.publish.clock import Clock
 from debship.publish.paths import key_path
 from debship.publish.recipe import publish
 from debship.publish.signing import certificates
@@ -31,13 +33,15 @@ from debship.publish.store.s3 import S3Store
 from debship.publish.suite import init
 from debship.publish.verify import verify_suite
 from debship.run import run
-from publishing import Clock, S3Server, debship, make_publisher, served, settings
+from publishing import Clock as Standing
+from publishing import S3Server, debship, make_publisher, served, settings
 
 pytestmark = pytest.mark.acceptance
 
 SUITE = ("--suite", "production")
 TOGETHER, TIMES = 6, 5
 MOMENT = timedelta(seconds=5)
+TIME = Clock(lambda: datetime.now(UTC), time.sleep)  # hosts know only what is a second newer
 WRITING = os.O_CREAT | os.O_WRONLY
 
 
@@ -97,6 +101,21 @@ def in_bucket(server: S3Server, bucket: str, home, name: str) -> Place:
     )
 
 
+@pytest.fixture
+def hosts(tmp_path: Path, trixie: Path) -> Iterator[Callable[[str], list[Machine]]]:
+    """Make hosts of Debian 12 and 13 that read a repository, of which a .sources tells."""
+    number = itertools.count()
+    with served(tmp_path) as (url, _):
+
+        def make(text: str) -> list[Machine]:
+            folder = tmp_path / f"hosts-{next(number)}"
+            inside = text.replace(tmp_path.as_uri(), url)  # a chroot reads no folder of ours
+            bookworm = Machine(folder / "bookworm", text, None)
+            return [bookworm, Machine(folder / "trixie", inside, trixie)]
+
+        yield make
+
+
 @contextmanager
 def reader(place: Place) -> Iterator[list[str]]:
     """Read all that an InRelease names, over and over; give what was ever not there."""
@@ -130,7 +149,12 @@ def reader(place: Place) -> Iterator[list[str]]:
     assert len(states) > TIMES, "it looked too seldom to have seen anything"
 
 
-def race(place: Place, names: list[str], paths: list[Path]) -> None:
+def race(
+    place: Place,
+    names: list[str],
+    paths: list[Path],
+    hosts: Callable[[str], list[Machine]],
+) -> None:
     """Let several publishers begin at once, again and again."""
     place("repo init")
     with reader(place) as wrong, ThreadPoolExecutor(TOGETHER) as pool:
@@ -141,15 +165,16 @@ def race(place: Place, names: list[str], paths: list[Path]) -> None:
     assert [row["package"] for row in listed] == sorted(names)
     assert wrong == []
     assert place.problems() == ()
-    check(place.sources(), [Wanted(name, "1.0", "amd64") for name in names], run)
+    for host in hosts(place.sources()):
+        host.install("1.0", *names)
 
 
-def test_publishers_at_once_lose_nothing(places, debs) -> None:
+def test_publishers_at_once_lose_nothing(places, debs, hosts) -> None:
     """Both stores at the same time: a suite bears one publication a second, so it takes as long."""
     names = [f"app-{turn}-{number}" for turn in range(TIMES) for number in range(TOGETHER)]
     paths = [debs(name).deb.path for name in names]
     with ThreadPoolExecutor(len(places)) as pool:
-        for job in [pool.submit(race, place, names, paths) for place in places.values()]:
+        for job in [pool.submit(race, place, names, paths, hosts) for place in places.values()]:
             job.result()
 
 
@@ -184,8 +209,10 @@ def count_changes(folder: str, tick: Tick) -> None:
 
     plain, sync = Path.open, os.fsync
 
-    def opened(self, mode="r", *words):
-        return File(io.FileIO(self, mode)) if mode == "xb" else plain(self, mode, *words)
+    def opened(self, mode="r", *words, **named):
+        if mode == "xb":
+            return File(io.FileIO(self, mode))
+        return plain(self, mode, *words, **named)
 
     def synced(handle) -> None:
         tick()
@@ -230,22 +257,17 @@ def held(store: Store) -> dict[str, bytes]:
     return {entry.path: store.read(entry.path).data for entry in store.list()}
 
 
-@pytest.fixture
-def served_at(tmp_path: Path) -> Iterator[str]:
-    with served(tmp_path) as (url, _):
-        yield url
-
-
 def test_a_publisher_killed_at_any_step_leaves_what_apt_installs(
-    place: Place, home, debs, tmp_path: Path, trixie: Path, served_at: str
+    place: Place, home, debs, hosts
 ) -> None:
     """Each step begins with the same suite and the same package.
 
     So what hosts can read after it is one of a few states: most steps change a temporary file
-    alone. Every state is installed from by apt of Debian 12 and 13, once as it is and once after the next publication; every
-    step is followed by a publication without a repair, after which all is whole.
+    alone. Every state is installed from by apt of Debian 12 and 13, once as it is and once after
+    the next publication; every step is followed by a publication without a repair, after which
+    all is whole.
     """
-    publisher = make_publisher(place.seen, home.ring(), Clock(at=datetime.now(UTC) - MOMENT))
+    publisher = make_publisher(place.seen, home.ring(), Standing(at=datetime.now(UTC) - MOMENT))
     init(publisher, settings())
     publish(publisher, "production", [debs("steady")])
     before, states, archive = held(place.seen), set(), debs("auth", "2.0")
@@ -256,23 +278,21 @@ def test_a_publisher_killed_at_any_step_leaves_what_apt_installs(
         code = killed(here, home, number, archive)
         state = frozenset((it, data == before.get(it)) for it, data in held(here.seen).items())
         publisher = make_publisher(here.open(), home.ring())
-        hosts = []
+        readers = []
         if state not in states:
             now = publisher.snapshot("production")
-            urls = (here.url, here.url.replace(tmp_path.as_uri(), served_at))
-            for url, root in zip(urls, (None, trixie), strict=True):
-                text = sources_in(now, publisher.ours, url)
-                hosts.append(Machine(tmp_path / f"host-{number}-{len(hosts)}", text, root))
-        for host in hosts:
-            host.install("steady", "1.0")
+            readers = hosts(sources_in(now, publisher.ours, here.url))
+            publisher = replace(publisher, clock=TIME)
+        for host in readers:
+            host.install("1.0", "steady")
         if code == 0:
             break
         assert code == -signal.SIGKILL
         publish(publisher, "production", [archive])
         now = publisher.snapshot("production")
         assert verify_suite(here.seen, now, lambda text: None).problems == ()
-        for host in hosts:
-            host.install("auth", "2.0")
+        for host in readers:
+            host.install("2.0", "auth")
         states.add(state)
         temporary = Path(here.store, ".debship.tmp")
         assert not temporary.exists() or not list(temporary.iterdir())
