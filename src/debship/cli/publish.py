@@ -38,23 +38,26 @@ def command(
 
     Prints what hosts will see, then the publication's id.
     """
-    with progress() as say:
+    from debship.publish.paths import PAGE, inrelease_path
+
+    where.store.expect([inrelease_path(where.suite), PAGE])  # one that is far away begins to answer
+    with progress() as say, where.opening(say) as opened:
         archives = _read(where, files, component, say)
         from debship.publish.recipe import plan, publish
 
-        with where.publisher(say) as publisher:
-            if plan_only:
-                before = publisher.snapshot(where.suite)
-                planned = plan(
-                    publisher, before, archives, component=component, allow_older=allow_older
-                )
-            else:
-                done = publish(
-                    publisher, where.suite, archives, component=component, allow_older=allow_older
-                )
-                if checked:
-                    say("checking with apt")
-                    _check(where, archives, url)
+        publisher = opened()
+        if plan_only:
+            before = publisher.snapshot(where.suite)
+            planned = plan(
+                publisher, before, archives, component=component, allow_older=allow_older
+            )
+        else:
+            done = publish(
+                publisher, where.suite, archives, component=component, allow_older=allow_older
+            )
+            if checked:
+                say("checking with apt")
+                _check(where, archives, url)
     if plan_only:
         show_json("publish --plan", _planned(planned)) if as_json else _show_plan(planned)
     else:
@@ -62,11 +65,9 @@ def command(
 
 
 def _read(where: Target, files: tuple[Path, ...], component: str, say: Say) -> "list[Archive]":
-    """Read the packages; a store that is far away answers meanwhile."""
-    from debship.publish.paths import PAGE, inrelease_path, likely_indices
-
-    where.store.expect([inrelease_path(where.suite), PAGE])
+    """Read the packages, and let the store give what they will want."""
     from debship.debian.archive import read_archive
+    from debship.publish.paths import likely_indices
 
     say(f"reading {len(files)} packages")
     archives = [read_archive(file) for file in files]

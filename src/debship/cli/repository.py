@@ -101,9 +101,22 @@ class Target:
         Raises:
             Misused: no key was named.
         """
+        with self.opening(say, others=others) as opened:
+            yield opened()
+
+    @contextlib.contextmanager
+    def opening(
+        self, say: Say, *, others: tuple[str, ...] = ()
+    ) -> "Iterator[Callable[[], Publisher]]":
+        """Open the signing keys while the caller does something else; asking for them waits.
+
+        Raises:
+            Misused: no key was named.
+        """
         from debship.publish.clock import Clock
         from debship.publish.publisher import Publisher
         from debship.publish.signing import keyring
+        from debship.publish.together import soon
 
         if not self.keys and not others and self.armored is None:
             raise Misused(
@@ -112,15 +125,25 @@ class Target:
                 "debship repo init --generate-key makes one",
             )
         names = (*self.keys, *others) if self.keys or self.armored is None else ()
-        with keyring(names, self.armored, self.passphrase, run) as keys:
-            yield Publisher(
-                store=self.store,
-                keys=keys,
-                clock=Clock(lambda: datetime.now(UTC), time.sleep, _epoch()),
-                say=say,
-                jitter=random.random,
-                ours=keys.certificates(keys.fingerprints),
-            )
+        with contextlib.ExitStack() as stack:
+
+            def opened() -> Publisher:
+                keys = stack.enter_context(keyring(names, self.armored, self.passphrase, run))
+                return Publisher(
+                    store=self.store,
+                    keys=keys,
+                    clock=Clock(lambda: datetime.now(UTC), time.sleep, _epoch()),
+                    say=say,
+                    jitter=random.random,
+                    ours=keys.certificates(keys.fingerprints),
+                )
+
+            ready = soon(opened)
+            try:
+                yield ready
+            finally:
+                with contextlib.suppress(Exception):  # it was told, or something else was before
+                    ready()  # nothing opens keys any more when the stack closes them
 
     def url(self, given: str | None) -> str:
         """Find out where hosts read the repository: as given, as fleet.toml says, or its directory.

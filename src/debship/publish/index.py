@@ -20,7 +20,7 @@ from debship.debian import control, xz_blocks
 _KEY = re.compile(
     rb"^(Package|Version|Architecture|Filename|SHA256|Size):[ \t]*([^\n]*)", re.M | re.I
 )
-_NAMES_PER_BLOCK = 256  # on average; about 1 MB of stanzas
+_NAMES_PER_BLOCK = 64  # on average; some 300 kB of stanzas, packed in 10 ms
 _CHUNK = 1 << 16  # bytes
 _XZ_LEVEL = 6
 

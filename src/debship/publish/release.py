@@ -3,13 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from datetime import datetime
 from typing import NamedTuple, Self
 
 from debship.debian import control
 from debship.errors import Failed, Misused
 from debship.model import Architecture
+from debship.publish import date as dates
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
 _FILE = re.compile(r"([0-9a-f]{64}) +([0-9]+) +(\S+)")
@@ -117,7 +117,7 @@ class Release:
         """
         try:
             fields = control.fields(text)
-            date = parsedate_to_datetime(fields["date"])
+            moment = dates.read(fields["date"])
             settings = Settings(
                 suite=fields["suite"],
                 codename=fields["codename"],
@@ -134,7 +134,7 @@ class Release:
             raise Failed(f"its Release cannot be read: {error}") from error
         found = _FILE.findall(fields.get("sha256", ""))
         files = {path: Checksum(sha256, int(size)) for sha256, size, path in found}
-        return cls(settings, date, files)
+        return cls(settings, moment, files)
 
     def render(self) -> bytes:
         """Write it, with SHA256 alone: apt then asks for by-hash/SHA256 and nothing else."""
@@ -144,7 +144,7 @@ class Release:
             f"Label: {known.label}",
             f"Suite: {known.suite}",
             f"Codename: {known.codename}",
-            f"Date: {format_datetime(self.date.astimezone(UTC))}",
+            f"Date: {dates.written(self.date)}",
             f"Architectures: {' '.join(known.architectures)}",
             f"Components: {' '.join(known.components)}",
             "Acquire-By-Hash: yes",
