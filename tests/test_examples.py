@@ -168,3 +168,16 @@ def test_versions_can_be_told_apart(installed: Path, tmp_path: Path, flavour, sa
         check=False,
     )
     assert says in (asked.text or asked.stderr.decode())
+
+
+def test_what_the_readme_shows_is_a_whole_application(tmp_path: Path) -> None:
+    text = (EXAMPLES.parent / "README.md").read_text()
+    (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "debship.toml").write_text(shown)
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "auth"\nversion = "1.1.0"\ndescription = "Signs people in"\n'
+    )
+    for name in ("uv.lock", "auth.conf"):
+        (tmp_path / name).touch()
+    app = read_app(tmp_path)
+    assert (app.name, app.services[0].port) == ("auth", 8101)
