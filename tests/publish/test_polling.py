@@ -50,7 +50,7 @@ class Poller:
         return None
 
     def poll(self, stop: threading.Event) -> None:
-        while not stop.wait(0.02):
+        while not stop.wait(0.7):  # in no step with publications
             self.asked += 1
             wrong = self.update()
             if wrong:
