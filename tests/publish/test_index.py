@@ -1,8 +1,9 @@
 import gzip
 import hashlib
 import lzma
+import random
 import tracemalloc
-from zlib import crc32
+import zlib
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,10 +11,10 @@ from hypothesis import strategies as st
 from debship.debian.xz_blocks import split
 from debship.publish.index import Index, Key, key_of
 
-NAMES = [f"p{number}" for number in range(1200)]
-STARTERS = [name for name in NAMES if crc32(name.encode()) % 256 == 0]  # start a gzip member
+NAMES = [f"p{number}" for number in range(400)]
+STARTERS = [name for name in NAMES if zlib.crc32(name.encode()) % 64 == 0]  # start a gzip member
 # Few names, half of which start a member, so that orders of additions meet every case.
-SOME = [*STARTERS, *NAMES[:: 1200 // len(STARTERS)]]
+SOME = [*STARTERS, *NAMES[:: 400 // len(STARTERS)]]
 
 
 def stanza(package: str, version: str, architecture: str = "amd64") -> bytes:
@@ -72,6 +73,23 @@ def test_what_is_not_touched_keeps_its_compressed_bytes() -> None:
     assert sum(one is other for one, other in zip(index.blocks, after.blocks, strict=True)) == (
         len(index.blocks) - 1
     )
+
+
+def test_an_index_that_others_packed_is_read() -> None:
+    one, two = (b"".join(keyed(stanza(name, "1")).values()) + b"\n" for name in ("a", "b"))
+    ours = Index().changed(keyed(stanza("a", "1"))).files()["Packages.gz"]
+    for theirs in (gzip.compress(one) + gzip.compress(two), ours + gzip.compress(two)):
+        assert b"".join(block.raw for block in Index.unpack(theirs).blocks) == one + two
+
+
+def test_bytes_that_look_like_the_beginning_of_a_member_are_none() -> None:
+    begin = Index().files()["Packages.gz"][:10]
+    noise = random.Random(1).randbytes(40_000)  # it is stored as it is
+    raw = b"Package: a\nDescription: " + noise.replace(b"\n", b"") + begin + noise[:99] + b"\n\n"
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    data = packer.compress(raw) + packer.flush()
+    assert data.count(begin) == 2
+    assert [block.raw for block in Index.unpack(data).blocks] == [raw]
 
 
 def test_an_empty_index_is_empty() -> None:

@@ -3,11 +3,12 @@
 import contextvars
 import itertools
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import pytest
 
+from debship.publish import together
 from debship.publish.paths import PAGE, inrelease_path, likely_indices
 from debship.publish.promotion import Wish, promote
 from debship.publish.recipe import publish
@@ -18,21 +19,17 @@ from publishing import make_publisher, settings
 JOBS = contextvars.ContextVar("JOBS", default=())  # of a thread: in which job of which round
 
 
-class Rounds(ThreadPoolExecutor):
-    """Names each job, so that one sees which requests did not wait for one another."""
+def named(jobs, limit, rounds=itertools.count(), plain=together._at_once):  # noqa: B008
+    """Name each job, so that one sees which requests did not wait for one another."""
+    round_ = next(rounds)
 
-    count = itertools.count()
+    def one(number, job):
+        JOBS.set((*JOBS.get(), (round_, number)))
+        return job()
 
-    def __init__(self, *words) -> None:
-        super().__init__(*words)
-        self.name = next(self.count)
-
-    def submit(self, job, *words):
-        def named():
-            JOBS.set((*JOBS.get(), (self.name, next(self.count))))
-            return job(*words)
-
-        return super().submit(contextvars.copy_context().run, named)
+    copies = [contextvars.copy_context() for _ in jobs]
+    them = zip(copies, enumerate(jobs), strict=True)
+    return plain([partial(it.run, one, *numbered) for it, numbered in them], limit)
 
 
 class Request(NamedTuple):
@@ -72,7 +69,7 @@ def depth(all_jobs: list[tuple[tuple[int, int], ...]]) -> int:
 
 @pytest.fixture
 def wired(s3, home, monkeypatch):
-    monkeypatch.setattr("debship.publish.together.ThreadPoolExecutor", Rounds)
+    monkeypatch.setattr("debship.publish.together._at_once", named)
     bucket = f"b-{uuid.uuid4().hex}"
     client = s3.bucket(bucket, own=True)
     init(make_publisher(S3Store(client, bucket, "debian"), home.ring()), settings())

@@ -13,7 +13,7 @@ from functools import partial
 
 from debship.errors import DebshipError
 from debship.publish.page import Page, Section, days_of
-from debship.publish.page_html import parse, render
+from debship.publish.page_html import parse, prepare, render
 from debship.publish.paths import PAGE, by_hash_path, inrelease_path, key_path, release_path
 from debship.publish.publisher import Publisher
 from debship.publish.snapshot import Beside, Snapshot, read_all, read_indices, suites
@@ -27,9 +27,11 @@ Ahead = Mapping[str, tuple[bytes, Condition]]  # what is written after a commit,
 
 
 def shown(before: Snapshot | None) -> Page | None:
-    """Read the page that lies beside a snapshot."""
+    """Read the page that lies beside a snapshot, and make ready what the next one keeps of it."""
     found = before.beside.get(PAGE) if before else None
-    return parse(found.data) if found else None
+    page = parse(found.data) if found else None
+    prepare(page or {})
+    return page
 
 
 def foresee(

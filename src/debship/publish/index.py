@@ -9,6 +9,7 @@ compressed bytes.
 import bisect
 import functools
 import hashlib
+import itertools
 import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -22,6 +23,7 @@ _KEY = re.compile(
 )
 _NAMES_PER_BLOCK = 64  # on average; some 300 kB of stanzas, packed in 10 ms
 _CHUNK = 1 << 16  # bytes
+_BEGIN = b"\x1f\x8b\x08" + bytes(6) + b"\x03"  # of a member that ``_pack`` wrote
 _XZ_LEVEL = 6
 
 
@@ -196,7 +198,30 @@ def _pack(raw: bytes) -> bytes:
 
 
 def _members(data: bytes) -> Iterable[tuple[bytes, bytes]]:
-    """Give each gzip member, unpacked and as it is."""
+    """Give each gzip member, unpacked and as it is.
+
+    Those that we write begin with the same bytes, so each can be unpacked in one go. Bytes that
+    only look like a beginning, and what others wrote, are found out: then all are read in order.
+    """
+    starts = [found.start() for found in re.finditer(re.escape(_BEGIN), data)]
+    packed = [data[at:end] for at, end in itertools.pairwise([*starts, len(data)])]
+    try:
+        if starts[:1] == [0]:
+            return [(_unpacked(member), member) for member in packed]
+    except (ValueError, zlib.error):
+        pass
+    return _members_in_order(data)
+
+
+def _unpacked(member: bytes) -> bytes:
+    unpacker = zlib.decompressobj(31)
+    raw = unpacker.decompress(member)
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError("it is not one whole member")
+    return raw
+
+
+def _members_in_order(data: bytes) -> Iterable[tuple[bytes, bytes]]:
     view = memoryview(data)
     start = 0
     while start < len(data):

@@ -1,6 +1,7 @@
 """The page as a file: HTML for people, and its own state inside of it."""
 
 import base64
+import functools
 import hashlib
 import json
 import re
@@ -20,28 +21,28 @@ from debship.publish.store import checked
 from debship.template_files import directory
 
 _BEGIN, _END = b'<script type="application/json" id="state">', b"</script>"
-_TAB = '<a href="#$href" data-suite="$suite">$suite</a>'
+_TAB = '<a href="#{href}" data-suite="{suite}">{suite}</a>'
 _SUITE = """\
-<section class="suite" id="$suite" data-suite="$suite">
-<h2>Add $suite to a host</h2>
+<section class="suite" id="{suite}" data-suite="{suite}">
+<h2>Add {suite} to a host</h2>
 <div class="block">
-<pre tabindex="0">sudo tee $file &gt;/dev/null &lt;&lt;'EOF'
-$head<span class="url">https://WHERE.THIS.PAGE/LIES</span>${tail}EOF
+<pre tabindex="0">sudo tee {file} &gt;/dev/null &lt;&lt;'EOF'
+{head}<span class="url">https://WHERE.THIS.PAGE/LIES</span>{tail}EOF
 sudo apt-get update
 </pre>
 <button class="copy" type="button" hidden>Copy</button>
 </div>
-$packages$part
+{packages}{part}
 <footer class="soft small">
-<p>$suite: $components for $architectures, published $day $time UTC</p>
-<p>Publication <code>$publication</code></p>
+<p>{suite}: {components} for {architectures}, published {day} {time} UTC</p>
+<p>Publication <code>{publication}</code></p>
 </footer>
 </section>"""
 _APPS = """\
 <input class="search" type="search" placeholder="Search packages, versions, descriptions" \
-aria-label="Search $suite" autocomplete="off" spellcheck="false" hidden>
+aria-label="Search {suite}" autocomplete="off" spellcheck="false" hidden>
 <ul class="apps">
-$apps
+{apps}
 </ul>
 <p class="none soft" hidden>Nothing here fits.</p>"""
 _NOTHING = Markup('<p class="soft">Nothing is published here yet.</p>')
@@ -52,18 +53,18 @@ _PART = Markup(
 _APP = """\
 <li class="app"><details>
 <summary>
-<span class="name">$name</span>
-<span class="version">$version</span>
-<span class="about">$about</span>
-<time class="day" datetime="$day">$day</time>
+<span class="name">{name}</span>
+<span class="version">{version}</span>
+<span class="about">{about}</span>
+<time class="day" datetime="{day}">{day}</time>
 </summary>
 <table class="rows">
-$rows
+{rows}
 </table>
 </details></li>"""
 _ROW = (
-    '<tr><td><a href="$href">$version</a></td><td>$architecture</td><td>$component</td>'
-    "<td>$size</td><td>$day</td></tr>"
+    '<tr><td><a href="{href}">{version}</a></td><td>{architecture}</td><td>{component}</td>'
+    "<td>{size}</td><td>{day}</td></tr>"
 )
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -136,7 +137,7 @@ def render(page: Page) -> bytes:
         "state": _json({"suites": [_state(section) for section in sections]}),
         "script": Markup(script),  # noqa: S704 - a file of ours
     }
-    return _filled(frame, **values).encode()
+    return Template(frame).substitute({name: escape(it) for name, it in values.items()}).encode()
 
 
 def _state(section: Section) -> dict[str, Any]:
@@ -163,6 +164,14 @@ def _suite(section: Section) -> Markup:
     )
 
 
+def prepare(page: Page) -> None:
+    """Write what the next page will have in common with this one, while others do the work."""
+    for section in page.values():
+        for app in section.apps:
+            _app(app)
+
+
+@functools.lru_cache(maxsize=2048)
 def _app(app: App) -> Markup:
     newest = app.rows[0]
     return _filled(
@@ -176,7 +185,15 @@ def _app(app: App) -> Markup:
 
 
 def _line(row: Row) -> Markup:
-    return _filled(_ROW, **row._asdict() | {"href": quote(row.path), "size": str(Size(row.size))})
+    return _filled(
+        _ROW,
+        href=quote(row.path),
+        version=row.version,
+        architecture=row.architecture,
+        component=row.component,
+        size=str(Size(row.size)),
+        day=row.day,
+    )
 
 
 def _lines(some: Iterable[Markup]) -> Markup:
@@ -185,8 +202,11 @@ def _lines(some: Iterable[Markup]) -> Markup:
 
 def _filled(fragment: str, **values: str) -> Markup:
     """Fill a fragment in; a value that is no Markup is text, and is escaped."""
-    text = Template(fragment).substitute({name: escape(it) for name, it in values.items()})
+    text = fragment.format_map({name: _escaped(it) for name, it in values.items()})
     return Markup(text)  # noqa: S704 - each value was escaped
+
+
+_escaped = functools.lru_cache(maxsize=4096)(escape)  # most of it is said in every row
 
 
 def _json(value: object) -> Markup:

@@ -1,14 +1,46 @@
-"""Requests that do not wait for one another; a store that is far away is slow only in sequence."""
+"""Requests that do not wait for one another; a store that is far away is slow only in sequence.
+
+With threads alone: concurrent.futures loads a log and its formats, for longer than a small index is
+read.
+"""
 
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
 
 AT_ONCE = 8
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+
+class _Begun(Generic[T]):
+    """A job in a thread of its own, and what it gave."""
+
+    def __init__(self, job: Callable[[], T], done: Callable[[], object] = lambda: None) -> None:
+        self._job, self._done = job, done
+        self._given: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            self._given.append(self._job())
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is asked for
+            self._error = error
+        finally:
+            self._done()
+
+    def wait(self) -> None:
+        self._thread.join()
+
+    def result(self) -> T:
+        """Give what the job gave, or raise what it raised."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        return self._given[0]
 
 
 def together(jobs: Iterable[Callable[[], T]], at_once: int = AT_ONCE) -> list[T]:
@@ -18,18 +50,26 @@ def together(jobs: Iterable[Callable[[], T]], at_once: int = AT_ONCE) -> list[T]
     first is raised.
     """
     todo = list(jobs)
-    if len(todo) < 2:
-        return [job() for job in todo]
-    with ThreadPoolExecutor(min(at_once, len(todo))) as pool:
-        futures = [pool.submit(job) for job in todo]
-    return [future.result() for future in futures]
+    return _at_once(todo, at_once) if len(todo) > 1 else [job() for job in todo]
 
 
 def pair(one: Callable[[], T], other: Callable[[], U]) -> tuple[T, U]:
     """Do two things at the same time, of which neither needs the other; see ``together``."""
-    with ThreadPoolExecutor(2) as pool:
-        futures = pool.submit(one), pool.submit(other)
-    return futures[0].result(), futures[1].result()
+    jobs: list[Callable[[], Any]] = [one, other]
+    first, second = _at_once(jobs, len(jobs))
+    return first, second
+
+
+def _at_once(jobs: Sequence[Callable[[], T]], limit: int) -> list[T]:
+    free, begun = threading.Semaphore(limit), list[_Begun[T]]()
+    try:
+        for job in jobs:
+            free.acquire()
+            begun.append(_Begun(job, free.release))
+    finally:
+        for one in begun:
+            one.wait()
+    return [one.result() for one in begun]
 
 
 def soon(job: Callable[[], T]) -> Callable[[], T]:
@@ -38,13 +78,4 @@ def soon(job: Callable[[], T]) -> Callable[[], T]:
     Who never asks, never waits: not even the end of the program does. So it may be something that
     nobody misses.
     """
-    future: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(job())
-        except BaseException as error:  # noqa: BLE001 - it is raised where it is asked for
-            future.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    return future.result
+    return _Begun(job).result
