@@ -90,6 +90,8 @@ def dh_virtualenv(app: Application) -> list[Row]:
     (debian / "changelog").write_text(CHANGELOG)
     (debian / "rules").write_text(RULES)
     (debian / "rules").chmod(0o755)
+    # What make sets for itself would keep the bytecode that pip compiles out of the package.
+    ours = ("UV_", "PYTHON")
     return [
         measured(
             DH_VIRTUALENV,
@@ -97,7 +99,7 @@ def dh_virtualenv(app: Application) -> list[Row]:
             runs=1,
             result=lambda: next((app.folder / "dh").glob("auth_*.deb")),
             cwd=source,
-            env={name: v for name, v in app.environment.items() if not name.startswith("UV_")},
+            env={name: v for name, v in app.environment.items() if not name.startswith(ours)},
         )
     ]
 
