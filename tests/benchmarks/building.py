@@ -153,7 +153,7 @@ def memory(app: Application, megabytes: int) -> Iterator[Row]:
         yield measured(
             what,
             argv,
-            runs=1,
+            runs=0,
             before=lambda _: app.forget(),
             watched=True,
             env=app.environment,

@@ -75,7 +75,7 @@ def measured(
     Args:
         what: it is, for the table.
         argv: its words.
-        runs: how often it is timed.
+        runs: how often it is timed; 0: once, while it is watched.
         before: what is done before each run, and not timed.
         result: the file that it leaves.
         watched: run it once more, and see how much memory it takes: looking slows it down.
@@ -95,8 +95,10 @@ def measured(
     size = result().stat().st_size if result else None
     if watched:
         before(runs)
+        start = time.monotonic()
         memory = _ended(what, argv, settings, Watch)
-    return show(what, walls, processors=processors, memory=memory, size=size)
+        walls = walls or [time.monotonic() - start]
+    return show(what, walls, processors=processors or (0.0,), memory=memory, size=size)
 
 
 def _ended(
