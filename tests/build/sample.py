@@ -85,6 +85,7 @@ class Sample:
     machine: Architecture
     output: Path
     cache: Path | None = None
+    level: int = 3
 
     def build(self, app: App | None = None, *, output: Path | None = None, **seen: object) -> Deb:
         """Build the application's package, and where it has one that of its dependencies."""
@@ -99,7 +100,12 @@ class Sample:
         plan = plan_build(app, self.release, around)
         cache = Cache(self.cache or self.output.parent / "cache")
         return build(
-            plan, output or self.output, run=run, say=lambda step: None, cache=cache, level=3
+            plan,
+            output or self.output,
+            run=run,
+            say=lambda step: None,
+            cache=cache,
+            level=self.level,
         )
 
     def with_build(self, **settings: object) -> App:

@@ -5,15 +5,16 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample import Sample, lock_wheels, make_wheel
+from sample import DATE, Sample, lock_wheels, make_wheel
 
 import debship.run
 from debship.debian.releases import Release
 from debship.errors import Refused
-from debship.model import Deb
+from debship.model import Deb, PackageName
 from debship.run import Completed, run
 
 MakeSample = Callable[..., Sample]
@@ -126,6 +127,20 @@ def test_what_is_new_and_brings_what_is_there_is_installed_with_it(plain: MakeSa
     assert _relock(changed).build().sha256 == _uncached(changed).sha256
 
 
+def test_of_what_is_new_two_that_bring_one_file_are_installed_with_all(
+    plain: MakeSample, ran
+) -> None:
+    plain("one").build()
+    changed = plain("two")
+    for name in ("xx_one", "yy_two"):
+        make_wheel(changed.app.directory / "wheels", name, files={"both/__init__.py": name})
+    ran.clear()
+    deb = _relock(changed).build()
+    installs = [" ".join(call) for call in ran if call[:3] == ("uv", "pip", "sync")]
+    assert ["/some/" in install for install in installs[:2]] == [True, False]
+    assert deb.sha256 == _uncached(changed).sha256
+
+
 def test_a_changed_lock_that_lacks_something_is_refused(plain: MakeSample) -> None:
     plain("one").build()
     changed = plain("two")
@@ -227,6 +242,23 @@ def test_uvs_own_cache_is_left_as_it_was(
     shutil.rmtree(sample.output.parent / "cache")
     assert sample.build().sha256 == first
     assert {path: (path.read_bytes(), path.stat().st_mode) for path in stamps} == stamps
+
+
+OTHERWISE = {
+    "another level": lambda s: replace(s, level=9),
+    "another place": lambda s: replace(s, app=replace(s.app, name=PackageName("small"))),
+    "another compressor": lambda s: replace(s, release=replace(s.release, compression="xz")),
+    "another date of the release": lambda s: replace(s, release=replace(s.release, date=DATE)),
+}
+
+
+@pytest.mark.parametrize("case", OTHERWISE)
+def test_what_was_packed_for_something_else_is_not_taken(shared: MakeSample, case: str) -> None:
+    first = shared("one").build()
+    other = OTHERWISE[case](shared("two"))
+    deb = other.build()
+    assert deb.sha256 == _uncached(other).sha256
+    assert deb.sha256 != first.sha256
 
 
 def test_several_builds_at_once(shared: MakeSample) -> None:

@@ -318,10 +318,15 @@ def test_the_command_builds_for_a_release(
 ) -> None:
     from test_build_cli import FILE
 
-    (sample.app.directory / "debship.toml").write_text(FILE)
+    folder = sample.app.directory
+    (folder / "debship.toml").write_text(FILE)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", str(DATE))
     monkeypatch.setenv("DEBSHIP_CACHE", str(shop(sample).cache))
-    words = ("-m", "debship", "build", sample.app.directory, "--release", "trixie")
-    done = run([sys.executable, *words, "--output", tmp_path / "out"])
-    assert done.text == f"{tmp_path}/out/tiny_1.0-1~deb13u1_all.deb"
-    assert "trixie: trying tiny in a clean root" in done.stderr.decode()
+    words = ("-m", "debship", "build", folder, "--release", "trixie", "--output", tmp_path / "out")
+    name, trying = "tiny_1.0-1~deb13u1_all.deb", "trixie: trying tiny in a clean root"
+    done = run([sys.executable, *words])
+    assert done.text == f"{tmp_path}/out/{name}"
+    assert trying in done.stderr.decode()
+    again = run([sys.executable, *words, "--no-smoke", "--verify"])
+    assert again.text.startswith(f"built twice, the same bytes:\n  {name}\n")
+    assert trying not in again.stderr.decode()

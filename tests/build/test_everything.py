@@ -43,6 +43,22 @@ def test_what_lies_where(root: Path, golden) -> None:
     golden("build/rich/files", "".join(lines))
 
 
+def test_its_copyright_names_every_distribution_and_where_its_licence_lies(root: Path) -> None:
+    told = (root / "usr/share/doc/tiny/copyright").read_text()
+    site = next((root / "usr/lib/tiny/lib").glob("python3*")) / "site-packages"
+    infos = list(site.glob("*.dist-info"))
+    assert len(infos) > 2
+    for info in infos:
+        name, version = info.name.removesuffix(".dist-info").split("-")
+        paragraph = next(
+            text for text in told.split("\n\n") if text.startswith(f"{name.replace('_', '-')} ")
+        )
+        assert paragraph.splitlines()[0].endswith(f" {version}")
+        assert "  Copyright: Ann" in paragraph
+        assert "  License: MIT" in paragraph
+        assert f"  Text: /{(info / 'licenses/LICENSE').relative_to(root)}" in paragraph
+
+
 def test_its_size_and_sums_are_what_debian_counts(deb: Deb, root: Path) -> None:
     run(["md5sum", "--check", "--strict", "--quiet", "DEBIAN/md5sums"], cwd=root)
     kib = 0

@@ -2,10 +2,12 @@
 
 import random
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
+from debship.build.elf import read_needs
 from debship.build.libraries import Libraries, machine_code, shared_libraries
 from debship.build.symbols import NotPlain, SystemLibraries, resolved
 from debship.run import run
@@ -114,3 +116,17 @@ def test_links_are_followed_within_the_root(tmp_path: Path) -> None:
     assert resolved("/lib/libx.so.1", tmp_path) == "/usr/lib/libx.so.1.2"
     assert resolved("/lib/ring", tmp_path) == "/lib/ring"
     assert resolved("/nowhere/x", tmp_path) == "/nowhere/x"
+
+
+def test_of_a_large_library_a_few_pages_are_read(tmp_path: Path) -> None:
+    large = tmp_path / "large.so"
+    shutil.copyfile(_PYTHON, large)
+    wanted = read_needs(large)
+    with large.open("r+b") as file:
+        file.truncate(256 << 20)
+    tracemalloc.start()
+    try:
+        assert read_needs(large) == wanted
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()

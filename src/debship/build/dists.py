@@ -225,7 +225,10 @@ def _is_dropped(path: str, info: str) -> bool:
 def _with_final_shebang(
     script: Path, python: PurePath, row: tuple[str, str, str]
 ) -> tuple[str, str, str]:
-    content = script.read_bytes()
+    with script.open("rb") as file:
+        content = file.read(2)
+        if content == b"#!":  # else it may be a program of many megabytes
+            content += file.read()
     match = _SHEBANG.match(content) or _ENV_SHEBANG.match(content)
     if match is None:
         return row

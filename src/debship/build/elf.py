@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 _DYNAMIC, _DYNSYM, _VERNEED, _VERSYM = 6, 11, 0x6FFFFFFE, 0x6FFFFFFF  # types of sections
@@ -54,14 +55,15 @@ def read_needs(path: Path) -> Needs:
     Raises:
         Unreadable: it has no section headers, or they do not fit together.
     """
-    data = path.read_bytes()
     try:
-        return _needs(data, wide=data[4] == 2, order="<" if data[5] == 1 else ">")
+        # Mapped: of hundreds of megabytes, a few pages are looked at.
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return _needs(data, wide=data[4] == 2, order="<" if data[5] == 1 else ">")
     except (struct.error, IndexError, KeyError, ValueError) as error:
         raise Unreadable(str(path)) from error
 
 
-def _needs(data: bytes, *, wide: bool, order: str) -> Needs:
+def _needs(data: mmap, *, wide: bool, order: str) -> Needs:
     sections = tuple(_sections(data, wide=wide, order=order))
     by_kind = {section.kind: section for section in sections}
     if _DYNAMIC not in by_kind or _DYNSYM not in by_kind:
@@ -81,7 +83,7 @@ def _needs(data: bytes, *, wide: bool, order: str) -> Needs:
     )
 
 
-def _sections(data: bytes, *, wide: bool, order: str) -> Iterator[_Section]:
+def _sections(data: mmap, *, wide: bool, order: str) -> Iterator[_Section]:
     offset = struct.unpack_from(order + ("Q" if wide else "I"), data, 0x28 if wide else 0x20)[0]
     size, count = struct.unpack_from(order + "HH", data, 0x3A if wide else 0x2E)
     if not offset or not count:
@@ -95,7 +97,7 @@ def _sections(data: bytes, *, wide: bool, order: str) -> Iterator[_Section]:
 
 
 def _undefined(
-    data: bytes,
+    data: mmap,
     sections: tuple[_Section, ...],
     symbols: _Section,
     by_kind: dict[int, _Section],
@@ -118,7 +120,7 @@ def _undefined(
 
 
 def _versions(
-    data: bytes, sections: tuple[_Section, ...], needed: _Section | None, order: str
+    data: mmap, sections: tuple[_Section, ...], needed: _Section | None, order: str
 ) -> dict[int, str]:
     """Give the names of the versions of other libraries' symbols, by their numbers here."""
     found: dict[int, str] = {}
@@ -136,9 +138,12 @@ def _versions(
     return found
 
 
-def _bytes(data: bytes, section: _Section) -> bytes:
+def _bytes(data: mmap, section: _Section) -> bytes:
     return data[section.start : section.start + section.size]
 
 
-def _text(data: bytes, start: int) -> str:
-    return data[start : data.index(b"\0", start)].decode()
+def _text(data: mmap, start: int) -> str:
+    end = data.find(b"\0", start)
+    if end < 0:
+        raise ValueError("a name has no end")
+    return data[start:end].decode()

@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache as remembered
 from functools import partial
@@ -37,6 +37,7 @@ from debship.debian.compression import memory_of
 from debship.run import Run
 
 Say = Callable[[str], None]
+Bytecode = Mapping[str, tuple[str, ...]]  # of each distribution the files, relative to its root
 
 _LONG = 4 << 20  # bytes of files that take more than a second at level 19
 _MEMORY = 100 << 20  # bytes that compressing may take, in all threads together
@@ -169,6 +170,7 @@ class Layers:
         level: int,
         *,
         packed: Mapping[str, Packed] = MappingProxyType({}),
+        compiling: Future[Bytecode] | None = None,
     ) -> tuple[Layer, ...]:
         """Make layers, the biggest first, as many at once as there are processors.
 
@@ -178,6 +180,7 @@ class Layers:
             mtime: of every file, in seconds since 1970.
             level: of the compressor.
             packed: what of them is packed already, by name.
+            compiling: gives their bytecode, where that was begun before.
         """
         self.folder.mkdir(exist_ok=True)
         sizes = {dist.name: _size(dist, installed.prefix) for dist in dists}
@@ -200,8 +203,8 @@ class Layers:
             ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, fitting))) as pool,
         ):
             try:
-                compiled = beside.submit(
-                    self._compiled, [d for d in dists if d.name not in packed], installed
+                compiled = compiling or beside.submit(
+                    self.compiled, [d for d in dists if d.name not in packed], installed
                 )
                 work = {
                     dist.name: (
@@ -221,9 +224,8 @@ class Layers:
                 raise
         return tuple(replace(layer, made_with=self._made_with(layer)) for layer in made)
 
-    def _compiled(
-        self, dists: Iterable[Dist], installed: Virtualenv
-    ) -> Mapping[str, tuple[str, ...]]:
+    def compiled(self, dists: Iterable[Dist], installed: Virtualenv) -> Bytecode:
+        """Compile the Python files of what is installed."""
         prefix = str(self.plan.prefix).removeprefix("/")
         return compile_files(
             {dist.name: [f"{prefix}/{file}" for file in dist.files] for dist in dists},

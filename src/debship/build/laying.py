@@ -1,13 +1,13 @@
 """What a package will hold: found among what was kept, or installed and packed."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debship.build.backends import trusted_backends
 from debship.build.entries import read_entries
 from debship.build.layer import Layer
-from debship.build.layers import Layers
+from debship.build.layers import Bytecode, Layers
 from debship.build.lock import identity
 from debship.build.origins import Origin
 from debship.build.package import date_of
@@ -55,9 +55,10 @@ def lay(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
     plan, uv = making.plan, _uv(making)
     folder.mkdir(exist_ok=True)
     lock = identity(plan.lock, plan.app)
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(2) as beside:
         finding = beside.submit(making.of_lock, lock)
         alone = unpack(plan, wheel, folder / "alone") if wheel else None
+        compiling = _compiling(making, alone, beside)
         layers = finding.result()
     own = alone.own if alone else None
     dists = tuple(layer.dist for layer in layers or ())
@@ -69,12 +70,13 @@ def lay(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
         trusted = trusted_backends(plan.backends, plan.lock, folder)
         whole = install(plan, wheel, own, folder, replace(uv, backends=trusted))
         layers, dists = _of_installed(making, whole, lock), whole.dists
-        alone = whole if whole.own else alone
+        if whole.own:
+            alone, compiling = whole, None
     elif own is not None and some is None:
         check_has_all(plan, own, dists, making.version(plan.python))
     if wheel is None or alone is None:
         return Laid(layers, None)
-    return Laid(layers, _own_layer(making, replace(alone, dists=dists), wheel))
+    return Laid(layers, _own_layer(making, replace(alone, dists=dists), wheel, compiling))
 
 
 def lay_split(making: Layers, wheel: Wheel | None, folder: Path, *, facts_alone: bool) -> Laid:
@@ -93,11 +95,13 @@ def lay_split(making: Layers, wheel: Wheel | None, folder: Path, *, facts_alone:
     own = alone.own if alone else None
     python = making.version(plan.python)
     named_by = (*naming(plan, level=making.level, python=python), *lock)
-    named = making.fact(*named_by)
-    found = None
-    if named is not None:
-        within = replace(making, plan=plan_dependencies(plan, named))
-        found = within.of_lock(lock, facts_alone=facts_alone)
+    with ThreadPoolExecutor(1) as beside:
+        compiling = _compiling(making, alone, beside)
+        named = making.fact(*named_by)
+        found = None
+        if named is not None:
+            within = replace(making, plan=plan_dependencies(plan, named))
+            found = within.of_lock(lock, facts_alone=facts_alone)
     has_bytes = found is None or not facts_alone
     if named is None or found is None:
         making.say(f"installing {plan.lock.path.name}")
@@ -115,7 +119,7 @@ def lay_split(making: Layers, wheel: Wheel | None, folder: Path, *, facts_alone:
         check_has_all(plan, own, dists, python)
     if wheel is None or alone is None:
         return Laid(found, None, within.plan, has_bytes)
-    own_layer = _own_layer(making, replace(alone, dists=dists), wheel)
+    own_layer = _own_layer(making, replace(alone, dists=dists), wheel, compiling)
     return Laid(found, own_layer, within.plan, has_bytes)
 
 
@@ -138,10 +142,21 @@ def _moved(installed: Virtualenv, before: BuildPlan, after: BuildPlan) -> Virtua
     return replace(installed, prefix=new)
 
 
-def _own_layer(making: Layers, installed: Virtualenv, wheel: Wheel) -> Layer:
+def _compiling(
+    making: Layers, alone: Virtualenv | None, beside: ThreadPoolExecutor
+) -> Future[Bytecode] | None:
+    """Begin to compile the application, which needs none of the layers: Python takes its time."""
+    if alone is None or alone.own is None:
+        return None
+    return beside.submit(making.compiled, [alone.own], alone)
+
+
+def _own_layer(
+    making: Layers, installed: Virtualenv, wheel: Wheel, compiling: Future[Bytecode] | None
+) -> Layer:
     assert installed.own is not None
-    level = min(making.level, LEVEL_OF_APPLICATION)
-    layer = making.make([installed.own], installed, date_of(making.plan, wheel), level)[0]
+    level, date = min(making.level, LEVEL_OF_APPLICATION), date_of(making.plan, wheel)
+    layer = making.make([installed.own], installed, date, level, compiling=compiling)[0]
     # A wheel that is built here has the modes of its files from the umask and the checkout: the
     # same input gives the same files, which RECORD names, and not the same archive.
     settings = making.plan.app.build

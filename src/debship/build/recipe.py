@@ -88,7 +88,7 @@ def build(
         making = Layers(plan, level, cache, folder / "layers", packages, run, say, root)
         laid = _laid(making, wheel, folder)
         # All of it is packed by now, and thousands of files take their time to go.
-        beside.submit(shutil.rmtree, folder / "laid/root", ignore_errors=True)
+        beside.submit(shutil.rmtree, folder / "laid", ignore_errors=True)
         looking = beside.submit(_there, making, laid, output)
         made = _packages(plan, laid, date_of(plan, wheel))
         main = made[0]

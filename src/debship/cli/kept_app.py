@@ -6,9 +6,8 @@ from pathlib import Path
 
 from debship.build.cache import Cache
 from debship.config.app import App
+from debship.config.app_file import Written, find_app
 from debship.frozen import from_json, paths, to_json
-
-_FILES = ("debship.toml", "pyproject.toml")
 
 
 def read_app_once(directory: Path, cache: Cache) -> App:
@@ -21,26 +20,25 @@ def read_app_once(directory: Path, cache: Cache) -> App:
     Raises:
         Misused: as ``read_app``.
     """
-    key = _key(directory)
+    written = find_app(directory)
+    key = _key(written)
     facts = cache.facts(key)
     if facts is not None:
         app = from_json(App, json.loads(facts))
         if all(path.exists() for path in paths(app)):
             return app
-    from debship.config.app_file import read_app
-
-    app = read_app(directory)
+    app = written.read()
     cache.keep(key, json.dumps(to_json(app)).encode())
     return app
 
 
-def _key(directory: Path) -> str:
-    """Name the files and the code that reads them."""
-    digest = hashlib.sha256(str(directory.resolve()).encode())
-    for name in _FILES:
-        path = directory / name
-        digest.update(path.read_bytes() if path.is_file() else b"")
-        digest.update(b"\0")
+def _key(written: Written) -> str:
+    """Name what is written, and the code that reads it.
+
+    The rest of pyproject.toml has no part in it: a new version of the application stands there.
+    """
+    said = repr((str(written.path), written.inside, written.table))
+    digest = hashlib.sha256(said.encode(errors="surrogateescape"))
     rooms = Path(__file__).parents[1]
     for module in sorted((*rooms.glob("config/*.py"), *rooms.glob("*.py"))):
         digest.update(module.read_bytes())

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,36 @@ def read_app(directory: Path) -> App:
         Misused: there is no such file, or something is wrong in it; the message names every
             mistake, a line each.
     """
-    directory = directory.resolve()
-    path, inside, table, project = _tables(directory)
-    return app_of(_with_defaults(table, project), path, inside=inside)
+    return find_app(directory).read()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is written about an application, before anybody has checked it.
+
+    Attributes:
+        table: the tables of debship.toml, with what [project] answers of [app].
+        path: the file they are from, absolute.
+        inside: where in the file they stand.
+    """
+
+    table: Mapping[str, Any]
+    path: Path
+    inside: Loc
+
+    def read(self) -> App:
+        """Check it, and give what it says; as ``read_app``."""
+        return app_of(self.table, self.path, inside=self.inside)
+
+
+def find_app(directory: Path) -> Written:
+    """Find what a folder says about its application, without checking it.
+
+    Raises:
+        Misused: there is no such file, or it is not TOML.
+    """
+    path, inside, table, project = _tables(directory.resolve())
+    return Written(_with_defaults(table, project), path, inside)
 
 
 def app_of(table: Mapping[str, Any], path: Path, *, inside: Loc = ()) -> App:

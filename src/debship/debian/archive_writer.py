@@ -12,7 +12,8 @@ from typing import IO, BinaryIO
 from debship.errors import Failed, Refused
 
 END_OF_TAR = bytes(1024)  # two blocks of zeros
-_CHUNK = 1 << 20
+_CHUNK = 1 << 17  # bytes of a file that are read at once: larger ones the allocator keeps
+_PIECE = 1 << 20  # bytes of one that are mapped at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,23 @@ class Stretch:
         if not self.size:
             return
         with self.path.open("rb") as source:
-            # Mapped: hashed and written from where the kernel has them, without a copy of ours.
             if source.seek(0, os.SEEK_END) < self.start + self.size:
                 raise Failed(f"{self.path} lost its end while it was read")
-            whole = memoryview(mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ))
-        end = self.start + self.size
-        for start in range(self.start, end, _CHUNK):
-            yield whole[start : min(start + _CHUNK, end)]
+            end = self.start + self.size
+            for start in range(self.start, end, _PIECE):
+                yield _mapped(source, start, min(_PIECE, end - start))
+
+
+def _mapped(source: IO[bytes], start: int, size: int) -> memoryview:
+    """Show bytes of a file where the kernel has them, without a copy of ours, piece by piece.
+
+    A piece that nobody looks at any more counts as no memory of ours.
+    """
+    before = start % mmap.ALLOCATIONGRANULARITY
+    piece = mmap.mmap(
+        source.fileno(), before + size, access=mmap.ACCESS_READ, offset=start - before
+    )
+    return memoryview(piece)[before:]
 
 
 def write_tar(
