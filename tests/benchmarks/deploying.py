@@ -2,8 +2,9 @@
 
 One lab, one HAProxy, one service (Flask, gunicorn, boto3, SQLAlchemy, cryptography, numpy): each way
 brings it from one version to the next, of which only the code differs, while 100 requests a second
-come. What is judged is what HAProxy and the clients saw. Prints a table with the ratios that matter,
-and writes the same as JSON. Needs root; Ansible is installed from PyPI into the bench's folder.
+come. What is judged is what HAProxy and the clients saw. Then debship alone rolls over thirty hosts.
+Prints a table with the ratios that matter, and writes the same as JSON. Needs root; Ansible is
+installed from PyPI into the bench's folder.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from tests.benchmarks.deployers import (
     pulled,
 )
 from tests.benchmarks.service import Service, run
+from tests.benchmarks.wide import BATCH, HOSTS, Wide, measure_wide
 
 from debship.lab.observer import Observer
 from debship.lab.traffic import Traffic
@@ -74,6 +76,7 @@ class Bench:
         self.rows: list[Row] = []
         self.broken: dict[str, dict[str, Any]] = {}
         self.counts = Counts()
+        self.wide: Wide | None = None
 
     @contextlib.contextmanager
     def lab(self, packages: tuple[str, ...], *, containers: bool) -> Iterator[None]:
@@ -215,9 +218,20 @@ def judge(bench: Bench) -> dict[str, Any]:
         told = bench.broken[way]
         bad = told["failed"] + (3 - told["well"]) + (told["code"] == 0)
         bars[f"{way}: a broken version harms (0)"] = (bad, 0)
+    if bench.wide:
+        bars |= bars_of(bench.wide)
     return {
         name: {"is": value, "holds": None if value is None else value <= most}
         for name, (value, most) in bars.items()
+    }
+
+
+def bars_of(wide: Wide) -> dict[str, tuple[Any, float]]:
+    """The bars of the roll over thirty hosts."""
+    return {
+        "30 hosts: roll a batch / one batch (at most 1.3)": (round(wide.ratio, 2), 1.3),
+        "30 hosts: failed requests (0)": (wide.failed, 0),
+        "30 hosts: out at once beyond a batch (0)": (max(0, HOSTS - BATCH - wide.serving), 0),
     }
 
 
@@ -233,45 +247,65 @@ def prepare_docker(bench: Bench, docker: dict[str, str]) -> None:
         bench.stage.enter(host, "sh", "-c", line)
 
 
+def chosen(given: argparse.Namespace) -> dict[str, tuple[type[Deployer], str]]:
+    """The ways that are asked for, and can be measured on this machine."""
+    skipped = {"apt": AnsibleApt, "pip": AnsiblePip, "docker": AnsibleDocker}
+    without = [skipped[name] for name in given.without if name in skipped]
+    if not (shutil.which("dockerd") and shutil.which("docker-registry")):
+        print("docker: this machine has no docker.io or no docker-registry: left out")
+        without.append(AnsibleDocker)
+    return {
+        way: (kind, major)
+        for way, (kind, major) in WAYS.items()
+        if kind not in without and given.only in {None, way}
+    }
+
+
+def compare(bench: Bench, ways: dict[str, tuple[type[Deployer], str]]) -> None:
+    """Measure each way, one after the other, on the same three hosts."""
+    ansible = bench.folder / "ansible-venv"
+    if not (ansible / "bin/ansible-playbook").exists():
+        run(sys.executable, "-m", "venv", "--clear", ansible)
+        run(ansible / "bin/pip", "install", "--quiet", "ansible")
+    docker = any(kind is AnsibleDocker for kind, _ in ways.values())
+    packages = ("python3-venv", "unzip", *(("docker.io", "iptables", "python3-docker") * docker))
+    with bench.lab(packages, containers=docker), contextlib.ExitStack() as stack:
+        for way, (kind, major) in ways.items():
+            deployer = kind(bench.stage, bench.service)
+            deployer.ansible = ansible
+            if isinstance(deployer, AnsibleDocker):
+                gateway = f"{bench.stage.hosts[0].rpartition('.')[0]}.1"
+                root = bench.stage.state / "hosts/h1/root"
+                deployer.docker = stack.enter_context(docker_of(bench.folder, root, gateway))
+                prepare_docker(bench, deployer.docker)
+            bench.measure(way, deployer, major)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--without", nargs="*", default=[], choices=["docker", "apt", "pip"])
-    parser.add_argument("--only", choices=list(WAYS), help="one way alone; no bars")
+    parser.add_argument(
+        "--without", nargs="*", default=[], choices=["docker", "apt", "pip", "wide"]
+    )
+    parser.add_argument("--only", choices=[*WAYS, "wide"], help="one part alone; no bars")
     parser.add_argument("--folder", type=Path, default=TOP / ".bench" / "deploy")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(given.folder, given.runs)
-    docker = "docker" not in given.without
-    if docker and not (shutil.which("dockerd") and shutil.which("docker-registry")):
-        print("docker: this machine has no docker.io or no docker-registry: left out")
-        docker = False
-    ansible = given.folder / "ansible-venv"
-    if not (ansible / "bin/ansible-playbook").exists():
-        run(sys.executable, "-m", "venv", "--clear", ansible)
-        run(ansible / "bin/pip", "install", "--quiet", "ansible")
-    packages = ("python3-venv", "unzip", *(("docker.io", "iptables", "python3-docker") * docker))
-    with bench.lab(packages, containers=docker), contextlib.ExitStack() as stack:
-        skipped = {"apt": AnsibleApt, "pip": AnsiblePip}
-        for way, (kind, major) in WAYS.items():
-            if any(kind is skipped.get(name) for name in given.without):
-                continue
-            if given.only not in {None, way}:
-                continue
-            deployer = kind(bench.stage, bench.service)
-            deployer.ansible = ansible
-            if isinstance(deployer, AnsibleDocker):
-                if not docker:
-                    continue
-                gateway = f"{bench.stage.hosts[0].rpartition('.')[0]}.1"
-                root = bench.stage.state / "hosts/h1/root"
-                deployer.docker = stack.enter_context(docker_of(given.folder, root, gateway))
-                prepare_docker(bench, deployer.docker)
-            bench.measure(way, deployer, major)
+    if ways := chosen(given):
+        compare(bench, ways)
+    if "wide" not in given.without and given.only in {None, "wide"}:
+        bench.wide = measure_wide(given.folder / "wide")
+        print(f"{HOSTS} hosts: {asdict(bench.wide)}", flush=True)
     bars = {} if given.only else judge(bench)
     for name, bar in bars.items():
         print(f"{name:<56} {bar['is']}  {'' if bar['holds'] else '<-- not reached'}")
-    result = {"rows": [asdict(r) for r in bench.rows], "broken": bench.broken, "bars": bars}
+    result = {
+        "rows": [asdict(row) for row in bench.rows],
+        "broken": bench.broken,
+        "wide": asdict(bench.wide) if bench.wide else None,
+        "bars": bars,
+    }
     (given.folder / "deploying.json").write_text(json.dumps(result, indent=1))
     return 1 if any(bar["holds"] is False for bar in bars.values()) else 0
 

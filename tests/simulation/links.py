@@ -110,7 +110,7 @@ class BalancerLink:
 
     @property
     def terms(self) -> Terms:
-        return Terms(drain=self.balancer.drain, rise=60.0)
+        return Terms(drain=self.balancer.drain, rise=60.0, poll=0.3)
 
     def absent(self, names: frozenset[str]) -> Member | None:
         return None

@@ -22,6 +22,9 @@ class Nature(Behaviour):
     deaf: bool = False  # well from inside, but no balancer reaches it
 
 
+_USUAL = Nature()
+
+
 @dataclass(eq=False)
 class SimHost(FakeHost):
     """A host whose programs run in time, and end with its power."""
@@ -43,16 +46,24 @@ class SimHost(FakeHost):
     @property
     def nature(self) -> Nature:
         found = self.behaviours.get(self.running or "")
-        return found if isinstance(found, Nature) else Nature()
+        return found if isinstance(found, Nature) else _USUAL
 
     @property
     def healthy(self) -> bool:
         """Whether a request would be answered now."""
-        if self.dead or self.running is None or self.active != "active":
-            return False
+        return self._answers(self.nature)
+
+    @property
+    def reached(self) -> bool:
+        """Whether a balancer's would."""
         nature = self.nature
+        return not nature.deaf and self._answers(nature)
+
+    def _answers(self, nature: Nature) -> bool:
+        if self.dead or self.running is None or self.active != "active" or not nature.healthy:
+            return False
         up = self.scheduler.now - self.begun
-        return nature.healthy and up >= nature.start and not (nature.crash and up > nature.crash)
+        return up >= nature.start and not (nature.crash and up > nature.crash)
 
     def begin(self, argv: Sequence[str], stdin: bytes) -> Answer:
         """Run a command here, in the task that asks."""
@@ -185,6 +196,7 @@ class SimBalancer:
     gone: set[str] = field(default_factory=set)  # somebody removed them from it
     back: dict[str, float] = field(default_factory=dict)  # when they were put back
     notice: float = 0.5  # seconds until its checks see a change
+    known: dict[str, Member] = field(default_factory=dict)  # as last seen
 
     def members(self) -> tuple[Member, ...]:
         found = (self.member(name) for name in self.hosts if name not in self.gone)
@@ -199,8 +211,11 @@ class SimBalancer:
 
     def member(self, name: str) -> Member:
         standing = self.standing(name)
-        connections = int(standing is Standing.DRAINING)
-        return Member(self.name, name, name, self.port, standing, connections, standing.value)
+        known = self.known.get(name)
+        if known is None or known.standing is not standing:
+            told = int(standing is Standing.DRAINING), standing.value
+            known = self.known[name] = Member(self.name, name, name, self.port, standing, *told)
+        return known
 
     def standing(self, name: str) -> Standing:
         now = self.scheduler.now
@@ -212,8 +227,7 @@ class SimBalancer:
         return Standing.WAVERING if now < self.back.get(name, 0.0) + self.notice else Standing.IN
 
     def well(self, name: str) -> bool:
-        host = self.hosts[name]
-        return host.healthy and not host.nature.deaf
+        return self.hosts[name].reached
 
     def serving(self, name: str) -> bool:
         """Whether it is in, and answers."""

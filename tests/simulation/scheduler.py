@@ -44,6 +44,7 @@ class Scheduler:
         self.number = 0
         self.current: Task | None = None
         self.hub = greenlet.getcurrent()
+        self.until: Callable[[], bool] = lambda: False
 
     def spawn(self, process: Process, action: Callable[[], Any]) -> Task:
         """Begin a task; it runs when its creator lets go."""
@@ -71,7 +72,12 @@ class Scheduler:
     def sleep(self, seconds: float) -> None:
         """Let time pass for the task that runs now."""
         task = self._mine()
-        self._at(self.now + seconds, task)
+        when = self.now + seconds
+        if self._is_next(task, when):
+            self.now = when
+            task.token += 1
+            return
+        self._at(when, task)
         self._switch(task)
 
     def wait(self, tasks: Sequence[Task]) -> None:
@@ -110,6 +116,7 @@ class Scheduler:
 
     def run(self, until: Callable[[], bool]) -> None:
         """Run tasks until something is so; time stands still where nothing is to be done."""
+        self.until = until
         while not until():
             if not self.heap:
                 raise Endless("nothing is left to be done, and it is not done")
@@ -126,6 +133,13 @@ class Scheduler:
             task.token += 1
             task.thread.switch()
             self.current = None
+
+    def _is_next(self, task: Task, when: float) -> bool:
+        """Whether nothing else happens before: then there is no need to go round by the hub."""
+        others = self.heap[0][0] if self.heap else self.limit
+        return when < min(others, self.limit) and not (
+            task.process.paused_until > when or self.until()
+        )
 
     def _mine(self) -> Task:
         task = self.current

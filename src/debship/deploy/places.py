@@ -132,26 +132,29 @@ def shortfall(
     """
     for balancer in balancers:
         members = balancer.members()
-        serving = {key(m) for m in members if m.standing is Standing.IN and not m.away}
-
-        def mine(hosts: Iterable[str], name: str = balancer.name) -> list[Member]:
-            return [p.member for h in hosts for p in places[h] if p.balancer.name == name]
-
-        def serves(host: str, keys: set[tuple[str, int]] = serving) -> bool:
-            own = mine([host])
-            return bool(own) and all(key(member) in keys for member in own)
-
-        if not any(serves(host) for host in batch):
+        well = {key(m) for m in members if m.standing is Standing.IN and not m.away}
+        mine = _places_in(balancer.name, places)
+        serving = {host for host, own in mine.items() if own and {key(m) for m in own} <= well}
+        if serving.isdisjoint(batch):
             continue
-        left = [host for host in places if host not in batch and serves(host)]
+        left = serving.difference(batch)
         if len(left) < minimum:
             return (
                 f"{balancer.name}: with {', '.join(batch)} out only {len(left)} of the fleet "
                 f"would serve, and {minimum} must"
             )
-        if floors and (below := _below_floor(balancer, members, mine(batch))):
+        leaving = [member for host in batch for member in mine[host]]
+        if floors and (below := _below_floor(balancer, members, leaving)):
             return below
     return None
+
+
+def _places_in(balancer: str, places: Mapping[str, Sequence[Place]]) -> dict[str, list[Member]]:
+    """Who each host is in one balancer."""
+    return {
+        host: [place.member for place in mine if place.member.balancer == balancer]
+        for host, mine in places.items()
+    }
 
 
 def key(member: Member) -> tuple[str, int]:

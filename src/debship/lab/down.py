@@ -6,6 +6,7 @@ from pathlib import Path
 from debship.lab import host
 from debship.lab.group import Group
 from debship.lab.lab import Lab
+from debship.lab.limits import make_room
 from debship.lab.mounts import detach, remove_tree
 from debship.lab.network import take_bridge_away
 from debship.lab.numbers import alone, owned, release_number
@@ -40,6 +41,7 @@ def down(state: Path, *, runtime: Path, run: Run, say: Callable[[str], None]) ->
         remove_tree(state)
         if number is not None:
             release_number(number, runtime=runtime)
+        make_room(runtime=runtime, say=say)
     return known is not None
 
 

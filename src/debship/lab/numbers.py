@@ -40,7 +40,7 @@ def reserve(state: Path, *, runtime: Path, run: Run) -> int:
         if own is not None:
             return own
         routed = _routed(run)
-        for number, owner in _owners(runtime):
+        for number, owner in owners(runtime):
             if not owner.is_dir() and free(number, routed):
                 shutil.rmtree(runtime / str(number))
         known = read_record(state)  # from before a restart of the machine
@@ -53,7 +53,7 @@ def reserve(state: Path, *, runtime: Path, run: Run) -> int:
 
 def owned(state: Path, *, runtime: Path) -> int | None:
     """The number of the lab in this folder; None where it has none."""
-    return next((number for number, owner in _owners(runtime) if owner == state), None)
+    return next((number for number, owner in owners(runtime) if owner == state), None)
 
 
 def release_number(number: int, *, runtime: Path) -> None:
@@ -131,7 +131,8 @@ def _try(path: Path, held: TextIO, busy: str) -> None:
     raise Failed(busy, "wait until it is done, and try again")
 
 
-def _owners(runtime: Path) -> Iterator[tuple[int, Path]]:
+def owners(runtime: Path) -> Iterator[tuple[int, Path]]:
+    """Give the numbers that are taken, each with its lab's folder."""
     for path in sorted(runtime.glob("*/owner")):
         if not path.parent.name.isdigit():
             continue

@@ -23,6 +23,7 @@ from debship.lab import haproxy, host
 from debship.lab.group import Group, Process, process
 from debship.lab.keys import make_keys
 from debship.lab.lab import Lab
+from debship.lab.limits import make_room
 from debship.lab.network import bridge_is_up, make_bridge
 from debship.lab.numbers import alone, owned, reserve
 from debship.lab.plan import NUMBERS, REPOSITORY_PORT, RUNTIME, HostPlan, LabPlan, plan_lab
@@ -72,6 +73,7 @@ def up(plan: LabPlan, *, fleet: Path | None, run: Run, say: Say) -> Lab:
             raise Failed(f"lab {plan.name} was taken down meanwhile", "try again")
         before = read_record(plan.state)
         lab = Lab(_recorded(plan, before))
+        make_room(runtime=plan.runtime, say=say)
         make_keys(plan, run)
         plan.repository.mkdir(exist_ok=True)
         bridged = bridge_is_up(plan, run)
