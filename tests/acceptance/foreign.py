@@ -147,6 +147,7 @@ DOZEN = (
         _web("scrapyd --nodaemon --pidfile=", 6800),
         _http(6800, "/daemonstatus.json", "ok"),
         {"/etc/scrapyd/scrapyd.conf": SCRAPYD},
+        is_linted=True,
     ),
     Foreign(
         "ruff",

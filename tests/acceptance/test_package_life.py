@@ -81,7 +81,7 @@ def test_an_application_that_nobody_here_wrote_answers(life: House) -> None:
 
 
 @pytest.mark.parametrize("name", ["auth_1.0.0", "radicale"])
-def test_lintian_finds_no_error(life: House, name: str) -> None:
+def test_lintian_finds_nothing_that_is_not_overridden(life: House, name: str) -> None:
     deb = next((life.stage.folder / "packages").glob(f"{name}*.deb"))
-    done = run(["lintian", "--allow-root", "--fail-on", "error", deb], check=False)
+    done = run(["lintian", "--allow-root", "--fail-on", "error,warning", deb], check=False)
     assert done.returncode == 0, done.text

@@ -99,12 +99,8 @@ def build(
         if there is None and not laid.has_bytes:
             laid = lay_split(making, wheel, folder / "again", facts_alone=False)
         bundles = _bundles(made, laid, folder, there)
-        for note in reviewing.result():
-            say(f"note: {note}")
         with together(output) as files:
             whole, sums = zip(*(_write(b, files, there, output) for b in bundles), strict=True)
-            if check is not None:
-                check(made, whole)
             papers = papers_of(
                 made,
                 sums,
@@ -113,6 +109,11 @@ def build(
                 tools={name: importlib.metadata.version(name) for name in ("debship", "uv")},
                 lock_sha256=hashlib.sha256(plan.lock.path.read_bytes()).hexdigest(),
             )
+            # Nothing has appeared yet; systemd-analyze takes longer than a small package.
+            for note in reviewing.result():
+                say(f"note: {note}")
+            if check is not None:
+                check(made, whole)
             for paper in papers:
                 with files.open(paper.name) as (_, sink):
                     sink.write(paper.content)
