@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -95,10 +95,11 @@ def build(
         check_package(main, scripts(laid.all))
         say(f"writing {plan.app.name} {main.version}: {len(main.importable)} wheels")
         reviewing = beside.submit(review, main, run, folder=folder, root=root)
+        bundles = [_application(made, laid, folder)]
         there = looking.result()
         if there is None and not laid.has_bytes:
             laid = lay_split(making, wheel, folder / "again", facts_alone=False)
-        bundles = _bundles(made, laid, folder, there)
+        bundles += _dependencies(made, laid, folder, there)
         with together(output) as files:
             whole, sums = zip(*(_write(b, files, there, output) for b in bundles), strict=True)
             papers = papers_of(
@@ -185,21 +186,26 @@ def _packages(plan: BuildPlan, laid: Laid, date: int) -> tuple[Package, ...]:
     return describe(plan, (), laid.own, date, dependencies=dependencies), dependencies
 
 
-def _bundles(
-    packages: tuple[Package, ...], laid: Laid, folder: Path, there: Checksums | None
-) -> list[Bundle]:
-    """Put the packages together; what is there already has no parts."""
+def _application(packages: tuple[Package, ...], laid: Laid, folder: Path) -> Bundle:
+    """Put the application's package together; in the split layout it needs no layer's bytes."""
     main, *others = packages
-    layers = [layer.packed for layer in laid.layers]
     own = [laid.own.packed] if laid.own else []
     if not others:
-        return [bundle(main, [*layers, *own], folder / "bundle")]
+        return bundle(main, [*(layer.packed for layer in laid.layers), *own], folder / "bundle")
     mine, theirs = laid.own.dist if laid.own else None, others[0]
     joining = joining_part(main.plan, theirs.plan, mine, theirs.dists, main.date)
-    return [
-        bundle(main, own, folder / "bundle", more=[joining]),
-        Bundle(theirs, (), b"", folder) if there else bundle(theirs, layers, folder / "theirs"),
-    ]
+    return bundle(main, own, folder / "bundle", more=[joining])
+
+
+def _dependencies(
+    packages: tuple[Package, ...], laid: Laid, folder: Path, there: Checksums | None
+) -> Iterator[Bundle]:
+    """Put the package of dependencies together, if there is one; where it lies already, it has no parts."""
+    for theirs in packages[1:]:
+        layers = [layer.packed for layer in laid.layers]
+        yield (
+            Bundle(theirs, (), b"", folder) if there else bundle(theirs, layers, folder / "theirs")
+        )
 
 
 def _write(
