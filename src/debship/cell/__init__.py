@@ -159,6 +159,7 @@ def open_cell(
     held = spawn(
         (*isolated(), "sh", "-c", _HOLD, "sh", layer / "fstab", merged, below.options, layer),
         log=layer / "log",
+        env={"LD_PRELOAD": None},  # what is loaded here is not there inside, and complains of it
     )
     try:
         first = _ready(held, layer / "log", name)
@@ -174,7 +175,7 @@ def _ready(held: Spawned, log: Path, name: str) -> int:
     # Where faketime turns the clock, as build --verify has it do, time.sleep() raises EINVAL.
     pause = threading.Event()
     while held.process.poll() is None and time.monotonic() < deadline:
-        if log.read_bytes().endswith(b"ready\n"):
+        if b"ready" in log.read_bytes().splitlines():
             return int(Path(f"/proc/{held.pid}/task/{held.pid}/children").read_text())
         pause.wait(0.002)
     told = log.read_text(errors="replace").strip().replace("\n", "\n  ")
