@@ -127,13 +127,15 @@ class Rehearsal:
         pid = next(host["pid"] for host in self.lab["hosts"] if host["address"] == address)
         return run(inside(pid, *words), check=check, stdin=stdin)
 
-    def start_fab(self, *words: str, log: Path, secret: str = SECRET) -> Spawned:
+    def start_fab(
+        self, *words: str, log: Path, secret: str = SECRET, env: Mapping[str, str] | None = None
+    ) -> Spawned:
         """Start a Fabric task that can be killed in the middle."""
         return spawn(
             (PROGRAMS / "fab", *words),
             log=log,
             cwd=self.state,
-            env={**self.environment, "AUTH_SECRET": secret},
+            env={**self.environment, "AUTH_SECRET": secret, **(env or {})},
         )
 
     @property

@@ -215,9 +215,14 @@ class FakeHost:
     def _room(self, argv: tuple[str, ...]) -> str:
         return "" if self.room else "short /usr has 10 KiB free, and 99999 are needed"
 
-    def _apt_mark(self, argv: tuple[str, ...]) -> None:
+    def _apt_mark(self, argv: tuple[str, ...]) -> Answer | None:
+        if self.dpkg_locked_until > self.clock.at:
+            return Answer(
+                100, b"", b"dpkg: error: dpkg frontend lock was locked by another process"
+            )
         self.abbrev = "h" + self.abbrev[1:]
         self.log.append("hold")
+        return None
 
     def _true(self, argv: tuple[str, ...]) -> None:
         pass
@@ -318,7 +323,8 @@ class FakeHost:
         if not self.behaviours.get(version, Behaviour()).installs:
             self.abbrev = "iF "
             return Answer(100, b"", b"E: Sub-process /usr/bin/dpkg returned an error code (1)")
-        self.abbrev = "ii "
+        held = any(word.startswith("DPkg::Post-Invoke::=") for word in argv)
+        self.abbrev = "hi " if held else "ii "
         return Answer(0, b"", b"")
 
     def _ahead(self, argv: tuple[str, ...]) -> Answer:

@@ -4,14 +4,17 @@ The numbers are those of the rows of the fault table that the design was made fr
 in test_rolling_aws, what needs many rolls in the simulation, the roller's own deaths in test_rolling.
 """
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +59,15 @@ VERSIONS: dict[str, dict[str, Any]] = {
     "2.3": {"start": 30.0},
     "2.4": {"depends": ", no-such-package"},
     "2.5": {"status": 500, "postinst": "rm -f /var/cache/apt/archives/tiny_1.0*"},
+    "2.6": {"port": 8109},
 }
+# fab as it is, but of less patience with a lock that is never let go.
+IMPATIENT = """\
+from debship.deploy import apt
+apt._LOCK = ("-o", "DPkg::Lock::Timeout=2")
+from fabric.main import program
+program.run()
+"""
 
 
 HOSTS = ("--hosts", "4", "--release", "bookworm", "--release", "trixie")
@@ -112,9 +123,9 @@ class Fleet:
     def all_at(self, version: str) -> bool:
         return all(self.is_at(version, on=number) for number in range(len(self.hosts)))
 
-    def start(self, version: str, log: Path, *words: str):
+    def start(self, version: str, log: Path, *words: str, env: Mapping[str, str] | None = None):
         words = ("deploy", "--app", "tiny", "--version", version, *words)
-        return self.stage.start_fab(*words, log=log)
+        return self.stage.start_fab(*words, log=log, env=env)
 
     @contextmanager
     def changed(self, **changes: Any) -> Iterator[None]:
@@ -264,6 +275,30 @@ def test_3_a_lock_of_dpkg_is_waited_for_while_the_host_serves(hit: Fleet, watche
     assert hit.is_at("1.1")
 
 
+def test_3_a_lock_of_dpkg_that_is_never_let_go_keeps_every_host_in(fleet: Fleet, watched) -> None:
+    for fleet.victim in (0, 1):  # one of each release
+        hold(fleet, "/var/lib/dpkg/lock-frontend", 60)
+    words = ("deploy", "--app", "tiny", "--version", "1.1")
+    try:
+        done = run(
+            (sys.executable, "-c", IMPATIENT, *words),
+            cwd=fleet.stage.state,
+            env=fleet.stage.environment,
+            check=False,
+        )
+    finally:
+        for host in (0, 1):
+            fleet.sh("systemctl stop holder", on=host)
+    assert done.returncode == 1
+    told = done.stderr.decode()
+    for host in fleet.hosts[:2]:
+        assert f"{host}: apt finds packages broken or locked" in told
+    assert told.count("lock-frontend") >= 2
+    assert fleet.all_at("1.0")
+    name = fleet.stage.lab["hosts"][0]["name"]
+    assert watched.observer.so_far().seconds_out()["tiny", name] == 0
+
+
 def test_3_a_lock_of_the_lists_stops_the_deploy_before_it_begins(hit: Fleet, watched) -> None:
     hold(hit, "/var/lib/apt/lists/lock", 60)
     try:
@@ -277,8 +312,8 @@ def test_3_a_lock_of_the_lists_stops_the_deploy_before_it_begins(hit: Fleet, wat
 
 @pytest.mark.parametrize(
     "version",
-    ["2.0", "2.1", "2.3"],
-    ids=["5 postinst fails", "4 is sick", "4 starts too slowly"],
+    ["2.0", "2.1", "2.3", "2.6"],
+    ids=["5 postinst fails", "4 is sick", "4 starts too slowly", "4 is deaf"],
 )
 def test_a_bad_version_touches_one_host_and_is_taken_back(
     hit: Fleet, watched, version: str
@@ -400,14 +435,107 @@ def test_14_where_the_way_back_fails_too_the_host_is_left_out_and_the_rest_serve
     assert hit.is_at("1.1")
 
 
-def test_16_a_package_on_hold_is_held_again(hit: Fleet, watched) -> None:
+# What needrestart and unattended-upgrades do to a host, as far as they could harm a roll: the one
+# restarts services after any apt that does not suspend it, the other upgrades whatever it finds.
+MEDDLERS = """\
+cat > /usr/local/sbin/needrestart << 'END'
+#!/bin/sh
+[ -n "$NEEDRESTART_SUSPEND" ] || systemctl try-restart tiny
+echo "by $NEEDRESTART_SUSPEND" >> /run/needrestart
+END
+chmod 755 /usr/local/sbin/needrestart
+echo 'DPkg::Post-Invoke { "/usr/local/sbin/needrestart"; };' > /etc/apt/apt.conf.d/99needrestart
+systemd-run -q --unit=unattended --setenv=NEEDRESTART_SUSPEND=unattended \
+    sh -c 'while :; do apt-get -q -y upgrade; sleep 0.2; done'
+"""
+NO_MEDDLERS = """\
+systemctl stop unattended
+rm -f /etc/apt/apt.conf.d/99needrestart /usr/local/sbin/needrestart
+"""
+
+
+def test_16_a_held_package_is_rolled_and_held_again_whoever_meddles(hit: Fleet, watched) -> None:
     hit.sh("apt-mark hold tiny")
+    hit.sh(MEDDLERS)
     try:
-        assert hit.outcomes(hit.deploy("1.1", *hit.only)) == ["changed"]
+        done = hit.deploy("1.1", *hit.only)
+        assert hit.outcomes(done) == ["changed"], done.text
         assert hit.sh("apt-mark showhold") == "tiny"
+        # Of two upgrades at once the roll's is the only one, and its restart the only one.
+        assert hit.sh("systemctl is-active unattended") == "active"
+        assert set(hit.sh("cat /run/needrestart").splitlines()) <= {"by 1", "by unattended"}
+        assert "by 1" in hit.sh("cat /run/needrestart")
     finally:
-        hit.sh("apt-mark unhold tiny")
+        hit.sh(NO_MEDDLERS)
+        hit.sh("rm -f /run/needrestart; until apt-mark unhold tiny; do sleep 0.2; done")
     assert hit.is_at("1.1")
+
+
+# Every clock of a program but the monotonic one, wrong by as many seconds as a file says.
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+static long wrong(void) {
+    long seconds = 0;
+    FILE *file = fopen(getenv("CLOCK"), "r");
+    if (file) {
+        if (fscanf(file, "%ld", &seconds) != 1) seconds = 0;
+        fclose(file);
+    }
+    return seconds;
+}
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int code = syscall(SYS_clock_gettime, clock, now);
+    if (clock == CLOCK_REALTIME) now->tv_sec += wrong();
+    return code;
+}
+int gettimeofday(struct timeval *now, void *zone) {
+    struct timespec exact;
+    clock_gettime(CLOCK_REALTIME, &exact);
+    now->tv_sec = exact.tv_sec;
+    now->tv_usec = exact.tv_nsec / 1000;
+    return 0;
+}
+time_t time(time_t *where) {
+    struct timespec exact;
+    clock_gettime(CLOCK_REALTIME, &exact);
+    if (where) *where = exact.tv_sec;
+    return exact.tv_sec;
+}
+"""
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_17_a_clock_that_jumps_ends_no_roll(
+    fleet: Fleet, watched, tmp_path: Path, hours: int
+) -> None:
+    library, told, log = tmp_path / "clock.so", tmp_path / "clock", tmp_path / "log"
+    run(("cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"), stdin=CLOCK.encode())
+    told.write_text("0")
+    # Of one release each: out at one time, back at another.
+    only = [word for host in fleet.hosts[:2] for word in ("--only", host)]
+    env = {"LD_PRELOAD": str(library), "CLOCK": str(told)}
+    roller = fleet.start("1.1", log, *only, env=env)
+    jumps = {"leaving": hours, "restarting": -hours, "returning": hours}
+    for host in fleet.hosts[:2]:
+        for what, jump in jumps.items():
+            wait_for(log, f"{host}: {what}")
+            told.write_text(str(jump * 3600))
+    assert roller.process.wait(timeout=120) == 0, log.read_text()
+    assert abs(_wrong_by(fleet)) > 3000, "the clock of who rolls did jump"
+    assert fleet.is_at("1.1", on=0)
+    assert fleet.is_at("1.1", on=1)
+
+
+def _wrong_by(fleet: Fleet) -> float:
+    """Seconds between the end of a roll as who rolled writes it down, and as a host knows it."""
+    lines = fleet.sh("tail -n 1 /var/lib/debship/tiny/history.jsonl; date +%s").splitlines()
+    return datetime.fromisoformat(json.loads(lines[0])["at"]).timestamp() - float(lines[1])
 
 
 def test_18_a_reload_of_haproxy_that_forgets_who_is_out_is_noticed(
@@ -433,18 +561,20 @@ def test_18_a_node_that_does_not_answer_lets_no_host_leave(fleet: Fleet, watched
 
 def test_19_a_request_longer_than_the_drain_is_told(fleet: Fleet) -> None:
     address = fleet.stage.url.split("/")[2].partition(":")[0]
-    with socket.create_connection((address, 8101)) as client:
-        client.sendall(b"GET /wait?seconds=25 HTTP/1.0\r\n\r\n")
-        until(lambda: any(_under_way(fleet)))
-        fleet.victim = next(n for n, sessions in enumerate(_under_way(fleet)) if sessions)
-        socket_ = str(fleet.stage.haproxy)
-        balancer = {"kind": "haproxy", "socket": socket_, "backend": "tiny", "drain": 3}
-        with fleet.changed(balancers=[balancer]):
-            done = fleet.deploy("1.1", *fleet.only)
-    assert fleet.outcomes(done) == ["changed"]
+    with contextlib.ExitStack() as stack:
+        for _ in fleet.hosts:  # each gets one, for they take turns
+            client = stack.enter_context(socket.create_connection((address, 8101)))
+            client.sendall(b"GET /wait?seconds=15 HTTP/1.0\r\n\r\n")
+        until(lambda: all(_under_way(fleet)))
+        balancer = {"kind": "haproxy", "socket": str(fleet.stage.haproxy), "backend": "tiny"}
+        both = [word for host in fleet.hosts[:2] for word in ("--only", host)]
+        with fleet.changed(balancers=[balancer | {"drain": 2}], batch=2, canary=2):
+            done = fleet.deploy("1.1", *both)
+    assert fleet.outcomes(done) == ["changed"] * 2
     journal = Path(json.loads(done.stdout)["result"]["journal"]).read_text()
-    assert journal.count('"drain-limit"') == 1
-    assert fleet.is_at("1.1")
+    assert journal.count('"drain-limit"') == 2
+    assert fleet.is_at("1.1", on=0)
+    assert fleet.is_at("1.1", on=1)
 
 
 def _under_way(fleet: Fleet) -> list[int]:
@@ -466,3 +596,42 @@ def test_8_who_asks_twice_to_stop_leaves_at_a_safe_point(
     assert all_serve(fleet.stage)
     assert "changed" in fleet.outcomes(fleet.deploy("1.2"))
     assert fleet.all_at("1.2")
+
+
+def test_8_a_killed_roller_is_restored_from_another_machine(
+    hit: Fleet, watched, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    roller = begun(hit, log)
+    wait_on(hit, "pgrep -x sleep")
+    os.killpg(roller.pid, signal.SIGKILL)
+    roller.process.wait()
+    assert "out.json" in hit.sh("ls /var/lib/debship/tiny")
+    status = hit.stage.fab("status", "--app", "tiny").text
+    assert "DRIFT" in next(line for line in status.splitlines() if hit.address in line)
+    elsewhere = {**hit.stage.environment, "XDG_STATE_HOME": str(tmp_path / "elsewhere")}
+    fab = Path(sys.executable).with_name("fab")
+    words = (fab, "restore", "--app", "tiny")
+    assert run(words, cwd=hit.stage.state, env=elsewhere).returncode == 0
+    assert hit.is_at("1.2")
+
+
+def test_9_of_two_rollers_one_is_refused_and_one_that_slept_is_fenced_off(
+    fleet: Fleet, watched, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    roller = fleet.start("1.2", log)
+    wait_for(log, f"{fleet.hosts[1]}: installing")
+    os.killpg(roller.pid, signal.SIGSTOP)
+    try:
+        for version in ("1.2", "1.1"):
+            refused = fleet.deploy(version)
+            assert refused.returncode == 3
+            assert "is being rolled by" in refused.stderr.decode()
+        assert fleet.stage.fab("unlock", "--app", "tiny", "--force").text.count("was locked") == 4
+        assert set(fleet.outcomes(fleet.deploy("1.1"))) == {"changed"}
+    finally:
+        os.killpg(roller.pid, signal.SIGCONT)
+    assert roller.process.wait(timeout=120) in {1, 4}
+    assert "no longer holds the lock" in log.read_text()
+    assert fleet.all_at("1.1")

@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
 
 ThreadingHTTPServer.daemon_threads = False
 ThreadingHTTPServer.request_queue_size = 128
-server = ThreadingHTTPServer(("", 8101), Handler)
+server = ThreadingHTTPServer(("", {port}), Handler)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever()
 server.server_close()
@@ -75,6 +75,7 @@ def make_tiny(
     start: float = 0.0,
     crash: float = 0.0,
     status: int = 200,
+    port: int = 8101,
     size: int = 0,
 ) -> Path:
     """Make a version.
@@ -84,6 +85,7 @@ def make_tiny(
         start: seconds until it listens.
         crash: seconds after which it ends by itself.
         status: what /healthz answers.
+        port: where it listens.
         size: bytes of a file that takes dpkg its time.
     """
     root = folder / f"tiny-{version}"
@@ -91,7 +93,7 @@ def make_tiny(
         "DEBIAN/control": CONTROL.format(version=version, depends=depends),
         "DEBIAN/postinst": POSTINST.format(extra=postinst),
         "usr/lib/tiny/service.py": SERVICE.format(
-            version=version, start=start, crash=crash, status=status
+            version=version, start=start, crash=crash, status=status, port=port
         ),
         "usr/lib/systemd/system/tiny.service": UNIT.format(version=version),
     }

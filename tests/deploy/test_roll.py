@@ -524,6 +524,39 @@ def test_a_hold_is_kept(rig: Rig) -> None:
     assert [host.abbrev for host in rig.hosts] == ["ii ", "hi ", "ii "]
 
 
+def _lost_hold(host: FakeHost, clock: FakeClock, locked: float) -> None:
+    """Let somebody lose a hold that was put back, and have dpkg's lock when that is mended."""
+
+    def meddle(moment: str) -> None:
+        if moment == "after restart":
+            host.abbrev = "ii "
+        if moment == "before apt-mark" and not host.dpkg_locked_until:
+            assert host.serving
+            host.dpkg_locked_until = clock.at + locked
+
+    host.fault = meddle
+
+
+def test_a_hold_waits_for_dpkgs_lock_while_the_host_serves(rig: Rig) -> None:
+    rig.hosts[1].abbrev = "hi "
+    _lost_hold(rig.hosts[1], rig.clock, 30)
+    assert rig.deploy().exit_code == 0
+    assert [host.abbrev for host in rig.hosts] == ["ii ", "hi ", "ii "]
+
+
+def test_a_hold_that_cannot_be_put_back_is_told_and_made_good_by_the_next_roll(rig: Rig) -> None:
+    held = rig.hosts[0]
+    held.abbrev = "hi "
+    _lost_hold(held, rig.clock, 1000)
+    report = rig.deploy()
+    assert outcomes(report) == ["unknown", "untouched", "untouched"]
+    assert "was on hold, and could not be held again" in report.hosts[0].reason
+    assert report.hosts[0].standing == "in"
+    held.dpkg_locked_until, held.fault = 0.0, None
+    assert rig.deploy().exit_code == 0
+    assert [host.abbrev for host in rig.hosts] == ["hi ", "ii ", "ii "]
+
+
 def test_a_disk_that_is_too_full_is_found_while_the_host_serves(rig: Rig) -> None:
     rig.hosts[1].room = False
     with pytest.raises(Failed, match=r"b: the disk is too full for auth 1\.1-1: /usr has 10 KiB"):

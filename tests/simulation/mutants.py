@@ -127,9 +127,9 @@ MUTANTS = (
     ),
     _m(
         "forget the hold",
-        "installation",
-        "    if held and not state.package.held:",
-        "    if False:",
+        "records",
+        "return Before(version, state.package.held, previous)",
+        "return Before(version, False, previous)",
     ),
     _m("no soak", "turn", "    steps.take(lambda: steps.soak(version))\n", ""),
     _m(

@@ -52,10 +52,26 @@ def _install(*options: str, package: PackageName, version: DebVersion) -> Argv:
     )
 
 
-def install(package: PackageName, version: DebVersion, *, reinstall: bool = False) -> Argv:
-    """Install what was fetched before, without the network."""
+def install(
+    package: PackageName, version: DebVersion, *, reinstall: bool = False, held: bool = False
+) -> Argv:
+    """Install what was fetched before, without the network.
+
+    Args:
+        reinstall: also where dpkg has this version already.
+        held: an administrator has it on hold (apt-mark(8)), which the installation undoes. It is
+            held again before apt lets dpkg's lock go: an unattended upgrade may wait for that.
+    """
     again = ("--reinstall",) if reinstall else ()
-    return _install("--no-download", *again, package=package, version=version)
+    # apt holds the lock that dpkg would wait for in vain (dpkg(1), DPKG_FRONTEND_LOCKED).
+    hold = f"DPkg::Post-Invoke::=DPKG_FRONTEND_LOCKED=1 {' '.join(hold_words(package))}"
+    keep = ("-o", hold) if held else ()
+    return _install("--no-download", *again, *keep, package=package, version=version)
+
+
+def hold_words(package: PackageName) -> Argv:
+    """Put a package on hold; it fails at once where somebody has dpkg's lock."""
+    return ("apt-mark", "hold", package)
 
 
 def install_ahead(targets: Sequence[str]) -> Argv:

@@ -98,16 +98,20 @@ def _commands(app: FleetApp) -> Iterator[Rule]:
 
 def _of_apt(app: FleetApp) -> Iterator[Rule]:
     package = app.package
-    installs = [apt.install(package, _VERSION, reinstall=again) for again in (True, False)]
-    mending = tuple(word for word in installs[0] if word != "--no-download")
+    installs = [
+        apt.install(package, _VERSION, reinstall=again, held=held)
+        for again in (True, False)
+        for held in (True, False)
+    ]
+    mending = [tuple(w for w in words if w != "--no-download") for words in installs[:2]]
     for words in (
         apt.update(),
         apt.available(package),
         apt.check(),
         apt.fetch(package, _VERSION),
         apt.simulate(package, _VERSION),
-        ("apt-mark", "hold", package),
-        *(apt.carried(w, package, _ROLL) for w in (*installs, mending, apt.configure())),
+        apt.hold_words(package),
+        *(apt.carried(w, package, _ROLL) for w in (*installs, *mending, apt.configure())),
     ):
         yield _rule(words)
     name = rf"{re.escape(package)}-deps-[a-z0-9]+"

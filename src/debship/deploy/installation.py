@@ -9,6 +9,7 @@ from debship.model import DebVersion, PackageName
 
 UNDER_WAY = frozenset({"activating", "deactivating", "reloading"})
 LONGEST = 900.0  # seconds that apt may take
+HOLDING = 120.0  # seconds that a hold waits for dpkg's lock, as an installation does
 
 
 class StepFailed(Failed):
@@ -79,7 +80,7 @@ def install(
             carry(host, apt.configure(), package, roll, state)
             state = observe(host, package, files)
         again = state.package.version == version
-        words = apt.install(package, version, reinstall=again)
+        words = apt.install(package, version, reinstall=again, held=held)
         answer = carry(host, words, package, roll, state)
         said = answer.complaint if answer.returncode else ""
         state = observe(host, package, files)
@@ -89,12 +90,29 @@ def install(
             f"{package} {version} was not installed; dpkg has {_told(state)}. {said}".rstrip(),
             host.run(("journalctl", "-q", "-o", "cat", "-n", "30", "-u", unit)).text,
         )
-    if held and not state.package.held:
-        host.run(("apt-mark", "hold", package))
-        state = observe(host, package, files)
-        if not state.package.held:
-            raise StepFailed(f"{package} was on hold, and could not be held again")
     return state
+
+
+def hold(host: Host, package: PackageName, clock: Clock) -> None:
+    """See that a package is on hold, where an installation that held it again was cut off.
+
+    dpkg's lock is waited for: apt-mark knows no DPkg::Lock::Timeout, and fails at once where an
+    upgrade of somebody else is under way.
+
+    Raises:
+        Failed: it could not be held in time.
+    """
+    deadline = clock.monotonic() + HOLDING
+    while not observe(host, package, ()).package.held:
+        answer = host.run(apt.hold_words(package))
+        if clock.monotonic() > deadline:
+            raise Failed(
+                f"{host.address}: {package} was on hold, and could not be held again\n"
+                f"{answer.complaint}",
+                f"on the host: apt-mark hold {package}; then run the same deploy again",
+            )
+        if answer.returncode:
+            clock.sleep(1.0)
 
 
 def mend(
@@ -115,7 +133,8 @@ def mend(
     carry(host, apt.configure(), package, roll, state)
     state = settled(host, package, files, clock)
     if not state.package.installed and state.package.version is not None:
-        again = apt.install(package, state.package.version, reinstall=True)
+        held = state.package.held
+        again = apt.install(package, state.package.version, reinstall=True, held=held)
         words = tuple(word for word in again if word != "--no-download")
         carry(host, words, package, roll, state)
         state = settled(host, package, files, clock)

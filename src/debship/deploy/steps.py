@@ -13,7 +13,7 @@ from debship.deploy.established import established
 from debship.deploy.health import complaint
 from debship.deploy.hooks import Hooks
 from debship.deploy.host import Host, LinkLost, Unreachable
-from debship.deploy.installation import StepFailed, install
+from debship.deploy.installation import StepFailed, hold, install
 from debship.deploy.journal import Journal
 from debship.deploy.observation import HostState, UnitState, observe
 from debship.deploy.plan import RollPlan
@@ -217,7 +217,9 @@ class Steps:
         return services.edits(self.host, self.plan.app.package, state)
 
     def settle(self, outcome: str, was: Before) -> None:
-        """Write down how the turn ended, and that the host is no longer out."""
+        """Put back what was on hold, and write down how the turn ended: the host is no longer out."""
+        if was.held:
+            hold(self.host, self.plan.app.package, self.clock)
         records.settle(self.host, self.plan, outcome, was, self.clock)
         self._write(outcome)
 
