@@ -25,6 +25,7 @@ from test_rolling import all_serve, serving, wait_for
 from tiny import make_tiny
 
 from conftest import Witness
+from debship.lab.group import process
 from debship.lab.observer import ask
 from debship.run import Completed, run
 from until import until
@@ -190,6 +191,7 @@ def power_cycle(fleet: Fleet) -> None:
     """Pull a host's plug, and put it back."""
     host = fleet.stage.lab["hosts"][fleet.victim]
     os.kill(host["pid"], signal.SIGKILL)
+    until(lambda: process(host["pid"]) is None)  # it is told at once, and dies when it comes to it
     words = ("lab", "up", "--name", fleet.stage.name, "--json", *HOSTS)
     rehearsed = ("--fleet", str(fleet.stage.folder / "fleet.toml"))
     text = (fleet.stage.state / "fleet.toml").read_text()

@@ -19,6 +19,9 @@ from debship.run import Word
 # so is the lab, and nothing is started.
 _JOIN = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift; exec "$@"'
 
+# PF_EXITING (field 9 of /proc/PID/stat): a host's first process waits for all others to end first.
+_EXITING = 0x4
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -35,7 +38,8 @@ def process(pid: int) -> Process | None:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in (b"Z", b"X") else Process(pid, int(fields[19]))
+    ending = fields[0] in (b"Z", b"X") or int(fields[6]) & _EXITING
+    return None if ending else Process(pid, int(fields[19]))
 
 
 def alive(known: Process | None) -> bool:
