@@ -294,7 +294,7 @@ def test_3_a_lock_of_dpkg_that_is_never_let_go_keeps_every_host_in(fleet: Fleet,
     assert done.returncode == 1
     told = done.stderr.decode()
     for host in fleet.hosts[:2]:
-        assert f"{host}: apt finds packages broken or locked" in told
+        assert f"{host}: 1.1-1 was not fetched" in told
     assert told.count("lock-frontend") >= 2
     assert fleet.all_at("1.0")
     name = fleet.stage.lab["hosts"][0]["name"]
@@ -615,7 +615,7 @@ def test_8_a_killed_roller_is_restored_from_another_machine(
     fab = Path(sys.executable).with_name("fab")
     words = (fab, "restore", "--app", "tiny")
     assert run(words, cwd=hit.stage.state, env=elsewhere).returncode == 0
-    assert hit.is_at("1.2")
+    assert hit.is_at("1.0")
 
 
 def test_9_of_two_rollers_one_is_refused_and_one_that_slept_is_fenced_off(
@@ -623,13 +623,13 @@ def test_9_of_two_rollers_one_is_refused_and_one_that_slept_is_fenced_off(
 ) -> None:
     log = tmp_path / "log"
     roller = fleet.start("1.2", log)
-    wait_for(log, f"{fleet.hosts[1]}: installing")
+    wait_for(log, f"{fleet.hosts[0]}: installing")
+    for version in ("1.2", "1.1"):
+        refused = fleet.deploy(version)
+        assert refused.returncode == 3
+        assert "is being rolled by" in refused.stderr.decode()
     os.killpg(roller.pid, signal.SIGSTOP)
     try:
-        for version in ("1.2", "1.1"):
-            refused = fleet.deploy(version)
-            assert refused.returncode == 3
-            assert "is being rolled by" in refused.stderr.decode()
         assert fleet.stage.fab("unlock", "--app", "tiny", "--force").text.count("was locked") == 4
         assert set(fleet.outcomes(fleet.deploy("1.1"))) == {"changed"}
     finally:

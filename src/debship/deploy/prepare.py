@@ -69,10 +69,10 @@ def prepare(
     state = settled(host, package, files, clock)
     if not (state.package.installed or state.package.absent):
         state = mend(host, package, state, files, roll=roll, clock=clock)
-    _must_be_whole(host, host.run(apt.check(), timeout=180))
     if state.package.version == version and state.package.installed:
+        _must_be_whole(host, host.run(apt.check(), timeout=180))
         return Prepared(state, ())
-    _must(host, host.run(apt.fetch(package, version), timeout=600), f"{version} was not fetched")
+    _fetch(host, package, version)
     if state.package.version is not None and state.package.installed:
         back = host.run(apt.fetch(package, state.package.version), timeout=600)
         if back.returncode != 0:
@@ -113,6 +113,16 @@ def install_ahead(
 
 def _target(change: apt.Change) -> str:
     return f"{change.name}={change.new}"
+
+
+def _fetch(host: Host, package: PackageName, version: DebVersion) -> None:
+    """Fetch a version. On its way there apt waits for dpkg's lock, and finds what is broken."""
+    answer = host.run(apt.fetch(package, version), timeout=600)
+    if answer.returncode == 0:
+        return
+    if "lock" not in answer.complaint:  # that was waited for, and long enough
+        _must_be_whole(host, host.run(apt.check(), timeout=180))
+    raise Failed(f"{host.address}: {version} was not fetched\n{answer.complaint}")
 
 
 def _must_be_whole(host: Host, answer: Answer) -> None:
