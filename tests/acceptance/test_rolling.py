@@ -149,9 +149,9 @@ def stop_between_commands(stage: Rehearsal, roller: int) -> None:
     def stopped() -> bool:
         os.killpg(roller, signal.SIGSTOP)
         time.sleep(0.3)  # what was said whole comes to its end
-        look = ("pgrep", "-f", "/var/lib/debship/auth/lock")
+        free = ("flock", "--nonblock", "/var/lib/debship/auth/lock", "true")
         hosts = [host["address"] for host in stage.lab["hosts"]]
-        if all(stage.enter(host, *look, check=False).returncode == 1 for host in hosts):
+        if all(stage.enter(host, *free, check=False).returncode == 0 for host in hosts):
             return True
         os.killpg(roller, signal.SIGCONT)
         return False
