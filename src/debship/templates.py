@@ -45,16 +45,15 @@ def check_overrides(folder: Path) -> None:
             )
 
 
-def prepare(name: str) -> None:
+def prepare(folder: str) -> None:
     """Compile what will be rendered soon, as far as it can be, while others do the work.
 
     Args:
-        name: of a template, or of a folder of them.
+        folder: of templates, below ``debian-templates``.
     """
     with contextlib.suppress(Exception):  # rendering it says what is wrong
         here = directory()
-        inner = sorted((here / name).iterdir()) if (here / name).is_dir() else [here / name]
-        for path in inner:
+        for path in sorted((here / folder).iterdir()):
             if path.is_file():
                 _environment(here).get_template(str(path.relative_to(here)))
 
