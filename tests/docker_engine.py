@@ -20,6 +20,7 @@ def engine(room: Path, *options: str) -> Iterator[dict[str, str]]:
     """
     address = f"unix://{room}/docker.sock"
     (room / "daemon.json").write_text("{}")
+    (room / "pid").unlink(missing_ok=True)  # one that was killed here would be taken for alive
     daemon = spawn(
         [
             # It dies with us however we die, its children and its mounts with it.

@@ -9,7 +9,7 @@ import pytest
 from examples.rehearsal import Rehearsal
 
 from debship.config.fleet import SshSettings
-from debship.deploy.host import FabricHost, Host, LinkLost, Unreachable
+from debship.deploy.host import FabricHost, Host, LinkLost, Unreachable, received
 from debship.errors import Failed
 
 from fakes_fleet import FakeClock, FakeHost
@@ -104,6 +104,17 @@ def test_exit_code_output_and_large_input_arrive_whole(real: FabricHost) -> None
     assert real.run(("cat",), stdin=data).stdout == data
     answer = real.run(("sh", "-c", "echo out; echo err >&2; exit 7"))
     assert (answer.returncode, answer.stdout, answer.stderr) == (7, b"out\n", b"err\n")
+
+
+def test_input_that_does_not_come_whole_runs_nothing(stage: Rehearsal, folder: str) -> None:
+    """Half of it because the link was lost; or nothing because the roller was stopped."""
+    took = ("tee", f"{folder}/file")
+    half = stage.enter(stage.hosts[0], *received(took, 9), stdin=b"half", check=False)
+    assert half.returncode == 74
+    silent = ("sh", "-c", 'sleep 30 | "$@"', "silent", *received(took, 9, within=0.5))
+    stage.enter(stage.hosts[0], *silent, check=False)
+    assert stage.enter(stage.hosts[0], "ls", "-A", folder).text == ""
+    assert "debship." not in stage.enter(stage.hosts[0], "ls", "-A", "/dev/shm").text
 
 
 def test_a_call_waits_for_no_delayed_acknowledgement(real: FabricHost) -> None:

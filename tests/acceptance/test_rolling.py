@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -143,22 +142,6 @@ def test_what_a_killed_roller_left_is_restored_from_another_machine(
     assert [host["outcome"] for host in again["hosts"]] == ["unchanged"] * 3
 
 
-def stop_between_commands(stage: Rehearsal, roller: int) -> None:
-    """Stop a roller while no host waits for the rest of what it says: such a command has the lock."""
-
-    def stopped() -> bool:
-        os.killpg(roller, signal.SIGSTOP)
-        time.sleep(0.3)  # what was said whole comes to its end
-        free = ("flock", "--nonblock", "/var/lib/debship/auth/lock", "true")
-        hosts = [host["address"] for host in stage.lab["hosts"]]
-        if all(stage.enter(host, *free, check=False).returncode == 0 for host in hosts):
-            return True
-        os.killpg(roller, signal.SIGCONT)
-        return False
-
-    until(stopped, seconds=20)
-
-
 def test_a_second_roll_is_refused_and_a_broken_lock_ends_the_first(
     at_one: Rehearsal, tmp_path: Path
 ) -> None:
@@ -166,7 +149,7 @@ def test_a_second_roll_is_refused_and_a_broken_lock_ends_the_first(
     roller = at_one.start_fab("deploy", "--app", "auth", "--version", "1.1.0", log=log)
     wait_for(log, "leaving")
     # Stopped, it does not beat; its process lives, so nobody takes its lock before the lease ends.
-    stop_between_commands(at_one, roller.pid)
+    os.killpg(roller.pid, signal.SIGSTOP)
     try:
         refused = at_one.fab("unlock", "--app", "auth", check=False)
         assert refused.returncode == 3

@@ -222,3 +222,33 @@ def test_a_sick_version_leaves_every_target_registered(heaven: Heaven, witness) 
         moved = [c for c in heaven.app.faults.calls if c.action == "DeregisterTargets"]
         ids = {call.arguments["Targets.member.1.Id"] for call in moved}
         assert len(ids) == 1, "one host was touched"
+
+
+def test_13_who_comes_is_converged_and_who_goes_is_told(
+    heaven: Heaven, witness, tmp_path: Path
+) -> None:
+    """While the first host is out, AWS ends the second, and the third turns out to be of the fleet."""
+    stage, estate, ec2 = heaven.stage, heaven.estate, heaven.estate.cloud.client("ec2")
+    first, second, third = heaven.ids
+    tags = [{"Key": "app", "Value": "auth"}]
+    ec2.delete_tags(Resources=[third], Tags=tags)
+    arn, log, dying = heaven.target_group(), tmp_path / "fab.log", stage.hosts[1]
+    words = ("deploy", "--app", "auth", "--version", "1.1.0", "--json")
+    try:
+        with heaven.behind(arn, hosts={"ec2": {"tag:app": "auth"}}) as fleet, witness:
+            roller = stage.start_fab(*words, "--fleet", str(fleet), log=log)
+            wait_for(log, ": restarting")
+            ec2.create_tags(Resources=[third], Tags=tags)
+            estate.cloud.client("elbv2").deregister_targets(
+                TargetGroupArn=arn, Targets=[{"Id": second, "Port": PORT}]
+            )
+            ec2.terminate_instances(InstanceIds=[second])
+            stage.enter(dying, "sh", "-c", "systemctl stop ssh; pkill sshd", check=False)
+            assert roller.process.wait(timeout=60) == 0, log.read_text()
+    finally:
+        stage.enter(dying, "systemctl", "start", "ssh")
+    print(log.read_text())
+    assert witness.answers.failures == ()
+    assert {key[0] for key in heaven.registered} == {first, third}
+    for host, version in zip(stage.hosts, ("1.1.0", "1.0.0", "1.1.0"), strict=True):
+        assert version in stage.enter(host, "dpkg-query", "-Wf${Version}", "auth").text

@@ -268,7 +268,12 @@ def compare(bench: Bench, ways: dict[str, tuple[type[Deployer], str]]) -> None:
         run(sys.executable, "-m", "venv", "--clear", ansible)
         run(ansible / "bin/pip", "install", "--quiet", "ansible")
     docker = any(kind is AnsibleDocker for kind, _ in ways.values())
-    packages = ("python3-venv", "unzip", *(("docker.io", "iptables", "python3-docker") * docker))
+    packages = (
+        "python3-venv",
+        "python3-apt",
+        "unzip",
+        *(("docker.io", "iptables", "python3-docker") * docker),
+    )
     with bench.lab(packages, containers=docker), contextlib.ExitStack() as stack:
         for way, (kind, major) in ways.items():
             deployer = kind(bench.stage, bench.service)

@@ -90,6 +90,7 @@ class Theatre:
             dead=lambda process: process.startswith("here/") and process != me,
             aws=sky.aws,
             held=around.held,
+            gone=around.gone,
         )
         fleet = Fleet(self.folder / "fleet.toml", RepositorySettings("/apt", "http://apt", "s"))
         order = Order(f"roll-{self.process}", "me@here", version="1.1-1", **wishes)
@@ -434,6 +435,37 @@ def test_a_newcomer_that_does_not_answer_yet_does_not_hide_the_report(theatre, s
     assert sorted(outcomes(report)) == ["changed"] * 3 + ["unknown"]
     assert report.exit_code == 4
     assert "it came meanwhile" in report.hosts[-1].reason
+
+
+@pytest.mark.parametrize(("ended", "outcome", "code"), [(True, "gone", 0), (False, "unknown", 4)])
+def test_a_silent_host_is_gone_only_where_its_group_has_it_no_more(
+    theatre, sky, scaled, ended: bool, outcome: str, code: int
+) -> None:
+    arn, addresses = scaled
+    last = []
+
+    def shrink(moment: str) -> None:
+        if moment == "before install" and not last:
+            dying = next(a for a in addresses if not theatre.host(a).log)
+            last.append(dying)
+            theatre.host(dying).dead = True
+            if ended:
+                sky.cloud.client("autoscaling").terminate_instance_in_auto_scaling_group(
+                    InstanceId=addresses[dying], ShouldDecrementDesiredCapacity=False
+                )
+                sky.estate.scaled(arn)  # another comes in its place
+
+    for address in addresses:
+        theatre.host(address).fault = shrink
+    app = theatre.app(AsgHosts("auth"), TargetGroupSettings(arn))
+    report = theatre.deploy(replace(app, min_healthy=Share(count=1)))
+    found = {host.host: host for host in report.hosts}
+    assert found[last[0]].outcome.value == outcome, report.lines()
+    assert report.exit_code == code, report.lines()
+    if ended:
+        assert sorted(outcomes(report)) == ["changed", "changed", "changed", "gone"]
+        assert found[last[0]].reason.startswith("it left the fleet meanwhile; ")
+        assert sky.estate.group()["SuspendedProcesses"] == []
 
 
 def test_hosts_of_a_group_that_is_not_held_are_told(theatre, sky, scaled) -> None:

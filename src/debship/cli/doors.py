@@ -60,6 +60,7 @@ def open_doors(fleet: str, app: str, events: str = "", login: str = "") -> tuple
         dead=is_dead,
         aws=aws,
         held=surroundings.held,
+        gone=surroundings.gone,
     )
     return file, surroundings, world
 

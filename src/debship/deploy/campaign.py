@@ -56,6 +56,8 @@ class World:
     aws: Aws | None = None  # None where nothing of the fleet is AWS's
     held: Callable[[Say], AbstractContextManager[None]] = lambda _: contextlib.nullcontext()
     """Keeps what hosts come from as it is, while this roll has the lock."""
+    gone: Callable[[str], bool] = lambda _: False
+    """Whether what hosts come from has this one no more."""
 
 
 def pick_app(fleet: Fleet, name: str) -> FleetApp:

@@ -4,19 +4,11 @@ from collections.abc import Sequence
 
 from debship.config.fleet import NEW_FILE
 from debship.deploy.configuration import RenderedFile
-from debship.deploy.host import Host
+from debship.deploy.host import BESIDE, Host
 from debship.deploy.installation import StepFailed
 
 # The new file lies beside the old one for as long as it is judged, as it will lie there.
-_CHECK = """set -eu
-umask 077
-mkdir -p -m 0755 -- "$(dirname -- "$1")"
-new=$(mktemp -- "$1.XXXXXX")
-trap 'rm -f -- "$new"' EXIT
-cat > "$new"
-chown -- "$2:$3" "$new"
-chmod -- "$4" "$new"
-word=$5
+_CHECK = f"""{BESIDE}word=$5
 shift 5
 left=$#
 while [ "$left" -gt 0 ]; do

@@ -97,6 +97,7 @@ def deploy(
                 folder=fleet.path.parent,
                 unknown=order.unknown_hooks,
             ),
+            world.gone,
         )
         return walk.to_the_end()
 

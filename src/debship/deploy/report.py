@@ -16,6 +16,7 @@ class Outcome(Enum):
     RETURNED = "returned"  # it failed, was brought back to what it ran, and serves
     FAILED = "failed"  # it failed and is out of its balancers
     UNKNOWN = "unknown"  # nobody can say; it was left as it is
+    GONE = "gone"  # it does not answer, for the fleet has it no more
     UNTOUCHED = "untouched"  # its turn never came
 
 
@@ -57,7 +58,7 @@ class RollReport:
     hosts: tuple[HostReport, ...]
     seconds: float
     stopped: str = ""  # why it ended before its end
-    well: frozenset[Outcome] = frozenset({Outcome.CHANGED, Outcome.UNCHANGED})
+    well: frozenset[Outcome] = frozenset({Outcome.CHANGED, Outcome.UNCHANGED, Outcome.GONE})
 
     @property
     def exit_code(self) -> int:

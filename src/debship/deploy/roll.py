@@ -49,6 +49,7 @@ class Roll:
     Args of the constructor:
         stop: a person's wish to stop.
         carry_on: asked between two batches, with the hosts of the next; whether to go on.
+        gone: whether a host that does not answer is none of the fleet's any more.
     """
 
     plan: RollPlan
@@ -60,6 +61,7 @@ class Roll:
     stop: Stop
     carry_on: Callable[[Sequence[str]], bool] = lambda _: True
     hooks: Hooks | None = None
+    gone: Callable[[str], bool] = lambda _: False
     reports: dict[str, HostReport] = field(default_factory=dict)
 
     def to_the_end(self) -> RollReport:
@@ -70,10 +72,11 @@ class Roll:
         if why and why == self._spent() and self.plan.undo and self._version_failed():
             why += self._take_back(start)
         if self.hooks is not None and self.plan.hosts:
-            failed = self.hooks.over(why, self.doors.hosts[self.plan.hosts[0]])
+            failed = self.hooks.over(why, self.doors.hosts[self._first()])
             why = "; ".join(filter(None, (why, failed)))
         for host in self.plan.hosts:
-            self.reports.setdefault(host, HostReport(host, Outcome.UNTOUCHED))
+            if host not in self.reports:
+                self.reports[host] = self._found(HostReport(host, Outcome.UNTOUCHED))
         outcomes = {host: report.outcome.value for host, report in self.reports.items()}
         try:
             self.journal.write("end", stopped=why, outcomes=outcomes)
@@ -110,7 +113,7 @@ class Roll:
                 partial(take_turn, self._steps(host), self.doors.secrets, start) for host in batch
             ]
             for report in self.workers.together(turns):
-                self.reports[report.host] = report
+                self.reports[report.host] = self._found(report)
             if why := self._lost() or self._halted() or self._spent():
                 return why
         return ""
@@ -169,6 +172,7 @@ class Roll:
             self.say,
             self.stop,
             self.hooks,
+            self.gone,
         )
 
     def _forbidden(self, batch: Sequence[str]) -> str:
@@ -194,6 +198,19 @@ class Roll:
     def _halted(self) -> str:
         """Say which hook let the roll go no further; "" while none did."""
         return self.hooks.halted if self.hooks is not None else ""
+
+    def _first(self) -> str:
+        """The first host of the plan that there still is."""
+        gone = {host for host, report in self.reports.items() if report.outcome is Outcome.GONE}
+        return next((host for host in self.plan.hosts if host not in gone), self.plan.hosts[0])
+
+    def _found(self, report: HostReport) -> HostReport:
+        """Look whether a host that cannot be told is one at all: groups shrink while they are rolled."""
+        silent = report.outcome in {Outcome.UNKNOWN, Outcome.UNTOUCHED}
+        if not silent or self._lost() or not self.gone(report.host):
+            return report
+        reason = "; ".join(filter(None, ("it left the fleet meanwhile", report.reason)))
+        return replace(report, outcome=Outcome.GONE, reason=reason, hint="")
 
     def _spent(self) -> str:
         """Say that the budget of failures is spent, over the whole run; "" while it is not."""

@@ -37,6 +37,9 @@ class Steps:
     """What can be done to one host in one roll. Raises Failed, LinkLost or Unreachable.
 
     Each step looks before it acts, so it may be taken again after a lost link.
+
+    Args of the constructor:
+        gone: whether a host that does not answer is none of the fleet's any more.
     """
 
     host: Host
@@ -48,6 +51,7 @@ class Steps:
     say: Say
     stop: Stop
     hooks: Hooks | None = None
+    gone: Callable[[str], bool] = lambda _: False
 
     def at(self, moment: Moment) -> None:
         """Run the hooks of a moment; never again after a lost link: nobody knows what they did."""
@@ -267,7 +271,7 @@ class Steps:
             try:
                 self.observe()
             except (LinkLost, Unreachable):
-                if self.clock.monotonic() > deadline:
+                if self.clock.monotonic() > deadline or self.gone(self.host.address):
                     raise
             else:
                 return

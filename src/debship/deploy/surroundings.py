@@ -65,6 +65,15 @@ class Surroundings:
         known = {*known, *host_names(self.app)}  # those that nobody wanted rolled are no newcomers
         return replace(self.app, hosts=hosts), tuple(h for h in hosts if h not in known)
 
+    def gone(self, host: str) -> bool:
+        """Whether AWS has ended or let go of a host since this was opened; where unsure, no."""
+        if isinstance(self.inventory, tuple):
+            return False
+        try:
+            return host not in find_hosts(self.inventory, self.machines, self.group)
+        except DebshipError:
+            return False
+
     @contextlib.contextmanager
     def held(self, say: Say) -> Iterator[None]:
         """Keep the fleet as it is, for who has its lock; an Auto Scaling group would change it."""
