@@ -232,20 +232,23 @@ class FakeHost:
         if self.version is not None:
             lines.append(f"package {self.abbrev}|{self.version}")
             lines += [
-                f"unit {self.package}.service",
-                f"ActiveState={self.active}",
-                "SubState=running",
-                f"NRestarts={self.restarts}",
-                f"InvocationID={self.invocation:x}",
-                f"UnitFileState={self.enabled}",
+                f"unit Id={self.package}.service",
+                f"unit ActiveState={self.active}",
+                "unit SubState=running",
+                f"unit NRestarts={self.restarts}",
+                f"unit InvocationID={self.invocation:x}",
+                f"unit UnitFileState={self.enabled}",
+                f"unit MainPID={7 * (self.active == 'active')}",
+                "unit ",
             ]
             if self.active == "active":
-                lines += [f"running {self.running}", f"started {self.started}"]
+                lines.append(f"process 7 {self.started} {self.running}")
             if self.socket is not None:
-                lines += [f"unit {self.package}.socket", f"ActiveState={self.socket}"]
-                lines += ["UnitFileState=enabled"]
+                lines += [f"unit Id={self.package}.socket", f"unit ActiveState={self.socket}"]
+                lines += ["unit UnitFileState=enabled", "unit "]
         if self.unit is not None:
-            lines.append(f"install {self.unit}")
+            lines += [f"unit Id=debship-install-{self.package}.service", "unit LoadState=loaded"]
+            lines.append(f"unit ActiveState={self.unit}")
         if self.conffile:
             lines.append(f"edited {self.conffile}")
         for path in argv[4:]:
@@ -319,6 +322,8 @@ class FakeHost:
         if not self.room:
             return Answer(100, b"", b"dpkg: error: No space left on device")
         self.log.append(f"install {version}")
+        if any(word.startswith("DPkg::Pre-Invoke::=systemctl") for word in argv):
+            self.active, self.running = "inactive", None
         self.version = version
         if not self.behaviours.get(version, Behaviour()).installs:
             self.abbrev = "iF "

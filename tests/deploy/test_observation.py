@@ -12,24 +12,30 @@ from debship.model import DebVersion, PackageName
 AUTH = PackageName("auth")
 SAMPLE = """\
 package ii |1.1-1
-unit auth.service
-ActiveState=active
-SubState=running
-Result=success
-NRestarts=0
-InvocationID=0f3a
-MainPID=412
-UnitFileState=enabled
-running 1.1-1
-started 1700000000
-unit auth-clean.timer
-ActiveState=active
-SubState=waiting
-UnitFileState=enabled
-unit auth-clean.service
-ActiveState=inactive
-UnitFileState=static
-install active
+unit Id=debship-install-auth.service
+unit LoadState=loaded
+unit ActiveState=active
+unit
+unit MainPID=412
+unit NRestarts=0
+unit Result=success
+unit Id=auth.service
+unit ActiveState=active
+unit SubState=running
+unit InvocationID=0f3a
+unit UnitFileState=enabled
+unit
+unit Id=auth-clean.timer
+unit ActiveState=active
+unit SubState=waiting
+unit UnitFileState=enabled
+unit
+unit Id=auth-clean.service
+unit MainPID=0
+unit ActiveState=inactive
+unit UnitFileState=static
+unit
+process 412 1700000000 1.1-1
 file 640 root _auth 1699999999 e3b0 /etc/mycompany/a file with spaces
 edited /etc/mycompany/auth/auth.conf
 out.json {"roll": "20260101", "version": "1.1-1"}
@@ -60,8 +66,11 @@ def test_a_file_that_changed_after_the_start_is_stale() -> None:
 
 
 def test_a_unit_that_an_administrator_disabled_is_not_missed() -> None:
-    text = SAMPLE.replace("UnitFileState=enabled\nrunning 1.1-1", "UnitFileState=disabled\n")
-    state = parse(text.replace("ActiveState=active", "ActiveState=inactive", 1), AUTH, "h")
+    was = "unit ActiveState=active\nunit SubState=running\nunit InvocationID=0f3a\nunit UnitFileState="
+    now = was.replace("active", "inactive").replace("running", "dead") + "disabled"
+    state = parse(
+        SAMPLE.replace(f"{was}enabled", now).replace("MainPID=412", "MainPID=0"), AUTH, "h"
+    )
     assert [unit.name for unit in state.wanted_units] == ["auth-clean.timer"]
 
 

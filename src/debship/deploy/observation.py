@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from debship.deploy.apt import unit_name
 from debship.deploy.host import Host
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
@@ -139,24 +140,25 @@ def _script() -> bytes:
 def parse(text: str, package: PackageName, address: str) -> HostState:
     """Turn what ``observe.sh`` printed into a state."""
     state = PackageState("un ", None)
-    units: list[UnitState] = []
     files: list[FileState] = []
     edited: list[str] = []
     records: dict[str, dict[str, Any]] = {}
-    install = None
+    processes: dict[str, dict[str, str]] = {}
     once: dict[tuple[str, str], Once] = {}
-    blocks: list[dict[str, str]] = []
+    blocks: list[dict[str, str]] = [{}]
     for line in text.splitlines():
         key, _, value = line.partition(" ")
         if key == "package":
             abbrev, _, version = value.partition("|")
             state = PackageState(abbrev, DebVersion(version) if version else None)
+        elif key == "unit" and value:
+            name, _, value = value.partition("=")
+            blocks[-1][name] = value
         elif key == "unit":
-            blocks.append({"Id": value})
-        elif key in {"running", "started"} and blocks:
-            blocks[-1][key] = value
-        elif key == "install":
-            install = value
+            blocks.append({})
+        elif key == "process":
+            pid, started, running = value.split(" ", 2)
+            processes[pid] = {"started": started, "running": running}
         elif key == "file":
             files.append(_file(value))
         elif key == "edited":
@@ -167,10 +169,11 @@ def parse(text: str, package: PackageName, address: str) -> HostState:
             once[note.hook, note.version] = note
         elif key in {"out.json", "version.json"}:
             records[key] = _record(value, address)
-        elif blocks and "=" in line:
-            name, _, value = line.partition("=")
-            blocks[-1][name] = value
-    units = [_unit(block) for block in blocks]
+    named = {block["Id"]: block for block in blocks if "Id" in block}
+    carrier = named.pop(unit_name(package), {})
+    units = [
+        _unit({**block, **processes.get(block.get("MainPID", ""), {})}) for block in named.values()
+    ]
     return HostState(
         package=state,
         units=tuple(units),
@@ -178,7 +181,7 @@ def parse(text: str, package: PackageName, address: str) -> HostState:
         edited=tuple(edited),
         out=records.get("out.json"),
         history=records.get("version.json"),
-        install=install,
+        install=carrier.get("ActiveState") if carrier.get("LoadState") == "loaded" else None,
         once=tuple(once.values()),
     )
 
@@ -193,7 +196,7 @@ def _unit(block: dict[str, str]) -> UnitState:
         restarts=int(block.get("NRestarts") or 0),
         invocation=block.get("InvocationID", ""),
         enabled=block.get("UnitFileState", ""),
-        running=block.get("running"),
+        running=block.get("running") or None,
         started=int(started) if started.isdigit() else None,
     )
 

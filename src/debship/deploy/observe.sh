@@ -4,33 +4,28 @@ set -u
 export LC_ALL=C
 package=$1
 shift
-# Asking systemd takes time, and a host is out for as long as it is asked: each unit is asked once.
-value() {
-    rest=${shown##*"$1="}
-    [ "$rest" = "$shown" ] || echo "${rest%%"$newline"*}"
-}
 newline='
 '
-dpkg-query -W -f='package ${db:Status-Abbrev}|${Version}\n' "$package" 2>/dev/null
+# Asking dpkg and systemd takes time, and a host is out for as long as they are asked.
+about=$(dpkg-query -W -f='${db:Status-Abbrev}|${Version}\n${Conffiles}\n' "$package" 2>/dev/null) &&
+    echo "package ${about%%"$newline"*}"
 # A template cannot run; its instances are links in the package.
 units=$(dpkg-query -L "$package" 2>/dev/null |
     sed -n 's#^\(/usr\)\{0,1\}/lib/systemd/system/\([^/]*[^/@]\.\(service\|timer\|socket\)\)$#\2#p' | sort -u)
-for unit in $units; do
-    echo "unit $unit"
-    shown=$(systemctl show -p ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,UnitFileState "$unit")
-    echo "$shown"
-    pid=$(value MainPID)
-    if [ "${pid:-0}" -gt 0 ] && [ -r "/proc/$pid/environ" ]; then
-        tr '\0' '\n' < "/proc/$pid/environ" 2>/dev/null | sed -n 's/^DEBSHIP_VERSION=/running /p'
-        echo "started $(stat -c %Y "/proc/$pid" 2>/dev/null)"
-    fi
+# shellcheck disable=SC2086 # names of units, as words
+shown=$(systemctl show -p Id,LoadState,ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,UnitFileState \
+    "debship-install-$package.service" $units 2>/dev/null) ||
+    shown=$(for unit in $units; do printf 'Id=%s\n\n' "$unit"; done)
+printf '%s\n\n' "$shown" | sed 's/^/unit /'
+for pid in $(printf '%s\n' "$shown" | sed -n 's/^MainPID=\([1-9][0-9]*\)$/\1/p'); do
+    [ -r "/proc/$pid/environ" ] || continue
+    echo "process $pid $(stat -c %Y "/proc/$pid" 2>/dev/null)" \
+        "$(tr '\0' '\n' < "/proc/$pid/environ" 2>/dev/null | sed -n 's/^DEBSHIP_VERSION=//p')"
 done
-shown=$(systemctl show -p LoadState,ActiveState "debship-install-$package.service" 2>/dev/null)
-[ "$(value LoadState)" = loaded ] && echo "install $(value ActiveState)"
 for file in "$@"; do
     [ -e "$file" ] && echo "file $(stat -c '%a %U %G %Y' "$file") $(sha256sum < "$file" | cut -c1-64) $file"
 done
-dpkg-query -W -f='${Conffiles}\n' "$package" 2>/dev/null | while read -r file sum rest; do
+printf '%s\n' "${about#*"$newline"}" | while read -r file sum rest; do
     if [ -n "$file" ] && [ -f "$file" ] && [ "$(md5sum < "$file" | cut -c1-32)" != "$sum" ]; then
         echo "edited $file"
     fi
