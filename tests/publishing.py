@@ -38,7 +38,13 @@ class Home:
 
     def ring(self, *which: int) -> Keyring:
         chosen = tuple(self.fingerprints[at] for at in which) or self.fingerprints[:1]
-        return Keyring(run, chosen, self.path)
+        return _opened(self.path, chosen)
+
+
+@functools.cache
+def _opened(home: Path, fingerprints: tuple[str, ...]) -> Keyring:
+    """Ask gpg for keys once; it takes longer than all else of most tests."""
+    return Keyring(run, home=home).found(fingerprints)
 
 
 @contextlib.contextmanager

@@ -270,7 +270,7 @@ def seed(place: Path, signer: Signer, count: int) -> None:
         stanza = corpus.control(name, version) + tail.encode()
         stanzas[key_of(stanza)] = stanza
     index = Index().changed(stanzas)
-    keys = Keyring(run, (signer.fingerprint,), signer.home)
+    keys = Keyring(run, home=signer.home).found([signer.fingerprint])
     publisher = Publisher(
         store=DirectoryStore(place),
         keys=keys,

@@ -15,7 +15,6 @@ import pytest
 from debs import make_deb
 from debship.debian.archive import Archive, read_archive
 from debship.debian.releases import release
-from debship.publish.keys import inspected
 from debship.publish.publisher import Publisher
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.suite import init
@@ -24,27 +23,11 @@ from debship.run import run
 from fakes_store import MemoryStore
 from publishing import Clock, Home, S3Server, gpg_home, make_publisher, settings
 
-KNOWN: dict[tuple[str, ...], object] = {}
-
 
 @pytest.fixture(scope="session")
 def home() -> Iterator[Home]:
     with gpg_home(2) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def known_keys(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let gpg look at the keys of all tests once; it takes longer than all else of most tests."""
-
-    def known(ring, public):
-        if ring.home != home.path:
-            return inspected(ring, public)
-        if ring.fingerprints not in KNOWN:
-            KNOWN[ring.fingerprints] = inspected(ring, public)
-        return KNOWN[ring.fingerprints]
-
-    monkeypatch.setattr("debship.publish.commit.inspected", known)
 
 
 @pytest.fixture(scope="session")

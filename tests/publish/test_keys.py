@@ -13,11 +13,11 @@ import pytest
 
 from debship.debian.releases import release
 from debship.errors import Misused, Refused
-from debship.publish.keys import Key, inspect, problem
+from debship.publish.keys import Algorithm, Key, described, problem
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
 from debship.publish.scratch import scratch, sweep
-from debship.publish.signing import generate
+from debship.publish.signing import Keyring, generate, listed
 from debship.publish.snapshot import read_snapshot
 from debship.publish.suite import init, public_keys
 from debship.roots import clean_root
@@ -26,19 +26,26 @@ from fakes_store import MemoryStore
 from publishing import gpg_home, make_publisher, settings
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-SOUND = Key("F" * 40, "x", "ed25519", 255, None, "", bound=True)
+SOUND = Key("F" * 40, "x", (Algorithm("ed25519", 255),), None, "", bound=True)
+
+
+def made_by(*names: str) -> dict[str, object]:
+    bits = {"rsa1024": 1024, "rsa2048": 2048, "dsa2048": 2048, "rsa4096": 4096}
+    return {"algorithms": tuple(Algorithm(name, bits.get(name, 256)) for name in names)}
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({}, None),
-        ({"algorithm": "rsa4096", "bits": 4096}, None),
-        ({"algorithm": "rsa2048", "bits": 2048}, None),
-        ({"algorithm": "nistp256"}, None),
-        ({"algorithm": "rsa1024", "bits": 1024}, "Debian 13 refuses rsa1024"),
-        ({"algorithm": "dsa2048", "bits": 2048}, "Debian 13 refuses dsa2048"),
-        ({"algorithm": "brainpoolP256r1"}, "Debian 13 refuses brainpoolP256r1"),
+        (made_by("rsa4096"), None),
+        (made_by("rsa2048"), None),
+        (made_by("nistp256"), None),
+        (made_by("ed25519", "rsa4096"), None),
+        (made_by("rsa1024"), "Debian 13 refuses rsa1024"),
+        (made_by("ed25519", "rsa1024"), "Debian 13 refuses rsa1024"),
+        (made_by("dsa2048"), "Debian 13 refuses dsa2048"),
+        (made_by("brainpoolP256r1"), "Debian 13 refuses brainpoolP256r1"),
         ({"lost": "expired"}, "it is expired"),
         ({"lost": "revoked"}, "it is revoked"),
         ({"expires": NOW + timedelta(days=10)}, "it expires on 2026-06-11"),
@@ -52,48 +59,87 @@ def test_what_hosts_would_not_believe(change, says) -> None:
 
 
 def test_a_short_rsa_key_ends_before_apt_refuses_it() -> None:
-    short = replace(SOUND, algorithm="rsa2048", bits=2048)
+    short = replace(SOUND, **made_by("rsa2048"))
     assert problem(short, datetime(2029, 3, 1, tzinfo=UTC))
 
 
 def make(home, *words: str) -> str:
     options = ("--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "")
     done = run(["gpg", "--homedir", home.path, "--status-fd", "1", *options, *words])
-    return next(line.split()[-1] for line in done.text.splitlines() if "KEY_CREATED" in line)
+    return next((x.split()[-1] for x in done.text.splitlines() if "KEY_CREATED" in x), "")
+
+
+def generated(algorithm: str = "ed25519", use: str = "sign", lasts: str = "never") -> list[str]:
+    return ["--quick-generate-key", "x", algorithm, use, lasts]
+
+
+def with_subkey(*words: str) -> list[str]:
+    return ["--quick-add-key", "KEY", "ed25519", "sign", *(words or ("never",))]
+
+
+SHA1 = ["--cert-digest-algo", "SHA1", "--allow-weak-key-signatures"]
+NEW_SIGNATURE = ["--quick-set-expire", "KEY", "2y"]
+LAST_YEAR = ["--faked-system-time", f"{datetime.now(UTC) - timedelta(days=400):%Y%m%dT000000}"]
+
+
+def key(home, *steps: list[str]) -> str:
+    """Make a key in several steps, the later ones with KEY for its fingerprint."""
+    fingerprint = ""
+    for step in steps:
+        fingerprint = fingerprint or make(home, *step)
+        if "KEY" in step:
+            make(home, *(fingerprint if word == "KEY" else word for word in step))
+    return fingerprint
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("steps", "says"),
     [
-        (("--quick-generate-key", "x", "ed25519", "sign", "never"), None),
-        (("--quick-generate-key", "x", "rsa3072", "sign", "never"), None),
-        (("--quick-generate-key", "x", "nistp256", "sign", "2y"), None),
-        (("--quick-generate-key", "x", "rsa1024", "sign", "never"), "rsa1024"),
-        (("--quick-generate-key", "x", "ed25519", "sign", "7d"), "within 14 days"),
-        (("--quick-generate-key", "x", "ed25519", "cert", "never"), "unable to sign"),
-        (
-            (
-                *("--cert-digest-algo", "SHA1"),
-                *("--quick-generate-key", "x", "ed25519", "sign", "never"),
-            ),
-            "SHA-1",
-        ),
+        ([generated()], None),
+        ([generated("rsa3072")], None),
+        ([generated("nistp256", lasts="2y")], None),
+        ([generated("rsa1024")], "rsa1024"),
+        ([generated(lasts="7d")], "within 14 days"),
+        ([LAST_YEAR + generated(lasts="30d")], "is expired"),
+        ([generated(use="cert")], "unable to sign"),
+        ([SHA1 + generated()], "SHA-1"),
+        ([SHA1 + generated(), ["--cert-digest-algo", "SHA512", *NEW_SIGNATURE]], None),
+        ([LAST_YEAR + generated(), SHA1 + NEW_SIGNATURE], "SHA-1"),
+        ([generated(use="cert"), with_subkey()], None),
+        ([generated("rsa1024", "cert"), with_subkey()], "rsa1024"),
+        ([generated(use="cert", lasts="7d"), with_subkey()], "within 14 days"),
+        ([generated(), with_subkey("7d")], "within 14 days"),
+        ([LAST_YEAR + generated(), LAST_YEAR + with_subkey("30d")], None),
+        ([generated(), SHA1 + with_subkey()], "SHA-1"),
     ],
 )
-def test_gpg_s_word_on_a_key_is_understood(words, says) -> None:
+def test_gpg_s_word_on_a_key_is_understood(steps, says) -> None:
     with gpg_home(0) as home:
-        fingerprint = make(home, *words)
+        fingerprint = key(home, *steps)
         ring = replace(home, fingerprints=(fingerprint,)).ring()
-        packets = ring.gpg("--export", fingerprint).stdout
-        known = inspect(ring, fingerprint, packets)
-    found = problem(known, datetime.now(UTC))
+        secret = described(ring.listing)[fingerprint]
+        public = described(listed(ring.certificates([fingerprint]).armored, run))[fingerprint]
+    assert public == secret
+    found = problem(secret, datetime.now(UTC))
     assert (found is None) if says is None else says in (found or "")
+
+
+def test_what_signs_is_what_is_here() -> None:
+    """Of a secret key that is kept elsewhere gpg lists a stub, and signs with another."""
+    with gpg_home(0) as home:
+        fingerprint = key(home, generated("rsa3072"), with_subkey())
+        both = Keyring(run, home=home.path).found([fingerprint])
+        grips = [line.split(":")[9] for line in both.listing.splitlines() if line[:3] == "grp"]
+        (home.path / f"private-keys-v1.d/{grips[1]}.key").unlink()
+        one = Keyring(run, home=home.path).found([fingerprint])
+    signs = [described(ring.listing)[fingerprint].algorithms[0].name for ring in (both, one)]
+    assert signs == ["ed25519", "rsa3072"]
 
 
 def test_a_weak_key_is_refused_before_the_first_write(debs) -> None:
     memory = MemoryStore()
     with gpg_home(0) as home:
-        fingerprint = make(home, "--quick-generate-key", "x", "rsa1024", "sign", "never")
+        fingerprint = key(home, generated("rsa1024"))
         ring = replace(home, fingerprints=(fingerprint,)).ring()
         with pytest.raises(Refused, match="refuses rsa1024"):
             init(make_publisher(memory, ring), settings())
@@ -131,6 +177,19 @@ class TestRotation:
         with pytest.raises(Refused, match=f"secret key of {home.fingerprints[1]} is not here"):
             publish(publisher, "production", [debs()])
         assert memory.writes == []
+
+    def test_a_key_that_is_about_to_expire_is_followed(self, publisher, home) -> None:
+        expiring = key(home, generated(lasts="7d"))
+        ring = replace(home, fingerprints=(expiring, home.fingerprints[0])).ring(0, 1)
+        both = replace(make_publisher(publisher.store, ring), clock=publisher.clock)
+        signed = both.keys.sign(publisher.snapshot("production").release.render(), [expiring])
+        publisher.store.write("dists/production/InRelease", signed)
+        with pytest.raises(Refused, match="within 14 days"):
+            publish(both, "production", [])
+        add_key(both, "production", home.fingerprints[0])
+        assert self.signers(both) == {expiring, home.fingerprints[0]}
+        retire_key(both, "production", expiring)
+        assert self.signers(both) == {home.fingerprints[0]}
 
     def test_the_last_key_is_not_retired(self, publisher, home) -> None:
         with pytest.raises(Refused, match="the only key"):
@@ -215,36 +274,31 @@ def test_what_the_sqv_of_debian_13_refuses_within_a_year_is_refused(tmp_path) ->
     cache = Path("/var/cache/debship/roots")
     root = clean_root(release("trixie"), (), run=run, cache=cache, say=print)
     made = {
-        "ed25519": ("--quick-generate-key", "x", "ed25519", "sign", "never"),
-        "nistp256": ("--quick-generate-key", "x", "nistp256", "sign", "never"),
-        "rsa3072": ("--quick-generate-key", "x", "rsa3072", "sign", "never"),
-        "rsa2048": ("--quick-generate-key", "x", "rsa2048", "sign", "never"),
-        "rsa1024": ("--quick-generate-key", "x", "rsa1024", "sign", "never"),
-        "dsa2048": ("--quick-generate-key", "x", "dsa2048", "sign", "never"),
-        "brainpoolP256r1": ("--quick-generate-key", "x", "brainpoolP256r1", "sign", "never"),
-        "sha1": (
-            *("--cert-digest-algo", "SHA1"),
-            *("--quick-generate-key", "x", "ed25519", "sign", "never"),
-        ),
+        **{name: [generated(name)] for name in ("ed25519", "nistp256", "rsa3072", "rsa2048")},
+        **{name: [generated(name)] for name in ("rsa1024", "dsa2048", "brainpoolP256r1")},
+        "sha1": [SHA1 + generated()],
+        "subkey": [generated("rsa3072", "cert"), with_subkey()],
+        "subkey of rsa1024": [generated("rsa1024", "cert"), with_subkey()],
+        "subkey by sha1": [generated(), SHA1 + with_subkey()],
     }
     taken = {}
-    for name, words in made.items():
+    for name, steps in made.items():
         with gpg_home(0) as home:
-            fingerprint = make(home, *words)
+            fingerprint = key(home, *steps)
             ring = replace(home, fingerprints=(fingerprint,)).ring()
-            packets = ring.gpg("--export", fingerprint).stdout
-            (tmp_path / "key").write_bytes(packets)
+            (tmp_path / "key").write_bytes(ring.gpg("--export", fingerprint).stdout)
             (tmp_path / "signed").write_bytes(ring.sign(b"text\n", [fingerprint]))
-            known = inspect(ring, fingerprint, packets)
+            known = described(ring.listing)[fingerprint]
         for now in (datetime(year, 11, 1, tzinfo=UTC) for year in (2026, 2027, 2028, 2029)):
             within = f"{now + timedelta(days=365):%Y-%m-%d}"
             believed = sqv(root, tmp_path, within)
             ours = problem(known, now) is None
             assert believed or not ours, f"{name} on {within}: {problem(known, now)}"
             taken[name, now.year] = ours
-    assert all(taken[name, 2029] for name in ("ed25519", "nistp256", "rsa3072"))
+    assert all(taken[name, 2029] for name in ("ed25519", "nistp256", "rsa3072", "subkey"))
     assert (taken["rsa2048", 2028], taken["rsa2048", 2029]) == (True, False)
-    assert not any(taken[name, 2026] for name in ("rsa1024", "dsa2048", "sha1"))
+    weak = ("rsa1024", "dsa2048", "sha1", "subkey of rsa1024", "subkey by sha1")
+    assert not any(taken[name, 2026] for name in weak)
 
 
 def sqv(root: Path, folder: Path, date: str) -> bool:

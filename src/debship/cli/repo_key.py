@@ -71,24 +71,23 @@ def package_(*, where: Target, url: str | None, maintainer: str, output: Path) -
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def list_(*, where: Target, as_json: bool) -> None:
     """Show the keys that sign, and why hosts would not believe one."""
-    from debship.publish.keys import inspect, problem
-    from debship.publish.signing import dearmored, public_ring
+    from debship.publish.keys import described, problem
+    from debship.publish.signing import listed
 
     snapshot, given = where.read()
-    packets = dearmored(given.armored)
+    keys = described(listed(given.armored, run))
     rows: list[dict[str, Any]] = []
-    with public_ring(given, run) as ring:
-        for fingerprint in sorted(snapshot.signers):
-            known = inspect(ring, fingerprint, packets)
-            rows.append(
-                {
-                    "fingerprint": fingerprint,
-                    "user": known.user,
-                    "algorithm": known.algorithm,
-                    "expires": known.expires.isoformat() if known.expires else None,
-                    "problem": problem(known, datetime.now(UTC)),
-                }
-            )
+    for fingerprint in sorted(snapshot.signers):
+        known = keys[fingerprint]
+        rows.append(
+            {
+                "fingerprint": fingerprint,
+                "user": known.user,
+                "algorithm": known.algorithms[0].name,
+                "expires": known.expires.isoformat() if known.expires else None,
+                "problem": problem(known, datetime.now(UTC)),
+            }
+        )
     if as_json:
         show_json("repo key list", {"keys": rows})
         return

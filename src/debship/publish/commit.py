@@ -17,7 +17,7 @@ from debship.publish import contents
 from debship.publish.aftermath import follow, foresee, settle, shown
 from debship.publish.clock import Last
 from debship.publish.index import Index
-from debship.publish.keys import check_keys, inspected
+from debship.publish.keys import check_keys
 from debship.publish.paths import PAGE, by_hash_path, history_path, inrelease_path
 from debship.publish.publisher import Publisher
 from debship.publish.release import Checksum, Part, Release, Settings
@@ -97,14 +97,11 @@ def commit(
     """
     read = partial(publisher.snapshot, suite, (*likely, PAGE))
     for attempt in range(_ATTEMPTS):
-        if attempt or rekey:
-            before = read()
-        else:
-            before, known = pair(read, partial(inspected, publisher.keys, publisher.ours))
+        before = read()
         signers = rekey(before) if rekey else tuple(sorted(before.signers))
         check_here(publisher, suite, signers)
-        if not attempt and not rekey:
-            check_keys(known, signers, publisher.clock.now())
+        if not rekey:  # who leaves a key that is about to expire still signs with it
+            check_keys(publisher.keys.listing, signers, publisher.clock.now())
         publisher.clock.check(publisher.store.now(), _last(before))
         draft = change(before)
         if draft is None:
@@ -131,7 +128,7 @@ def create(publisher: Publisher, draft: Draft, before_it: Mapping[str, bytes]) -
         Refused: somebody made it meanwhile.
     """
     suite, signers = draft.settings.suite, publisher.keys.fingerprints
-    check_keys(inspected(publisher.keys, publisher.ours), signers, publisher.clock.now())
+    check_keys(publisher.keys.listing, signers, publisher.clock.now())
     publisher.clock.check(publisher.store.now(), None)
     for path, data in before_it.items():
         publisher.store.write(path, data)

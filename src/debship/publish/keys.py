@@ -1,12 +1,15 @@
-"""Whether a key signs what every supported apt believes, for long enough."""
+"""Whether a key signs what every supported apt believes, for long enough.
 
-import re
-from collections.abc import Mapping, Sequence
+What is looked at is what gpg lists with ``--with-colons --with-sig-list`` (its doc/DETAILS).
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from debship.errors import Refused
-from debship.publish.signing import Certificates, Keyring, dearmored
 
 _NAMES = {"1": "rsa", "17": "dsa", "19": "ecdsa", "22": "eddsa"}
 _CURVES = ("ed25519", "nistp256", "nistp384", "nistp521")
@@ -18,59 +21,100 @@ _REMAINING = timedelta(days=14)  # what is published now must be believed as lon
 _SHORT_RSA_ENDS = datetime(2029, 2, 1, tzinfo=UTC)
 
 
+class Algorithm(NamedTuple):
+    """What a key is made by: ``ed25519``, ``rsa4096``, ``nistp256``."""
+
+    name: str
+    bits: int
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A key that signs.
 
     Attributes:
-        algorithm: ``ed25519``, ``rsa4096``, ``nistp256``.
-        expires: UTC; None where it never does.
-        lost: ``revoked``, ``expired`` or empty.
-        bound: whether a digest that apt believes binds it to its user.
+        algorithms: of what signs, and of the primary key that vouches for it.
+        expires: when the first of them does, UTC; None where neither ever does.
+        lost: ``revoked``, ``expired``, ``unable to sign`` or empty.
+        bound: whether digests that apt believes bind it to its user, and what signs to it.
     """
 
     fingerprint: str
     user: str
-    algorithm: str
-    bits: int
+    algorithms: tuple[Algorithm, ...]
     expires: datetime | None
     lost: str
     bound: bool
 
 
-def inspect(ring: Keyring, fingerprint: str, packets: bytes) -> Key:
-    """Read what gpg knows of a key, from the part of it that signs.
+class _Part(NamedTuple):
+    """A key, a subkey or a user of a listing, and the signatures on it."""
 
-    Args:
-        ring: holds it.
-        fingerprint: which one.
-        packets: its public part, maybe with others.
-    """
-    listed = ring.gpg("--with-colons", "--fixed-list-mode", "--list-keys", fingerprint).text
-    lines = [line.split(":") for line in listed.splitlines()]
-    signing = [line for line in lines if line[0] in ("pub", "sub") and "s" in line[11]]
-    usable = [line for line in signing if line[1] not in ("e", "r", "i", "d")] or signing
-    line = usable[-1] if usable else next(line for line in lines if line[0] == "pub")
-    described = ring.gpg("--list-packets", stdin=packets).text
+    fields: list[str]
+    signatures: list[list[str]]
+
+    @property
+    def is_subkey(self) -> bool:
+        return self.fields[0] in ("sub", "ssb")
+
+    @property
+    def signs(self) -> bool:
+        """Whether it is for signing, and here: of a secret key that lies elsewhere there is a stub."""
+        return "s" in self.fields[11] and self.fields[14] != "#"
+
+    @property
+    def algorithm(self) -> Algorithm:
+        bits, number, curve = self.fields[2], self.fields[3], self.fields[16]
+        return Algorithm(curve or f"{_NAMES.get(number, number)}{bits}", int(bits or 0))
+
+    def is_bound(self, keyid: str, classes: Sequence[str]) -> bool:
+        """Whether the last signature of a key on it, the one that hosts are given, is sound."""
+        own = [it for it in self.signatures if it[4] == keyid and it[10][:2] in classes]
+        last = max(own, key=lambda it: int(it[5]), default=None)
+        return last is not None and last[15] in _SOUND_DIGESTS
+
+
+def described(listing: str) -> Mapping[str, Key]:
+    """Read what gpg lists of keys, secret or public, by their fingerprints."""
+    lines = [line.split(":") for line in listing.splitlines()]
+    starts = [at for at, line in enumerate(lines) if line[0] in ("pub", "sec")]
+    ends = itertools.pairwise([*starts, len(lines)])
+    return {key.fingerprint: key for key in (_key(lines[at:end]) for at, end in ends)}
+
+
+def _key(lines: Sequence[list[str]]) -> Key:
+    parts = list(_parts(lines))
+    primary, users = parts[0], [part for part in parts if part.fields[0] == "uid"]
+    signing = [part for part in parts if part not in users and part.signs]
+    usable = [part for part in signing if part.fields[1] not in ("e", "r", "i", "d")]
+    # Of several, gpg takes the subkey that was made last.
+    line = max(
+        usable or signing or [primary], key=lambda part: (part.is_subkey, int(part.fields[5]))
+    )
+    chain = (line, primary) if line.is_subkey else (primary,)
+    ends = [int(part.fields[6]) for part in chain if part.fields[6]]
+    keyid = primary.fields[4]
     return Key(
-        fingerprint=fingerprint,
-        user=next((line[9] for line in lines if line[0] == "uid"), ""),
-        algorithm=line[16] or f"{_NAMES.get(line[3], line[3])}{line[2]}",
-        bits=int(line[2] or 0),
-        expires=datetime.fromtimestamp(int(line[6]), UTC) if line[6] else None,
-        lost={"r": "revoked", "e": "expired"}.get(line[1], "") if signing else "unable to sign",
-        bound=_is_bound(described, fingerprint),
+        fingerprint=next(line[9] for line in lines if line[0] == "fpr"),
+        user=users[0].fields[9] if users else "",
+        algorithms=tuple(part.algorithm for part in chain),
+        expires=datetime.fromtimestamp(min(ends), UTC) if ends else None,
+        lost={"r": "revoked", "e": "expired"}.get(line.fields[1], "")
+        if signing
+        else "unable to sign",
+        bound=any(user.is_bound(keyid, ("10", "11", "12", "13")) for user in users)
+        and (not line.is_subkey or line.is_bound(keyid, ("18",))),
     )
 
 
-def _is_bound(packets: str, fingerprint: str) -> bool:
-    """Look for a self-signature (class 0x10 to 0x13) that is not made with SHA-1 or MD5."""
-    found = re.findall(
-        r":signature packet: algo \d+, keyid ([0-9A-F]+)\n"
-        r".*sigclass 0x1[0-3]\n\s*digest algo (\d+)",
-        packets,
-    )
-    return any(fingerprint.endswith(keyid) and digest in _SOUND_DIGESTS for keyid, digest in found)
+def _parts(lines: Iterable[list[str]]) -> Iterable[_Part]:
+    parts: list[_Part] = []
+    for line in lines:
+        if line[0] in ("pub", "sec", "sub", "ssb", "uid", "uat"):
+            parts.append(_Part(line, []))
+        elif line[0] == "sig":
+            parts[-1].signatures.append(line)
+    return parts
 
 
 def problem(key: Key, now: datetime) -> str | None:
@@ -79,33 +123,32 @@ def problem(key: Key, now: datetime) -> str | None:
         return f"it is {key.lost}"
     if key.expires is not None and key.expires - now < _REMAINING:
         return f"it expires on {key.expires:%Y-%m-%d}, within {_REMAINING.days} days"
-    if key.algorithm.startswith("rsa"):
-        if key.bits < 2048 or (key.bits < 3072 and now >= _SHORT_RSA_ENDS):
-            return f"apt of Debian 13 refuses {key.algorithm}"
-    elif key.algorithm not in _CURVES:
-        return f"apt of Debian 13 refuses {key.algorithm}"
+    for algorithm in key.algorithms:
+        if not _is_believed(algorithm, now):
+            return f"apt of Debian 13 refuses {algorithm.name}"
     if not key.bound:
         return "its self-signature is made with SHA-1, which apt of Debian 13 refuses"
     return None
 
 
-def inspected(ring: Keyring, public: Certificates) -> Mapping[str, Key]:
-    """Read what gpg knows of all keys of a ring, by their fingerprints; see ``inspect``."""
-    packets = dearmored(public.armored)
-    return {it: inspect(ring, it, packets) for it in ring.fingerprints}
+def _is_believed(algorithm: Algorithm, now: datetime) -> bool:
+    if algorithm.name.startswith("rsa"):
+        return algorithm.bits >= (3072 if now >= _SHORT_RSA_ENDS else 2048)
+    return algorithm.name in _CURVES
 
 
-def check_keys(keys: Mapping[str, Key], fingerprints: Sequence[str], now: datetime) -> None:
+def check_keys(listing: str, fingerprints: Sequence[str], now: datetime) -> None:
     """Refuse keys that hosts would not believe.
 
     Args:
-        keys: what is known of them, by fingerprint.
+        listing: what gpg lists of them, and maybe of others.
         fingerprints: which of them.
         now: the time, UTC.
 
     Raises:
         Refused: naming the first of them.
     """
+    keys = described(listing)
     for fingerprint in fingerprints:
         why = problem(keys[fingerprint], now)
         if why:

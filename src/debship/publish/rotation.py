@@ -3,7 +3,7 @@
 from debship.errors import Misused, Refused
 from debship.publish.aftermath import settle
 from debship.publish.commit import Draft, Publication, check_here, commit
-from debship.publish.keys import check_keys, inspected
+from debship.publish.keys import check_keys
 from debship.publish.paths import key_path
 from debship.publish.publisher import Publisher
 from debship.publish.snapshot import Snapshot
@@ -20,8 +20,7 @@ def add_key(publisher: Publisher, suite: str, fingerprint: str) -> Publication:
     Raises:
         Refused: a key that signs now is not here, or hosts would not believe the new one.
     """
-    known = inspected(publisher.keys, publisher.ours)
-    check_keys(known, [fingerprint], publisher.clock.now())
+    check_keys(publisher.keys.listing, [fingerprint], publisher.clock.now())
 
     def signers(before: Snapshot) -> tuple[str, ...]:
         return tuple(sorted(before.signers | {fingerprint}))
@@ -53,8 +52,7 @@ def retire_key(publisher: Publisher, suite: str, fingerprint: str) -> Publicatio
                 f"first: debship repo key add NEW --suite {suite}",
             )
         check_here(publisher, suite, rest)
-        known = inspected(publisher.keys, publisher.ours)
-        check_keys(known, rest, publisher.clock.now())
+        check_keys(publisher.keys.listing, rest, publisher.clock.now())
         return rest
 
     def change(before: Snapshot) -> Draft:

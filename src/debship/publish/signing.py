@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debship.errors import Failed, Misused, Refused
@@ -17,6 +17,7 @@ _BEGIN, _END = b"-----BEGIN PGP SIGNED MESSAGE-----\n", b"-----END PGP SIGNATURE
 _ARMOR = re.compile(
     r"-----BEGIN PGP PUBLIC KEY BLOCK-----\n(?:[^\n:]+: [^\n]*\n)*\n(.*?)\n-----END", re.S
 )
+_LISTED = ("--with-colons", "--with-sig-list")
 _TIMEOUT = 60.0  # seconds; gpg that waits for somebody to answer never ends
 
 
@@ -38,12 +39,42 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """Secret keys that may sign, in the user's keyring or in a home that is thrown away."""
+    """Secret keys that may sign, in the user's keyring or in a home that is thrown away.
+
+    Attributes:
+        fingerprints: of primary keys; the first signs a new suite.
+        listing: what gpg lists of them, and their signatures.
+        home: None is the user's own.
+    """
 
     run: Run
-    fingerprints: tuple[str, ...]  # of primary keys; the first signs a new suite
-    home: Path | None = None  # None: the user's own
+    fingerprints: tuple[str, ...] = ()
+    listing: str = ""
+    home: Path | None = None
     passphrase: Secret | None = None
+
+    def found(self, names: Sequence[str]) -> "Keyring":
+        """Give a ring of the secret keys that gpg finds by these names; of none, of all.
+
+        Raises:
+            Misused: it finds none, or several by one name.
+        """
+        listed = {name: self._listed(name) for name in names or ("",)}
+        for name, text in listed.items():
+            count = len(_primaries(text, "sec"))
+            if name and count != 1:
+                raise Misused(f"gpg has {count} secret keys {name}", "name it by its fingerprint")
+        listing = "\n".join(listed.values())
+        fingerprints = tuple(dict.fromkeys(_primaries(listing, "sec")))
+        if not fingerprints:
+            raise Misused("there is no secret key to sign with")
+        return replace(self, fingerprints=fingerprints, listing=listing)
+
+    def _listed(self, name: str) -> str:
+        try:
+            return self.gpg(*_LISTED, "--list-secret-keys", *(["--", name] if name else [])).text
+        except Failed as error:
+            raise Misused(f"gpg has no secret key {name}", "see: gpg --list-secret-keys") from error
 
     def sign(self, text: bytes, fingerprints: Sequence[str]) -> bytes:
         """Sign a text in the clear, with all of these keys (InRelease).
@@ -110,12 +141,11 @@ def keyring(
         Misused: a key is not there, or no key was named.
     """
     if armored is None:
-        ring = Keyring(run, (), None, passphrase)
-        yield Keyring(run, _secret_keys(ring, keys) if keys else (), None, passphrase)
+        ring = Keyring(run, passphrase=passphrase)
+        yield ring.found(keys) if keys else ring
         return
     sweep(run)
     with scratch() as home:
-        ring = Keyring(run, (), home, passphrase)
         try:
             text = armored.reveal().encode() + b"\n"
             words = ("gpg", "--homedir", home, "--batch", "--no-tty", "--import")
@@ -124,18 +154,9 @@ def keyring(
                     "the signing key's text cannot be imported by gpg",
                     "DEBSHIP_SIGNING_KEY holds what `gpg --armor --export-secret-keys` prints",
                 )
-            yield Keyring(run, _secret_keys(ring, keys), home, passphrase)
+            yield Keyring(run, home=home, passphrase=passphrase).found(keys)
         finally:
             run(("gpgconf", "--homedir", home, "--kill", "all"), check=False, timeout=_TIMEOUT)
-
-
-@contextlib.contextmanager
-def public_ring(certificates: Certificates, run: Run) -> Iterator[Keyring]:
-    """Open public keys, to look at them, in a home that is thrown away."""
-    with scratch() as home:
-        ring = Keyring(run, (), home)
-        ring.gpg("--import", stdin=certificates.armored.encode())
-        yield ring
 
 
 def verify(signed: bytes, certificates: Certificates, run: Run) -> Verified:
@@ -187,10 +208,14 @@ def _judged(status: str, text: bytes, certificates: Certificates) -> Verified:
 
 def certificates(armored: str, run: Run) -> Certificates:
     """Trust all of these public keys."""
-    show = ("gpg", "--batch", "--no-tty", "--with-colons", "--show-keys")
+    return Certificates(armored, frozenset(_primaries(listed(armored, run), "pub")))
+
+
+def listed(armored: str, run: Run) -> str:
+    """Give what gpg lists of public keys, and their signatures."""
+    show = ("gpg", "--batch", "--no-tty", *_LISTED, "--show-keys")
     with scratch() as home:
-        text = run((*show, "--homedir", home), stdin=armored.encode(), timeout=_TIMEOUT).text
-    return Certificates(armored, frozenset(_primaries(text, "pub")))
+        return run((*show, "--homedir", home), stdin=armored.encode(), timeout=_TIMEOUT).text
 
 
 def generate(user: str, run: Run, home: Path | None = None) -> str:
@@ -224,22 +249,3 @@ def dearmored(text: str) -> bytes:
         raise Misused("there is no public key in it")
     lines = ("".join(x for x in block.split("\n") if not x.startswith("=")) for block in blocks)
     return b"".join(map(base64.b64decode, lines))
-
-
-def _secret_keys(ring: Keyring, names: Sequence[str]) -> tuple[str, ...]:
-    """The fingerprints of primary secret keys that gpg finds by these names."""
-    found: list[str] = []
-    for name in names or ("",):
-        try:
-            listed = ring.gpg(
-                "--with-colons", "--list-secret-keys", *(["--", name] if name else [])
-            ).text
-        except Failed as error:
-            raise Misused(f"gpg has no secret key {name}", "see: gpg --list-secret-keys") from error
-        new = _primaries(listed, "sec")
-        if name and len(new) != 1:
-            raise Misused(f"gpg has {len(new)} secret keys {name}", "name it by its fingerprint")
-        found += new
-    if not found:
-        raise Misused("there is no secret key to sign with")
-    return tuple(dict.fromkeys(found))
