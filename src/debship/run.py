@@ -8,9 +8,8 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from debship.errors import Failed
 
@@ -20,8 +19,7 @@ Word = str | Path
 _USERINFO = re.compile(r"(?<=://)[^\s/?#'\"]+@")
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """What a program that ended left: its exit code and what it wrote."""
 
     argv: tuple[str, ...]
@@ -128,8 +126,7 @@ class _Signals:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(NamedTuple):
     """A program that goes on running by itself, in a session of its own."""
 
     pid: int

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zlib import crc32
@@ -36,7 +35,7 @@ class Repository:
     def __init__(self, folder: Path, ring, url: str, **more) -> None:
         self.url, self.store = url, DirectoryStore(folder)
         made = make_publisher(self.store, ring)
-        self.publisher = replace(made, clock=Clock(lambda: datetime.now(UTC), time.sleep))
+        self.publisher = made._replace(clock=Clock(lambda: datetime.now(UTC), time.sleep))
         init(self.publisher, settings(**more))
 
     def publish(self, *archives, **more) -> None:
@@ -134,8 +133,8 @@ def test_a_stranger_s_key_is_not_trusted(repository, host, home, debs) -> None:
 
 def test_a_key_follows_another_and_no_host_fails(repository, host, home, debs) -> None:
     old, new = home.fingerprints
-    both = replace(repository.publisher, keys=home.ring(0, 1))
-    both = replace(both, ours=both.keys.certificates((old, new)))
+    both = repository.publisher._replace(keys=home.ring(0, 1))
+    both = both._replace(ours=both.keys.certificates((old, new)))
     early = host(repository.sources())
     early("update")
     add_key(both, "production", new)

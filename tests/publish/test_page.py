@@ -4,7 +4,6 @@ import html
 import json
 import re
 import zlib
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,7 +56,7 @@ def test_it_is_written_as_it_was(golden) -> None:
         stanza("auth", "1.1~rc1+b2", "Signs people in"),
         stanza("web", "2"),
     ]
-    page = {"production": section(*some), "staging": replace(section(), suite="staging")}
+    page = {"production": section(*some), "staging": section()._replace(suite="staging")}
     text = render(page).decode()
     golden("publish/index.html", text)
     assert parse(text.encode()) == page
@@ -65,7 +64,7 @@ def test_it_is_written_as_it_was(golden) -> None:
 
 
 def test_what_packages_say_of_themselves_stays_text() -> None:
-    page = {"production": replace(section(stanza("auth", "1.0", HOSTILE)), origin=HOSTILE)}
+    page = {"production": section(stanza("auth", "1.0", HOSTILE))._replace(origin=HOSTILE)}
     text = render(page).decode()
     assert "<img" not in text
     assert text.count("</script>") == 2
@@ -184,7 +183,7 @@ class TestLife:
                 raise Failed("no space left")
 
         memory.before_write = full
-        loud = replace(publisher, say=said.append)
+        loud = publisher._replace(say=said.append)
         assert publish(loud, "production", [debs()]).publication.changed
         assert "no space left" in said[-1]
         memory.before_write = lambda path: None

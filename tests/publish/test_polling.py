@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def published_while_polled(
     Of each root there is one that asks by-hash, and one that does not.
     """
     publisher = make_publisher(store, home.ring())
-    publisher = replace(publisher, clock=Clock(lambda: datetime.now(UTC), time.sleep))
+    publisher = publisher._replace(clock=Clock(lambda: datetime.now(UTC), time.sleep))
     init(publisher, settings())
     text = sources(publisher.snapshot("production"), publisher.ours, url)
     hosts = [

@@ -5,7 +5,6 @@ import lzma
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -424,8 +423,8 @@ def test_verify_reads_what_the_xz_holds(publisher, memory, debs) -> None:
     path = "main/binary-amd64/Packages.xz"
     memory.write(f"dists/production/{path}", other)
     memory.write(by_hash_path("production", path, sums.sha256), other)
-    lying = replace(snapshot.release, files={**snapshot.release.files, path: sums})
-    verdict = verify_suite(memory, replace(snapshot, release=lying), lambda text: None)
+    lying = snapshot.release._replace(files={**snapshot.release.files, path: sums})
+    verdict = verify_suite(memory, snapshot._replace(release=lying), lambda text: None)
     assert verdict.problems == (f"dists/production/{path}: it does not hold what Packages.gz does",)
 
 

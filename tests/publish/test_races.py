@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -282,7 +282,7 @@ def test_a_publisher_killed_at_any_step_leaves_what_apt_installs(
         if state not in states:
             now = publisher.snapshot("production")
             readers = hosts(sources_in(now, publisher.ours, here.url))
-            publisher = replace(publisher, clock=TIME)
+            publisher = publisher._replace(clock=TIME)
         for host in readers:
             host.install("1.0", "steady")
         if code == 0:

@@ -4,9 +4,8 @@ import hashlib
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 from debship.debian import control, tarball
 from debship.debian.tarball import Unsound
@@ -25,8 +24,7 @@ _KEPT_LIMIT = 128 << 20  # bytes that names and kept files may have in all
 _OF_THE_INDEX = ("Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512")
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(NamedTuple):
     """A .deb that was found sound, and what its control file says."""
 
     deb: Deb
@@ -38,8 +36,7 @@ class Archive:
         return control.fields(self.control)
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(NamedTuple):
     """A .deb and all that is in it, in the order of the archive; files have their hashes.
 
     Attributes:

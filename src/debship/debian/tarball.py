@@ -8,8 +8,7 @@ import hashlib
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import zstandard
 
@@ -26,8 +25,7 @@ class Unsound(Exception):
     """Why it is no archive that dpkg would unpack."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One header.
 
     Attributes:

@@ -1,8 +1,8 @@
 """When a publication may bear which Date, so that every host takes it for newer than the last."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from debship.errors import Refused
 
@@ -11,16 +11,14 @@ _ASTRAY = timedelta(seconds=8)  # apt refuses what is 10 s ahead (Acquire::Max-F
 _PATIENCE = timedelta(seconds=60)
 
 
-@dataclass(frozen=True, slots=True)
-class Last:
+class Last(NamedTuple):
     """The publication before: its Date, and when it was written as HTTP says it; UTC."""
 
     date: datetime
     modified: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(NamedTuple):
     """This machine's time, waiting, and the Date that all publications shall bear instead.
 
     Attributes:

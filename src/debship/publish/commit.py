@@ -7,10 +7,10 @@ Seen from a store that is far away it is four rounds: read, upload, commit, tell
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Self
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
 from debship.errors import Failed, Refused
 from debship.publish import contents
@@ -28,8 +28,7 @@ from debship.publish.together import pair, soon, together
 _ATTEMPTS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """What a suite shall become.
 
     Attributes:
@@ -43,15 +42,14 @@ class Draft:
 
     settings: Settings
     files: Mapping[str, Checksum]
-    indices: Mapping[Part, Index] = field(default_factory=dict)
-    contents: Mapping[str, bytes] = field(default_factory=dict)
+    indices: Mapping[Part, Index] = MappingProxyType({})
+    contents: Mapping[str, bytes] = MappingProxyType({})
     first: Sequence[Callable[[], object]] = ()
     added: tuple[bytes, ...] | None = None
     beside: Beside | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """What a commit left.
 
     Attributes:
@@ -107,7 +105,7 @@ def commit(
         if draft is None:
             settle(publisher, suite, before)
             return Publication.of(before, changed=False)
-        seen = before if draft.beside is None else replace(before, beside=draft.beside)
+        seen = before if draft.beside is None else before._replace(beside=draft.beside)
         try:
             return _attempt(publisher, seen, draft, signers)
         except Conflict:
@@ -167,7 +165,7 @@ def _attempt(
         partial(_put, store, suite, inrelease, condition),
         partial(foresee, before, now, written, draft.added, page),
     )
-    now = replace(now, etag=etag)
+    now = now._replace(etag=etag)
     follow(publisher, now, ahead)
     return Publication.of(now, changed=True)
 

@@ -7,10 +7,9 @@ import gzip
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from debship.debian import control
 from debship.debian.archive import read_whole
@@ -33,8 +32,7 @@ def contents_path(part: Part) -> str:
     return f"{part.component}/Contents-{part.architecture}"
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(NamedTuple):
     """Paths, and of each the packages that install it, as ``section/name``."""
 
     owners: Mapping[str, frozenset[str]]

@@ -5,7 +5,6 @@ What is looked at is what gpg lists with ``--with-colons --with-sig-list`` (its 
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -28,8 +27,7 @@ class Algorithm(NamedTuple):
     bits: int
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """A key that signs.
 
     Attributes:

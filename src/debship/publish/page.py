@@ -8,7 +8,6 @@ shows is a guide; what hosts believe is signed.
 import itertools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from debship.model import DebVersion
@@ -44,8 +43,7 @@ class App(NamedTuple):
         return max(row.day for row in self.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A suite as the page shows it.
 
     Attributes:
@@ -114,8 +112,7 @@ class Section:
             _app(name, known.get(name), fresh[name], days, today) if name in fresh else known[name]
             for name in sorted(newest[:_APPS])
         ]
-        return replace(
-            self,
+        return self._replace(
             publication=publication,
             moment=f"{release.date:%Y-%m-%dT%H:%M:%SZ}",
             components=release.settings.components,

@@ -141,7 +141,7 @@ def render(page: Page) -> bytes:
 
 
 def _state(section: Section) -> dict[str, Any]:
-    return {name: getattr(section, name) for name in Section.__slots__}
+    return section._asdict()
 
 
 def _suite(section: Section) -> Markup:

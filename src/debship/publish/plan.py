@@ -1,7 +1,7 @@
 """What a publication changes, decided before the first write."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from debship.debian.archive import Archive
 from debship.errors import Refused
@@ -10,8 +10,7 @@ from debship.publish.index import Index, Key, key_of, place_of
 from debship.publish.release import Part, Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Addition:
+class Addition(NamedTuple):
     """A stanza that shall be listed.
 
     Attributes:
@@ -24,8 +23,7 @@ class Addition:
     stanza: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Additions:
+class Additions(NamedTuple):
     """What adding stanzas changes.
 
     Attributes:
@@ -39,8 +37,7 @@ class Additions:
     new: tuple[Addition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(NamedTuple):
     """A file, its place in the pool, and what the index says of it."""
 
     deb: Deb
@@ -48,8 +45,7 @@ class Upload:
     stanza: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PublishPlan:
+class PublishPlan(NamedTuple):
     """What is uploaded and what is listed.
 
     Attributes:

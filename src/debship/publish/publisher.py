@@ -1,7 +1,7 @@
 """Who publishes: the store, the keys, and time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from debship.publish.clock import Clock
 from debship.publish.signing import Certificates, Keyring
@@ -11,8 +11,7 @@ from debship.publish.store import Store
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Publisher:
+class Publisher(NamedTuple):
     """All that a publisher needs."""
 
     store: Store

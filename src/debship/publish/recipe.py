@@ -1,7 +1,7 @@
 """A publication from its packages to its commit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from debship.debian.archive import Archive
 from debship.publish.commit import Draft, Publication, commit
@@ -14,8 +14,7 @@ from debship.publish.release import Part, Settings
 from debship.publish.snapshot import Snapshot, read_beside, read_indices
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """What was planned, and what came of it."""
 
     plan: PublishPlan
@@ -67,7 +66,7 @@ def publish(
 
     def change(before: Snapshot) -> Draft | None:
         parts = _touched(before.release.settings, archives, component)
-        before = replace(before, beside=read_beside(publisher.store, before, parts))
+        before = before._replace(beside=read_beside(publisher.store, before, parts))
         decided = plan(publisher, before, archives, component=component, allow_older=allow_older)
         plans.append(decided)
         if decided.unchanged:

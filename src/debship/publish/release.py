@@ -95,8 +95,7 @@ def _with(known: tuple[str, ...], more: set[str]) -> tuple[str, ...]:
     return (*known, *sorted(more - set(known)))
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """One Release file (https://wiki.debian.org/DebianRepository/Format)."""
 
     settings: Settings

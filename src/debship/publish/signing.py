@@ -5,8 +5,8 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from debship.errors import Failed, Misused, Refused
 from debship.model import Secret
@@ -21,24 +21,21 @@ _LISTED = ("--with-colons", "--with-sig-list")
 _TIMEOUT = 60.0  # seconds; gpg that waits for somebody to answer never ends
 
 
-@dataclass(frozen=True, slots=True)
-class Certificates:
+class Certificates(NamedTuple):
     """Public keys, and those of them whose signature counts."""
 
     armored: str
     trusted: frozenset[str]  # fingerprints of primary keys
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """A text that was signed, and by whom."""
 
     text: bytes
     signers: frozenset[str]  # fingerprints of primary keys, trusted or not
 
 
-@dataclass(frozen=True, slots=True)
-class Keyring:
+class Keyring(NamedTuple):
     """Secret keys that may sign, in the user's keyring or in a home that is thrown away.
 
     Attributes:
@@ -68,7 +65,7 @@ class Keyring:
         fingerprints = tuple(dict.fromkeys(_primaries(listing, "sec")))
         if not fingerprints:
             raise Misused("there is no secret key to sign with")
-        return replace(self, fingerprints=fingerprints, listing=listing)
+        return self._replace(fingerprints=fingerprints, listing=listing)
 
     def _listed(self, name: str) -> str:
         try:

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
 
 from debship.errors import Failed, Refused
 from debship.publish.index import Index
@@ -18,8 +19,7 @@ from debship.run import Run
 Beside = Mapping[str, Found | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A signed state of a suite.
 
     Attributes:
@@ -35,7 +35,7 @@ class Snapshot:
     etag: str
     modified: datetime
     signers: frozenset[str]
-    beside: Beside = field(default_factory=dict)
+    beside: Beside = MappingProxyType({})
 
     @property
     def id(self) -> str:
@@ -81,7 +81,7 @@ def read_snapshot(
         return opened(found, suite, ours, run)
 
     snapshot, read = pair(look, partial(read_all, store, beside))
-    return replace(snapshot, beside=read)
+    return snapshot._replace(beside=read)
 
 
 def read_all(store: Store, paths: Iterable[str]) -> dict[str, Found | None]:

@@ -22,8 +22,7 @@ class IfAbsent:
     """Write only where nothing is."""
 
 
-@dataclass(frozen=True, slots=True)
-class IfMatch:
+class IfMatch(NamedTuple):
     """Write only over the bytes that bear this etag."""
 
     etag: str
