@@ -16,6 +16,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
+try:  # half of zlib's time, for what a publication reads is mostly an index
+    from isal import isal_zlib as gunzip
+except ImportError:  # an architecture that it is not made for
+    gunzip = zlib  # type: ignore[misc]
+
 from debship.debian import control, xz_blocks
 
 _KEY = re.compile(
@@ -208,13 +213,13 @@ def _members(data: bytes) -> Iterable[tuple[bytes, bytes]]:
     try:
         if starts[:1] == [0]:
             return [(_unpacked(member), member) for member in packed]
-    except (ValueError, zlib.error):
+    except (ValueError, gunzip.error):  # type: ignore[misc] # a class, whatever its stub says
         pass
     return _members_in_order(data)
 
 
 def _unpacked(member: bytes) -> bytes:
-    unpacker = zlib.decompressobj(31)
+    unpacker = gunzip.decompressobj(wbits=31)
     raw = unpacker.decompress(member)
     if not unpacker.eof or unpacker.unused_data:
         raise ValueError("it is not one whole member")
@@ -225,7 +230,7 @@ def _members_in_order(data: bytes) -> Iterable[tuple[bytes, bytes]]:
     view = memoryview(data)
     start = 0
     while start < len(data):
-        unpacker = zlib.decompressobj(31)
+        unpacker = gunzip.decompressobj(wbits=31)
         at, pieces = start, []
         while at < len(data) and not unpacker.eof:
             pieces.append(unpacker.decompress(view[at : at + _CHUNK]))
