@@ -322,8 +322,6 @@ class FakeHost:
         if not self.room:
             return Answer(100, b"", b"dpkg: error: No space left on device")
         self.log.append(f"install {version}")
-        if any(word.startswith("DPkg::Pre-Invoke::=systemctl") for word in argv):
-            self.active, self.running = "inactive", None
         self.version = version
         if not self.behaviours.get(version, Behaviour()).installs:
             self.abbrev = "iF "

@@ -102,7 +102,9 @@ def test_a_killed_roller_is_finished_by_the_next(
             until(lambda: "DRAIN" in serving(at_one))
         os.killpg(roller.pid, signal.SIGKILL)
         roller.process.wait()
-        assert "DRAIN" in serving(at_one), "it died while a host was out"
+        assert any(one.startswith("DRAIN") for one in serving(at_one)), (
+            "it died while a host was out"
+        )
         report = at_one.report("deploy", "--app", "auth", "--version", "1.1.0")
     assert witness.answers.failures == ()
     assert {host["outcome"] for host in report["hosts"]} <= {"changed", "unchanged"}

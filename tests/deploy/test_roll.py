@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +13,6 @@ from debship.config.fleet import (
     Fleet,
     FleetApp,
     HealthSettings,
-    HookSettings,
     ManagedFile,
     RepositorySettings,
     SecretSource,
@@ -335,25 +334,6 @@ def test_a_socket_goes_on_listening(rig: Rig, state: str, expected: list[str]) -
     assert rig.deploy().exit_code == 0
     log = rig.hosts[0].log
     assert [line for line in log if " auth." in line] == expected
-
-
-@pytest.mark.parametrize("why", ["idle", "a hook stands between", "a socket listens"])
-def test_services_end_while_dpkg_unpacks_where_nobody_misses_them(rig: Rig, why: str) -> None:
-    if why == "a hook stands between":
-        hook = HookSettings("migrate", "before-restart", ("flask", "db upgrade"))
-        rig.app = replace(rig.app, hooks=(hook,))
-    ran = []
-    for host in rig.hosts:
-        host.socket = "active" if why == "a socket listens" else None
-
-        def look(moment: str, host: FakeHost = host) -> None:
-            if moment == "after install":
-                ran.append(host.running)
-
-        host.fault = look
-    assert rig.deploy().exit_code == 0
-    assert ran == [None if why == "idle" else "1.0-1"] * 3
-    assert {host.running for host in rig.hosts} == {"1.1-1"}
 
 
 def test_an_installation_that_removes_something_is_refused(rig: Rig) -> None:

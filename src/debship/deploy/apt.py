@@ -9,7 +9,6 @@ from debship.model import DebVersion, PackageName
 
 Argv = tuple[str, ...]
 
-UNIT = r"[A-Za-z0-9][A-Za-z0-9@_.:-]*\.(?:service|socket|timer)"
 SOURCE = "/etc/apt/sources.list.d/debship.sources"  # written by bootstrap
 
 # sudo and systemd drop the environment, so it travels in the command (facts: deploy.md 4.5).
@@ -54,12 +53,7 @@ def _install(*options: str, package: PackageName, version: DebVersion) -> Argv:
 
 
 def install(
-    package: PackageName,
-    version: DebVersion,
-    *,
-    reinstall: bool = False,
-    held: bool = False,
-    ending: Sequence[str] = (),
+    package: PackageName, version: DebVersion, *, reinstall: bool = False, held: bool = False
 ) -> Argv:
     """Install what was fetched before, without the network.
 
@@ -67,16 +61,12 @@ def install(
         reinstall: also where dpkg has this version already.
         held: an administrator has it on hold (apt-mark(8)), which the installation undoes. It is
             held again before apt lets dpkg's lock go: an unattended upgrade may wait for that.
-        ending: services that nobody asks any more: they end while dpkg unpacks, and a process that
-            still runs imports nothing from beneath it. Names that a shell would read are left.
     """
     again = ("--reinstall",) if reinstall else ()
     # apt holds the lock that dpkg would wait for in vain (dpkg(1), DPKG_FRONTEND_LOCKED).
     hold = f"DPkg::Post-Invoke::=DPKG_FRONTEND_LOCKED=1 {' '.join(hold_words(package))}"
     keep = ("-o", hold) if held else ()
-    units = " ".join(unit for unit in ending if re.fullmatch(UNIT, unit))
-    end = ("-o", f"DPkg::Pre-Invoke::=systemctl --no-block stop {units} || :") if units else ()
-    return _install("--no-download", *again, *end, *keep, package=package, version=version)
+    return _install("--no-download", *again, *keep, package=package, version=version)
 
 
 def hold_words(package: PackageName) -> Argv:

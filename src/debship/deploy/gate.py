@@ -19,12 +19,11 @@ from debship.model import DebVersion
 # Samples that stand in what the builders make, and what may stand there in truth.
 _VERSION = DebVersion("0~sample-1")
 _ROLL = "sampleroll"
-_UNITS = "sampleunit.service"
 _PATTERNS = {
     str(_VERSION): r"[0-9][A-Za-z0-9.+:~-]*",
     _ROLL: r"[A-Za-z0-9-]+",
-    _UNITS: rf"{apt.UNIT}(?: {apt.UNIT})*",
 }
+_UNIT = r"[A-Za-z0-9][A-Za-z0-9@_.:-]*\.(?:service|socket|timer)"
 _TARGET = r"[a-z0-9][a-z0-9+.-]*=[0-9][A-Za-z0-9.+:~-]*"
 _NUMBER = r"[0-9.]+"
 _WORD = r"[^\n]{0,300}"
@@ -78,9 +77,9 @@ def _commands(app: FleetApp) -> Iterator[Rule]:
         yield _rule(words)
     yield _rule(("journalctl", "-q", "-o", "cat", "-n", "80"), tail=r"_SYSTEMD_INVOCATION_ID=\w+")
     for verb in ("stop", "start"):
-        yield {"words": ["systemctl", verb, apt.UNIT]}
+        yield {"words": ["systemctl", verb, _UNIT]}
     yield _rule(("systemctl", "reset-failed", apt.unit_name(package)))
-    yield _rule(("sh", "-c", services.RESTART, "debship-restart"), tail=apt.UNIT)
+    yield _rule(("sh", "-c", services.RESTART, "debship-restart"), tail=_UNIT)
     about = ("sh", "-c", services.DIFF, "debship-diff", package, str(_VERSION))
     yield _rule(about, tail=r"/etc/[^\n]*")
     for how in ("keep", "leave"):
@@ -100,8 +99,7 @@ def _commands(app: FleetApp) -> Iterator[Rule]:
 def _of_apt(app: FleetApp) -> Iterator[Rule]:
     package = app.package
     installs = [
-        apt.install(package, _VERSION, reinstall=again, held=held, ending=ending)
-        for ending in ((), (_UNITS,))
+        apt.install(package, _VERSION, reinstall=again, held=held)
         for again in (True, False)
         for held in (True, False)
     ]
@@ -128,7 +126,7 @@ def _of_health(app: FleetApp) -> Iterator[Rule]:
         return
     url = f"http://127.0.0.1:{app.health.port}{app.health.path}"
     asking = (f"/usr/lib/{app.package}/bin/python", "-I", "-", url)
-    rule = _rule(asking, tail=apt.UNIT, stdin="probe.py")
+    rule = _rule(asking, tail=_UNIT, stdin="probe.py")
     rule["words"] += [_NUMBER, _NUMBER, re.escape(app.health.version or "")]
     yield rule
 

@@ -63,14 +63,12 @@ def install(
     *,
     roll: str,
     held: bool,
-    idle: bool,
     clock: Clock,
 ) -> HostState:
     """Bring a package to a version. Asked again after a lost link, it looks before it acts.
 
     Args:
         held: an administrator had the package on hold, and finds it so again.
-        idle: nobody asks its services: they may end meanwhile, and are to be started afterwards.
 
     Raises:
         StepFailed: dpkg does not say that it is installed; an exit code of 0 is no proof.
@@ -82,8 +80,7 @@ def install(
             carry(host, apt.configure(), package, roll, state)
             state = observe(host, package, files)
         again = state.package.version == version
-        ending = _services(state) if idle else ()
-        words = apt.install(package, version, reinstall=again, held=held, ending=ending)
+        words = apt.install(package, version, reinstall=again, held=held)
         answer = carry(host, words, package, roll, state)
         said = answer.complaint if answer.returncode else ""
         state = observe(host, package, files)
@@ -142,14 +139,6 @@ def mend(
         carry(host, words, package, roll, state)
         state = settled(host, package, files, clock)
     return state
-
-
-def _services(state: HostState) -> tuple[str, ...]:
-    """The services that run and are to; none where a socket would start them again at once."""
-    wanted = state.wanted_units
-    if any(unit.name.endswith(".socket") for unit in wanted):
-        return ()
-    return tuple(unit.name for unit in wanted if unit.up and unit.name.endswith(".service"))
 
 
 def _whole(state: HostState, version: DebVersion) -> bool:

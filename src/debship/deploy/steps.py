@@ -114,8 +114,8 @@ class Steps:
     def install(self, version: DebVersion, *, held: bool) -> HostState:
         """Install in a unit that outlives the connection, and believe dpkg's state alone.
 
-        Behind a balancer nobody asks the host any more, so its services end meanwhile; where a
-        hook stands between, which may take its time, they go on until it is done.
+        What runs goes on until the restart, though nobody asks it: a balancer that is reloaded
+        forgets who is out, and its requests are answered.
 
         Returns:
             The host's state after it: what the steps that follow go by.
@@ -130,7 +130,6 @@ class Steps:
             self.paths,
             roll=self.plan.roll,
             held=held,
-            idle=bool(self.traffic.places) and not self._hooked("before-restart"),
             clock=self.clock,
         )
 
@@ -234,9 +233,6 @@ class Steps:
     def log(self, invocations: Sequence[str]) -> str:
         """The end of what these invocations of units wrote, not those that followed a crash."""
         return services.log(self.host, invocations)
-
-    def _hooked(self, moment: Moment) -> bool:
-        return any(hook.when == moment for hook in self.plan.app.hooks)
 
     def _let_linger(self, ports: Collection[int]) -> None:
         """Wait for connections that live on after their balancer calls the host out."""
