@@ -8,7 +8,7 @@ export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/pycache
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 # On every core; those on hosts wait more than they work, and few at once keep their times honest.
-FAST := -q -n auto --dist loadfile -m "not acceptance"
+HERE := -q -n auto --dist loadfile
 ACCEPTANCE := --durations 15 -n auto --maxprocesses 4 --dist loadfile -m acceptance
 
 .PHONY: help setup demo test check format lint types imports fast acceptance bench-build bench-publish bench-deploy golden lock clean
@@ -23,7 +23,7 @@ demo: setup ## build, publish and roll a real service across three real hosts, u
 	@$(BIN)/python -m examples.demo
 
 test: setup ## every test, those on real hosts included
-	$(PYTEST) $(FAST) tests
+	$(PYTEST) $(HERE) -m "not acceptance" tests
 	$(PYTEST) $(ACCEPTANCE) tests
 
 check: setup format lint types imports fast ## format, lint, types, imports, fast tests: before each commit
@@ -40,8 +40,8 @@ types:
 imports:
 	@$(BIN)/lint-imports --no-cache > /tmp/.debship-imports.$$$$ || { cat /tmp/.debship-imports.$$$$; exit 1; }; rm -f /tmp/.debship-imports.$$$$
 
-fast: ## the tests that need no host, in seconds
-	$(PYTEST) $(FAST) tests
+fast: ## the tests that need no host, without the slow ones: half a minute
+	$(PYTEST) $(HERE) -m "not acceptance and not slow" tests
 
 acceptance: setup ## the tests on real hosts alone
 	$(PYTEST) $(ACCEPTANCE) tests

@@ -137,6 +137,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_service_passes_its_own_tests(installed: Path) -> None:
     run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],

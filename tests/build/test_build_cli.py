@@ -13,6 +13,8 @@ from debship.publish.store.directory import DirectoryStore
 from debship.run import run
 from publishing import gpg_home
 
+pytestmark = pytest.mark.slow
+
 FILE = """\
 [app]
 name = "tiny"

@@ -17,6 +17,8 @@ from debship.errors import Refused
 from debship.model import Deb, PackageName
 from debship.run import Completed, run
 
+pytestmark = pytest.mark.slow
+
 MakeSample = Callable[..., Sample]
 
 

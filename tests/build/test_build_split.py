@@ -17,6 +17,8 @@ from debship.errors import Refused
 from debship.model import Deb
 from debship.run import run
 
+pytestmark = pytest.mark.slow
+
 MakeSample = Callable[..., Sample]
 
 

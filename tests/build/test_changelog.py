@@ -13,6 +13,8 @@ from debship.errors import Misused
 from debship.model import Deb
 from debship.run import run
 
+pytestmark = pytest.mark.slow
+
 _GIT = {
     "GIT_AUTHOR_NAME": "a",
     "GIT_AUTHOR_EMAIL": "a@b",

@@ -12,6 +12,8 @@ from debship.errors import Failed, Refused
 from debship.model import Architecture, Deb
 from debship.run import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def deb(tmp_path_factory: pytest.TempPathFactory, release: Release, machine: Architecture) -> Deb:

@@ -33,6 +33,8 @@ from debship.model import PackageName
 from fakes import FakeRun
 from fakes_fleet import Behaviour, FakeHost, File, OneByOne
 
+pytestmark = pytest.mark.slow
+
 A, B, C = "10.0.0.11", "10.0.0.12", "10.0.1.13"
 OUT = "/var/lib/debship/auth/out.json"
 POLICY = Path(__file__).parents[2] / "docs/how-to/aws.md"
