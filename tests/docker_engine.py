@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,9 @@ def engine(room: Path, *options: str) -> Iterator[dict[str, str]]:
     """
     address = f"unix://{room}/docker.sock"
     (room / "daemon.json").write_text("{}")
-    (room / "pid").unlink(missing_ok=True)  # one that was killed here would be taken for alive
+    # One that was killed here, and its containerd, would be taken for alive by their numbers.
+    (room / "pid").unlink(missing_ok=True)
+    shutil.rmtree(room / "exec", ignore_errors=True)
     daemon = spawn(
         [
             # It dies with us however we die, its children and its mounts with it.
