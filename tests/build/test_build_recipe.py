@@ -23,6 +23,8 @@ from debship.errors import DebshipError, Failed, Misused, Refused
 from debship.model import Deb
 from debship.run import run
 
+pytestmark = pytest.mark.slow
+
 MakeSample = Callable[..., Sample]
 
 

@@ -16,6 +16,8 @@ from debship.publish.store.s3 import S3Store
 from debship.publish.suite import init
 from publishing import make_publisher, settings
 
+pytestmark = pytest.mark.slow
+
 JOBS = contextvars.ContextVar("JOBS", default=())  # of a thread: in which job of which round
 
 
