@@ -33,9 +33,18 @@ def sample_in(release: Release, machine: Architecture) -> Callable[..., Sample]:
     return lambda folder, version="1.0": make_sample(folder, release, machine, version)
 
 
+@pytest.fixture(scope="session")
+def kept_layers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for all tests whose subject is no cache: what the sample needs is packed once."""
+    return tmp_path_factory.mktemp("layers")
+
+
 @pytest.fixture
-def sample(sample_in: Callable[..., Sample], tmp_path: Path) -> Sample:
-    return sample_in(tmp_path / "app")
+def sample(sample_in: Callable[..., Sample], tmp_path: Path, kept_layers: Path) -> Sample:
+    """The sample; with ``cache = None`` it keeps what it packs to itself."""
+    sample = sample_in(tmp_path / "app")
+    sample.cache = kept_layers
+    return sample
 
 
 @pytest.fixture(scope="session")

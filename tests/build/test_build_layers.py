@@ -237,6 +237,7 @@ def test_uvs_own_cache_is_left_as_it_was(
     sample: Sample, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    sample.cache = None
     first = sample.build().sha256
     files = [path for path in (tmp_path / "uv").rglob("*") if path.is_file()]
     stamps = {path: (path.read_bytes(), path.stat().st_mode) for path in files}

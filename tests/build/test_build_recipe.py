@@ -73,6 +73,7 @@ def test_of_two_wheels_that_bring_one_file_the_last_by_name_wins(
     sample: Sample, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # With an empty cache, uv unpacks in the order in which downloads end.
+    sample.cache = None
     names = [f"lib_{letter}" for letter in "cdefgh"]
     for name in names:
         files = {"shared/__init__.py": f"WHO = {name!r}\n"}
