@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample import DATE, Sample, lock_wheels, make_wheel
+from sample import DATE, Sample, lock_wheels, make_sample, make_wheel
 
 import debship.run
 from debship.debian.releases import Release
@@ -32,6 +32,21 @@ def shared(sample_in: MakeSample, tmp_path: Path) -> MakeSample:
         return sample
 
     return make
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory, release: Release, machine) -> tuple[Deb, Path]:
+    """The sample's package, and the cache that is left of its build; not to be changed."""
+    sample = make_sample(tmp_path_factory.mktemp("packed") / "app", release, machine)
+    sample.cache = sample.output.parent / "cache"
+    return sample.build(), sample.cache
+
+
+@pytest.fixture
+def kept(shared: MakeSample, packed: tuple[Deb, Path], tmp_path: Path) -> MakeSample:
+    """Samples that share a cache, in which a build of the sample left what it packed."""
+    shutil.copytree(packed[1], tmp_path / "shared")
+    return shared
 
 
 @pytest.fixture
@@ -72,10 +87,9 @@ def test_a_change_of_the_code_alone_installs_the_code_alone(shared: MakeSample, 
 
 
 def test_of_a_changed_lock_what_changed_is_packed(
-    shared: MakeSample, monkeypatch: pytest.MonkeyPatch
+    kept: MakeSample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shared("one").build()
-    changed = shared("two")
+    changed = kept("two")
     folder = changed.app.directory
     wheels = sorted((folder / "wheels").glob("*.whl"))
     lock_wheels(folder, *wheels, make_wheel(folder / "wheels", "lib_c"))
@@ -152,9 +166,8 @@ def test_a_changed_lock_that_lacks_something_is_refused(plain: MakeSample) -> No
     assert "does not hold what the application needs" in no.value.message
 
 
-def test_a_wheel_of_the_same_record_and_another_hash_is_another(shared: MakeSample) -> None:
-    one, two = shared("one"), shared("two")
-    one.build()
+def test_a_wheel_of_the_same_record_and_another_hash_is_another(kept: MakeSample) -> None:
+    two = kept("two")
     wheel = next((two.app.directory / "wheels").glob("lib_b*.whl"))
     # Someone changed a file and not the RECORD: the lock has another hash, and so it is another.
     content = wheel.read_bytes()
@@ -173,9 +186,8 @@ def test_a_wheel_of_the_same_record_and_another_hash_is_another(shared: MakeSamp
     assert deb.sha256 == _uncached(two).sha256
 
 
-def test_an_application_that_brings_a_file_of_a_dependency(shared: MakeSample) -> None:
-    shared("one").build()
-    over = shared("two")
+def test_an_application_that_brings_a_file_of_a_dependency(kept: MakeSample) -> None:
+    over = kept("two")
     make_wheel(
         over.app.directory / "dist",
         "tiny",
@@ -187,13 +199,12 @@ def test_an_application_that_brings_a_file_of_a_dependency(shared: MakeSample) -
     assert b"WHO = 'tiny'" in run(["dpkg-deb", "--fsys-tarfile", deb.path]).stdout
     assert deb.sha256 == _uncached(over).sha256
     # And nothing of it stays for the next, which brings no such file.
-    after = shared("three", version="1.2")
+    after = kept("three", version="1.2")
     assert after.build().sha256 == _uncached(after).sha256
 
 
-def test_what_the_application_needs_is_checked_against_kept_layers(shared: MakeSample) -> None:
-    shared("one").build()
-    greedy = shared("two")
+def test_what_the_application_needs_is_checked_against_kept_layers(kept: MakeSample) -> None:
+    greedy = kept("two")
     for needs in ("lib_a>=2", "absent"):
         make_wheel(
             greedy.app.directory / "dist",
@@ -256,12 +267,13 @@ OTHERWISE = {
 
 
 @pytest.mark.parametrize("case", OTHERWISE)
-def test_what_was_packed_for_something_else_is_not_taken(shared: MakeSample, case: str) -> None:
-    first = shared("one").build()
-    other = OTHERWISE[case](shared("two"))
+def test_what_was_packed_for_something_else_is_not_taken(
+    kept: MakeSample, packed: tuple[Deb, Path], case: str
+) -> None:
+    other = OTHERWISE[case](kept("two"))
     deb = other.build()
     assert deb.sha256 == _uncached(other).sha256
-    assert deb.sha256 != first.sha256
+    assert deb.sha256 != packed[0].sha256
 
 
 def test_several_builds_at_once(shared: MakeSample) -> None:
