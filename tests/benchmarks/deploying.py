@@ -304,7 +304,8 @@ def main() -> int:
         print(f"{HOSTS} hosts: {asdict(bench.wide)}", flush=True)
     bars = {} if given.only else judge(bench)
     for name, bar in bars.items():
-        print(f"{name:<56} {bar['is']}  {'' if bar['holds'] else '<-- not reached'}")
+        told = {True: "", False: "<-- not reached", None: "<-- not measured"}[bar["holds"]]
+        print(f"{name:<56} {bar['is']}  {told}")
     result = {
         "rows": [asdict(row) for row in bench.rows],
         "broken": bench.broken,
