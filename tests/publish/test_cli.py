@@ -190,6 +190,17 @@ def test_a_key_follows_another(user, home) -> None:
     assert (row["fingerprint"], row["problem"]) == (new, None)
 
 
+def test_a_suite_that_gives_out_another_key_than_signs_is_told(user, home) -> None:
+    old, new = home.fingerprints
+    given = user.store / "dists/production/key.asc"
+    given.write_text(home.ring(1).certificates([new]).armored)
+    done = user("repo", "key", "list", *SUITE, "--key", old, check=False)
+    assert done.returncode == 3
+    assert f"error: production: it is signed with {old}, and gives out another key" in done.stderr
+    user("repo", "key", "add", old, *SUITE, "--key", old)
+    assert f"{old} ed25519 never ok" in user("repo", "key", "list", *SUITE, "--key", old).stdout
+
+
 def test_the_keys_become_a_package(user, tmp_path) -> None:
     words = ("--url", "https://apt.example.com/debian/", "--maintainer", "Team <team@example.com>")
     made = user(

@@ -5,6 +5,7 @@ import random
 import tracemalloc
 import zlib
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,14 @@ def test_what_is_not_touched_keeps_its_compressed_bytes() -> None:
     )
 
 
+@pytest.fixture(params=["ISA-L", "zlib"])
+def unpacker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What unpacks where there is a wheel of isal for the machine, and where there is none."""
+    if request.param == "zlib":
+        monkeypatch.setattr("debship.publish.index.gunzip", zlib)
+
+
+@pytest.mark.usefixtures("unpacker")
 def test_an_index_that_others_packed_is_read() -> None:
     one, two = (b"".join(keyed(stanza(name, "1")).values()) + b"\n" for name in ("a", "b"))
     ours = Index().changed(keyed(stanza("a", "1"))).files()["Packages.gz"]
@@ -82,6 +91,7 @@ def test_an_index_that_others_packed_is_read() -> None:
         assert b"".join(block.raw for block in Index.unpack(theirs).blocks) == one + two
 
 
+@pytest.mark.usefixtures("unpacker")
 def test_bytes_that_look_like_the_beginning_of_a_member_are_none() -> None:
     begin = Index().files()["Packages.gz"][:10]
     noise = random.Random(1).randbytes(40_000)  # it is stored as it is

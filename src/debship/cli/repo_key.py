@@ -8,6 +8,7 @@ import click
 
 from debship.cli.output import progress, show_json
 from debship.cli.repository import Target, on_repository
+from debship.errors import Refused
 from debship.run import run
 
 
@@ -78,7 +79,12 @@ def list_(*, where: Target, as_json: bool) -> None:
     keys = described(listed(given.armored, run))
     rows: list[dict[str, Any]] = []
     for fingerprint in sorted(snapshot.signers):
-        known = keys[fingerprint]
+        known = keys.get(fingerprint)
+        if known is None:
+            raise Refused(
+                f"{where.suite}: it is signed with {fingerprint}, and gives out another key",
+                "give it out again: debship repo key add FINGERPRINT",
+            )
         rows.append(
             {
                 "fingerprint": fingerprint,

@@ -29,7 +29,7 @@ from debship.deploy.places import Place, Resolve, standing
 from debship.deploy.plan import costless_first
 from debship.deploy.prepare import Prepared, install_ahead, prepare, refresh
 from debship.deploy.report import masked
-from debship.deploy.steps import Say
+from debship.deploy.steps import Gone, Say
 from debship.deploy.workers import Workers
 from debship.errors import DebshipError, Failed, Misused, Refused
 from debship.model import DebVersion, Secret
@@ -56,8 +56,7 @@ class World:
     aws: Aws | None = None  # None where nothing of the fleet is AWS's
     held: Callable[[Say], AbstractContextManager[None]] = lambda _: contextlib.nullcontext()
     """Keeps what hosts come from as it is, while this roll has the lock."""
-    gone: Callable[[str], bool] = lambda _: False
-    """Whether what hosts come from has this one no more."""
+    gone: Gone = lambda _: ()
 
 
 def pick_app(fleet: Fleet, name: str) -> FleetApp:

@@ -14,7 +14,7 @@ from debship.deploy.places import Place, idle, shortfall
 from debship.deploy.plan import RollPlan
 from debship.deploy.records import undone
 from debship.deploy.report import HostReport, Notes, Outcome, RollReport
-from debship.deploy.steps import Say, Steps
+from debship.deploy.steps import Gone, Say, Steps
 from debship.deploy.stop import Stop
 from debship.deploy.traffic import Traffic
 from debship.deploy.turn import take_turn, undo_turn
@@ -49,7 +49,6 @@ class Roll:
     Args of the constructor:
         stop: a person's wish to stop.
         carry_on: asked between two batches, with the hosts of the next; whether to go on.
-        gone: whether a host that does not answer is none of the fleet's any more.
     """
 
     plan: RollPlan
@@ -61,7 +60,7 @@ class Roll:
     stop: Stop
     carry_on: Callable[[Sequence[str]], bool] = lambda _: True
     hooks: Hooks | None = None
-    gone: Callable[[str], bool] = lambda _: False
+    gone: Gone = lambda _: ()
     reports: dict[str, HostReport] = field(default_factory=dict)
 
     def to_the_end(self) -> RollReport:
@@ -74,9 +73,8 @@ class Roll:
         if self.hooks is not None and self.plan.hosts:
             failed = self.hooks.over(why, self.doors.hosts[self._first()])
             why = "; ".join(filter(None, (why, failed)))
-        for host in self.plan.hosts:
-            if host not in self.reports:
-                self.reports[host] = self._found(HostReport(host, Outcome.UNTOUCHED))
+        left = [host for host in self.plan.hosts if host not in self.reports]
+        self._keep([HostReport(host, Outcome.UNTOUCHED) for host in left])
         outcomes = {host: report.outcome.value for host, report in self.reports.items()}
         try:
             self.journal.write("end", stopped=why, outcomes=outcomes)
@@ -112,8 +110,7 @@ class Roll:
             turns = [
                 partial(take_turn, self._steps(host), self.doors.secrets, start) for host in batch
             ]
-            for report in self.workers.together(turns):
-                self.reports[report.host] = self._found(report)
+            self._keep(self.workers.together(turns))
             if why := self._lost() or self._halted() or self._spent():
                 return why
         return ""
@@ -204,13 +201,16 @@ class Roll:
         gone = {host for host, report in self.reports.items() if report.outcome is Outcome.GONE}
         return next((host for host in self.plan.hosts if host not in gone), self.plan.hosts[0])
 
-    def _found(self, report: HostReport) -> HostReport:
-        """Look whether a host that cannot be told is one at all: groups shrink while they are rolled."""
-        silent = report.outcome in {Outcome.UNKNOWN, Outcome.UNTOUCHED}
-        if not silent or self._lost() or not self.gone(report.host):
-            return report
-        reason = "; ".join(filter(None, ("it left the fleet meanwhile", report.reason)))
-        return replace(report, outcome=Outcome.GONE, reason=reason, hint="")
+    def _keep(self, reports: Sequence[HostReport]) -> None:
+        """Keep reports; a host that cannot be told may be none any more, for groups shrink."""
+        silent = [r.host for r in reports if r.outcome in {Outcome.UNKNOWN, Outcome.UNTOUCHED}]
+        gone = self.gone(silent) if silent and not self._lost() else ()
+        for report in reports:
+            kept = report
+            if report.host in gone:
+                reason = "; ".join(filter(None, ("it left the fleet meanwhile", report.reason)))
+                kept = replace(report, outcome=Outcome.GONE, reason=reason, hint="")
+            self.reports[report.host] = kept
 
     def _spent(self) -> str:
         """Say that the budget of failures is spent, over the whole run; "" while it is not."""

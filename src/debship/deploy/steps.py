@@ -30,6 +30,8 @@ WATCH = 1.0  # seconds between looks while a host soaks
 
 T = TypeVar("T")
 Say = Callable[[str], None]
+Gone = Callable[[Collection[str]], Collection[str]]
+"""Those of some silent hosts that what hosts come from has no more; asked once for all of them."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,6 @@ class Steps:
     """What can be done to one host in one roll. Raises Failed, LinkLost or Unreachable.
 
     Each step looks before it acts, so it may be taken again after a lost link.
-
-    Args of the constructor:
-        gone: whether a host that does not answer is none of the fleet's any more.
     """
 
     host: Host
@@ -51,7 +50,7 @@ class Steps:
     say: Say
     stop: Stop
     hooks: Hooks | None = None
-    gone: Callable[[str], bool] = lambda _: False
+    gone: Gone = lambda _: ()
 
     def at(self, moment: Moment) -> None:
         """Run the hooks of a moment; never again after a lost link: nobody knows what they did."""
@@ -274,7 +273,7 @@ class Steps:
             try:
                 self.observe()
             except (LinkLost, Unreachable):
-                if self.clock.monotonic() > deadline or self.gone(self.host.address):
+                if self.clock.monotonic() > deadline or self.gone((self.host.address,)):
                     raise
             else:
                 return

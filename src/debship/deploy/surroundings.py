@@ -65,14 +65,16 @@ class Surroundings:
         known = {*known, *host_names(self.app)}  # those that nobody wanted rolled are no newcomers
         return replace(self.app, hosts=hosts), tuple(h for h in hosts if h not in known)
 
-    def gone(self, host: str) -> bool:
-        """Whether AWS has ended or let go of a host since this was opened; where unsure, no."""
+    def gone(self, hosts: Collection[str]) -> frozenset[str]:
+        """Those of some hosts that AWS has ended or let go of meanwhile; where unsure, none."""
         if isinstance(self.inventory, tuple):
-            return False
+            return frozenset()
         try:
-            return host not in find_hosts(self.inventory, self.machines, self.group)
+            return frozenset(hosts).difference(
+                find_hosts(self.inventory, self.machines, self.group)
+            )
         except DebshipError:
-            return False
+            return frozenset()
 
     @contextlib.contextmanager
     def held(self, say: Say) -> Iterator[None]:
