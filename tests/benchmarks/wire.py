@@ -9,16 +9,12 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import run_simple
+from tests.threaded_s3 import Environ, Start, application, serve
 from werkzeug.test import Client
-
-Environ = dict[str, Any]
-Start = Callable[..., Any]
 
 
 class Wire:
@@ -74,5 +70,4 @@ def sequence(noted: list[list[Any]]) -> int:
 
 
 if __name__ == "__main__":
-    application = Wire(DomainDispatcherApplication(create_backend_app))
-    run_simple("127.0.0.1", int(sys.argv[1]), application, threaded=True)
+    serve(Wire(application()), int(sys.argv[1]))
