@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debship.debian.xz_blocks import split
+from debship.errors import Failed
 from debship.publish.index import Index, Key, key_of
 
 NAMES = [f"p{number}" for number in range(400)]
@@ -59,7 +60,7 @@ def test_the_same_stanzas_give_the_same_bytes_whatever_happened(history) -> None
     files = index.files(xz=True)
     assert lzma.decompress(files["Packages.xz"]) == plain
     assert files == Index().changed(expected).files(xz=True)
-    again = Index.unpack(*files.values())
+    again = Index.unpack(files["Packages.gz"], len(plain), files["Packages.xz"])
     assert [block.xz for block in again.blocks] == [
         (data, record) for data, record in split(files["Packages.xz"])
     ]
@@ -88,7 +89,10 @@ def test_an_index_that_others_packed_is_read() -> None:
     one, two = (b"".join(keyed(stanza(name, "1")).values()) + b"\n" for name in ("a", "b"))
     ours = Index().changed(keyed(stanza("a", "1"))).files()["Packages.gz"]
     for theirs in (gzip.compress(one) + gzip.compress(two), ours + gzip.compress(two)):
-        assert b"".join(block.raw for block in Index.unpack(theirs).blocks) == one + two
+        for size in (None, len(one + two)):
+            read = Index.unpack(theirs, size)
+            assert b"".join(block.raw for block in read.blocks) == one + two
+            assert [key.package for key, _ in read.stanzas()] == ["a", "b"]
 
 
 @pytest.mark.usefixtures("unpacker")
@@ -99,33 +103,50 @@ def test_bytes_that_look_like_the_beginning_of_a_member_are_none() -> None:
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     data = packer.compress(raw) + packer.flush()
     assert data.count(begin) == 2
-    assert [block.raw for block in Index.unpack(data).blocks] == [raw]
+    for size in (None, len(raw), len(raw) + 1):
+        assert [block.raw for block in Index.unpack(data, size).blocks] == [raw]
+
+
+def test_a_first_stanza_may_be_long_and_its_name_come_late() -> None:
+    raw = b"Description: " + b"word " * 20_000 + b"\nPackage: a\nVersion: 1\n\n"
+    data = Index().changed({Key("a", "1", ""): raw[:-1]}).files()["Packages.gz"]
+    assert [block.first for block in Index.unpack(data, len(raw)).blocks] == ["a"]
+
+
+def test_an_index_that_is_cut_off_is_no_index() -> None:
+    packed = Index().changed(keyed(stanza("a", "1"))).files()["Packages.gz"]
+    with pytest.raises(Failed, match="ends before"):
+        Index.unpack(packed[:-1])
 
 
 def test_an_empty_index_is_empty() -> None:
     assert gzip.decompress(Index().files()["Packages.gz"]) == b""
     assert Index().size == 0
-    assert Index.unpack(Index().files()["Packages.gz"]).of("x") == {}
+    for size in (None, 0):
+        assert Index.unpack(Index().files()["Packages.gz"], size).of("x") == {}
 
 
 def test_one_more_among_many_takes_little_memory() -> None:
     filler = "x" * 700
     texts = [stanza(f"name{n}", f"1.{filler}") for n in range(8_000)]
-    packed = Index().changed(keyed(*texts)).files()["Packages.gz"]
-    del texts
+    whole = Index().changed(keyed(*texts))
+    packed, size = whole.files()["Packages.gz"], whole.size
+    del texts, whole
     tracemalloc.start()
-    index = Index.unpack(packed).changed(keyed(stanza("name7", "2")))
+    index = Index.unpack(packed, size).changed(keyed(stanza("name7", "2")))
     index.files()["Packages.gz"]
+    assert index.sha256
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 2 * index.size
+    assert peak < index.size / 2
 
 
 def test_with_xz_only_what_changed_is_compressed_again(monkeypatch) -> None:
     from debship.debian import xz_blocks
 
     index = Index().changed(keyed(*(stanza(name, "1") for name in NAMES)))
-    index = Index.unpack(*index.files(xz=True).values())
+    files = index.files(xz=True)
+    index = Index.unpack(files["Packages.gz"], index.size, files["Packages.xz"])
     sizes = []
     whole = xz_blocks.packed_block
     monkeypatch.setattr(

@@ -10,8 +10,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-import zstandard
-
 BLOCK = 512
 _MIB = 1 << 20
 _LONG_NAME = 1 << 16  # bytes; PATH_MAX is 4096
@@ -212,7 +210,16 @@ class _Decompressor(Protocol):
 
 
 def _zstd() -> _Decompressor:
+    import zstandard  # takes longer to load than a small package to read, and many are no zstd
+
     return zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+
+
+def _no_archive() -> tuple[type[Exception], ...]:
+    """Say what unpackers raise; it is asked for only where one did."""
+    import zstandard
+
+    return (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError)
 
 
 def _xz() -> _Decompressor:
@@ -258,7 +265,7 @@ def pieces(suffix: str, read: Callable[[int], bytes]) -> Iterator[bytes]:
                 if frame.eof:
                     rest, frame = frame.unused_data, None
             rest = rest or read(step)
-    except (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError) as error:
+    except _no_archive() as error:
         raise Unsound(f"it cannot be unpacked: {error}") from error
     if frame is not None:
         raise Unsound("it is cut off")

@@ -22,12 +22,14 @@ except ImportError:  # an architecture that it is not made for
     gunzip = zlib  # type: ignore[misc]
 
 from debship.debian import control, xz_blocks
+from debship.errors import Failed
 
 _KEY = re.compile(
     rb"^(Package|Version|Architecture|Filename|SHA256|Size):[ \t]*([^\n]*)", re.M | re.I
 )
 _NAMES_PER_BLOCK = 64  # on average; some 300 kB of stanzas, packed in 10 ms
-_CHUNK = 1 << 16  # bytes
+_CHUNK = 1 << 16  # bytes, packed
+_STANZA = 4096  # bytes; most are shorter
 _BEGIN = b"\x1f\x8b\x08" + bytes(6) + b"\x03"  # of a member that ``_pack`` wrote
 _XZ_LEVEL = 6
 
@@ -67,13 +69,33 @@ def place_of(stanza: bytes) -> Place:
 
 
 class _Block(NamedTuple):
+    """A gzip member. What is packed stays packed until it is asked for, and is not kept then.
+
+    An index is ten times as long as its members, and new memory takes longer than unpacking.
+    """
+
     first: str  # the name of its first package
-    raw: bytes
-    packed: bytes  # a gzip member
+    packed: bytes | memoryview
+    size: int  # bytes, unpacked
     xz: tuple[bytes, xz_blocks.Record] | None = None
+
+    @property
+    def raw(self) -> bytes:
+        """Its stanzas, an empty line after each."""
+        return _unpacked(self.packed, self.size)
 
     def stanzas(self) -> Mapping[Key, bytes]:
         return _stanzas(self.raw)
+
+
+class _Loose(NamedTuple):
+    """What will be a block, or a part of one."""
+
+    first: str
+    raw: bytes
+
+    def packed(self) -> _Block:
+        return _Block(self.first, _pack(self.raw), len(self.raw))
 
 
 @functools.lru_cache(maxsize=4)  # packages that are published together are often neighbours
@@ -88,20 +110,17 @@ class Index:
     blocks: tuple[_Block, ...] = ()
 
     @classmethod
-    def unpack(cls, data: bytes, xz: bytes = b"") -> Self:
+    def unpack(cls, data: bytes, size: int | None = None, xz: bytes = b"") -> Self:
         """Read an index that ``files`` gave, and whose hashes were checked.
 
         Args:
             data: the Packages.gz.
+            size: of it as Packages, in bytes, where it is known; it is read faster then.
             xz: the Packages.xz of the same stanzas, where there is one.
         """
-        blocks = tuple(
-            _Block(key_of(raw[: raw.find(b"\n\n") + 1]).package, raw, packed)
-            for raw, packed in _members(data)
-            if raw
-        )
+        blocks = _blocks(data, size)
         known = xz_blocks.split(xz) if xz else []
-        if [len(block.raw) for block in blocks] == [record.content for _, record in known]:
+        if [block.size for block in blocks] == [record.content for _, record in known]:
             blocks = tuple(block._replace(xz=one) for block, one in zip(blocks, known, strict=True))
         return cls(blocks)
 
@@ -118,7 +137,7 @@ class Index:
     @functools.cached_property
     def size(self) -> int:
         """Its size as Packages, in bytes."""
-        return sum(len(block.raw) for block in self.blocks)
+        return sum(block.size for block in self.blocks)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -151,19 +170,15 @@ class Index:
             touched[self._holding(key.package)][key] = stanza
         for key in drop:
             touched[self._holding(key.package)].pop(key, None)
-        blocks: list[_Block] = []
+        blocks: list[_Block | _Loose] = []
         for at in range(max(len(self.blocks), 1)):
-            fresh = (
-                _split(touched[at]) if at in touched else (self.blocks[at],) if self.blocks else ()
-            )
-            for block in fresh:
+            fresh: Iterable[_Block | _Loose] = self.blocks[at : at + 1]
+            for block in _split(touched[at]) if at in touched else fresh:
                 if blocks and not _starts_block(block.first):
                     before = blocks.pop()
-                    block = _block(before.first, before.raw + block.raw)  # noqa: PLW2901
+                    block = _Loose(before.first, before.raw + block.raw)  # noqa: PLW2901
                 blocks.append(block)
-        return Index(
-            tuple(block if block.packed else _block(*block[:2], pack=True) for block in blocks)
-        )
+        return Index(tuple(it.packed() if isinstance(it, _Loose) else it for it in blocks))
 
     def _holding(self, package: str) -> int:
         at = bisect.bisect_right(self._firsts, package) - 1
@@ -174,23 +189,19 @@ class Index:
         return [block.first for block in self.blocks]
 
 
-def _block(first: str, raw: bytes, *, pack: bool = False) -> _Block:
-    return _Block(first, raw, _pack(raw) if pack else b"")
-
-
-def _split(stanzas: Mapping[Key, bytes]) -> Iterator[_Block]:
+def _split(stanzas: Mapping[Key, bytes]) -> Iterator[_Loose]:
     """Cut sorted stanzas before each package whose name starts a member."""
     pieces: list[bytes] = []
     first = last = ""
     for key in sorted(stanzas):
         if key.package != last:
             if pieces and _starts_block(key.package):
-                yield _block(first, b"".join(pieces))
+                yield _Loose(first, b"".join(pieces))
                 pieces = []
             first, last = (first if pieces else key.package), key.package
         pieces += (stanzas[key], b"\n")
     if pieces:
-        yield _block(first, b"".join(pieces))
+        yield _Loose(first, b"".join(pieces))
 
 
 def _starts_block(package: str) -> bool:
@@ -202,39 +213,63 @@ def _pack(raw: bytes) -> bytes:
     return packer.compress(raw) + packer.flush()
 
 
-def _members(data: bytes) -> Iterable[tuple[bytes, bytes]]:
-    """Give each gzip member, unpacked and as it is.
+def _blocks(data: bytes, size: int | None) -> tuple[_Block, ...]:
+    """Find each gzip member.
 
-    Those that we write begin with the same bytes, so each can be unpacked in one go. Bytes that
-    only look like a beginning, and what others wrote, are found out: then all are read in order.
+    Those that we write begin with the same bytes, and each ends with its size (RFC 1952, 2.3.1),
+    so only its first stanza need be unpacked. Bytes that only look like a beginning, and what
+    others wrote, are found out by the size of all: then all are unpacked in order.
     """
+    view = memoryview(data)
     starts = [found.start() for found in re.finditer(re.escape(_BEGIN), data)]
-    packed = [data[at:end] for at, end in itertools.pairwise([*starts, len(data)])]
+    members = [view[at:end] for at, end in itertools.pairwise([*starts, len(data)])]
+    sizes = [int.from_bytes(member[-4:], "little") for member in members]
     try:
-        if starts[:1] == [0]:
-            return [(_unpacked(member), member) for member in packed]
+        if starts[:1] == [0] and sum(sizes) == size:
+            return tuple(
+                _Block(_first(member), member, long)
+                for member, long in zip(members, sizes, strict=True)
+                if long
+            )
     except (ValueError, gunzip.error):  # type: ignore[misc] # a class, whatever its stub says
         pass
-    return _members_in_order(data)
+    return tuple(_blocks_in_order(view))
 
 
-def _unpacked(member: bytes) -> bytes:
-    unpacker = gunzip.decompressobj(wbits=31)
-    raw = unpacker.decompress(member)
-    if not unpacker.eof or unpacker.unused_data:
-        raise ValueError("it is not one whole member")
+def _first(member: memoryview) -> str:
+    """Read the name of a member's first package."""
+    unpacker, raw, rest = gunzip.decompressobj(wbits=31), b"", bytes(member)
+    while b"\n\n" not in raw:
+        if unpacker.eof or not rest:
+            raise ValueError("no stanza ends in it")
+        raw += unpacker.decompress(rest, _STANZA)
+        rest = unpacker.unconsumed_tail
+    return _name(raw)
+
+
+def _name(raw: bytes) -> str:
+    return key_of(raw[: raw.find(b"\n\n") + 1]).package
+
+
+def _unpacked(member: bytes | memoryview, size: int) -> bytes:
+    raw: bytes = gunzip.decompress(member, wbits=31, bufsize=size)
+    if len(raw) != size:
+        raise Failed("an index holds other members than its size told: it was written by others")
     return raw
 
 
-def _members_in_order(data: bytes) -> Iterable[tuple[bytes, bytes]]:
-    view = memoryview(data)
+def _blocks_in_order(view: memoryview) -> Iterator[_Block]:
     start = 0
-    while start < len(data):
+    while start < len(view):
         unpacker = gunzip.decompressobj(wbits=31)
         at, pieces = start, []
-        while at < len(data) and not unpacker.eof:
+        while at < len(view) and not unpacker.eof:
             pieces.append(unpacker.decompress(view[at : at + _CHUNK]))
             at += len(view[at : at + _CHUNK])
+        if not unpacker.eof:
+            raise Failed("an index ends before its gzip member does: it was written by others")
         at -= len(unpacker.unused_data)
-        yield b"".join(pieces), bytes(view[start:at])
+        raw = b"".join(pieces)
+        if raw:
+            yield _Block(_name(raw), view[start:at], len(raw))
         start = at

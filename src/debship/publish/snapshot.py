@@ -147,9 +147,11 @@ def _index(store: Store, release: Release, part: Part, beside: Beside) -> Index:
     if f"{part.folder}/Packages.gz" not in release.files:
         return Index()
     packed = read_file(store, release, f"{part.folder}/Packages.gz", beside)
-    xz = f"{part.folder}/Packages.xz"
+    plain, xz = (release.files.get(f"{part.folder}/Packages{end}") for end in ("", ".xz"))
     return Index.unpack(
-        packed, read_file(store, release, xz, beside) if xz in release.files else b""
+        packed,
+        plain.size if plain else None,
+        read_file(store, release, f"{part.folder}/Packages.xz", beside) if xz else b"",
     )
 
 
