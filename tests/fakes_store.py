@@ -37,7 +37,8 @@ class MemoryStore:
         found = self.objects.get(checked(path))
         if found is None:
             return None
-        return Found(found[0], hashlib.sha256(found[0]).hexdigest(), found[1])
+        sha256 = hashlib.sha256(found[0]).hexdigest()
+        return Found(found[0], sha256, found[1], sha256)
 
     def write(
         self,
@@ -45,8 +46,10 @@ class MemoryStore:
         data: bytes | Path,
         condition: Condition = None,
         sent: Sent | None = None,
+        same_as: str | None = None,
     ) -> Written:
         checked(path)
+        assert same_as is None or self.read(same_as).data == data
         data = data if isinstance(data, bytes) else data.read_bytes()
         self.before_write(path)
         with self._lock:

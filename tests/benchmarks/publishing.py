@@ -1,8 +1,9 @@
 """`make bench-publish`: debship beside its peers, in one run on one machine.
 
-Prints tables, and writes the same as JSON. Each figure is the median of several runs after one
-that does not count; before each run a second goes by, for debship never writes two publications
-into one second (If-Modified-Since could not tell them apart), and a lone publication does not wait.
+Prints tables, and writes the same as JSON. Each figure is the median of several rounds after one
+that does not count, and in a round each tool has its turn, so that what slows one down slows all.
+Before each turn a second goes by, for debship never writes two publications into one second
+(If-Modified-Since could not tell them apart), and a lone publication does not wait.
 """
 
 import argparse
@@ -93,6 +94,9 @@ class Spent(NamedTuple):
     processor: float  # seconds
 
 
+Figures = dict[str, list[tuple[float, Spent]]]  # of each tool, round by round: seconds, and more
+
+
 @dataclass
 class Bench:
     """What all cases share."""
@@ -113,27 +117,48 @@ class Bench:
             Ftparchive(self.signer, place / "ftparchive"),
         ]
         paths = corpus.write(place / "incoming", corpus.corpus(size, 1))
-        rows = [noted(self._case(tool, paths, {"packages": size})) for tool in tools]
+        filled = {tool.name: self._fill(tool, paths) for tool in tools}
+        figures = self._rounds([tool for tool in tools if "left out" not in filled[tool.name]])
+        rows = [
+            {"tool": name, "packages": size, **row, **measured(figures, name)}
+            for name, row in filled.items()
+        ]
         index = place / "debship/dists/stable/main/binary-amd64/Packages.gz"
         if index.exists():
             rows[0]["index MB"] = round(len(gzip.decompress(index.read_bytes())) / 1e6, 1)
         shutil.rmtree(place)
-        return rows
+        return list(map(noted, rows))
 
     def s3(self, size: int, delay: float) -> list[Row]:
         """One package more in a bucket of so many, near and far."""
         paths = corpus.write(self.root / "incoming", corpus.corpus(size, 1))
-        rows = []
-        for tool in self._s3_tools("speed"):
-            row = self._case(tool, paths, {"packages": size})
-            if "seconds" in row:
-                self._wire(delay)
-                row |= self._requests(tool)
-                far = [self._once(tool, 100 + turn)[0] for turn in range(self.runs)]
-                row[f"seconds at {delay * 1000:.0f} ms"] = round(statistics.median(far), 3)
-                self._wire(0)
-            rows.append(noted(row))
-        return rows
+        tools = self._s3_tools("speed")
+        filled = {tool.name: self._fill(tool, paths) for tool in tools}
+        tools = [tool for tool in tools if "left out" not in filled[tool.name]]
+        near = self._rounds(tools)
+        self._wire(delay)
+        for tool in tools:
+            filled[tool.name] |= self._requests(tool)
+        far = self._rounds(tools, first=100)
+        self._wire(0)
+        there = f"at {delay * 1000:.0f} ms"
+        return [
+            noted(
+                {
+                    "tool": name,
+                    "packages": size,
+                    **row,
+                    **measured(near, name),
+                    **{
+                        f"{it} {there}": far_row[it]
+                        for it in ("seconds", "of debship's")
+                        if far_row
+                    },
+                }
+            )
+            for name, row in filled.items()
+            for far_row in [measured(far, name)]
+        ]
 
     def races(self) -> list[Row]:
         """Several publishers at once, each with one package, again and again."""
@@ -158,8 +183,8 @@ class Bench:
             tools.append(PydebS3(self.signer, self._bucket(f"pydeb-s3-{use}"), venv))
         return tools
 
-    def _case(self, tool: Tool, paths: list[Path], about: Row) -> Row:
-        row = {"tool": tool.name, **about}
+    def _fill(self, tool: Tool, paths: list[Path]) -> Row:
+        """Make a repository of these packages, within the time that there is for it."""
         start = time.monotonic()
         for argv in tool.begin():
             execute(argv, tool.env)
@@ -168,20 +193,18 @@ class Bench:
             paths = []
         for at in range(0, len(paths), CHUNK):
             if time.monotonic() - start > self.fill:
-                return {**row, "left out": f"filling it takes over {self.fill:.0f} s"}
+                return {"left out": f"filling it takes over {self.fill:.0f} s"}
             for argv in tool.add(paths[at : at + CHUNK]):
                 execute(argv, tool.env)
-        row["filled in"] = round(time.monotonic() - start, 1)
-        figures = [self._once(tool, turn) for turn in range(self.runs + 1)][1:]
-        seconds = [it[0] for it in figures]
-        return {
-            **row,
-            "seconds": round(statistics.median(seconds), 3),
-            "min": round(min(seconds), 3),
-            "max": round(max(seconds), 3),
-            "processor": round(statistics.median(it.processor for _, it in figures), 3),
-            "peak MB": max(it.memory for _, it in figures),
-        }
+        return {"filled in": round(time.monotonic() - start, 1)}
+
+    def _rounds(self, tools: list[Tool], first: int = 0) -> Figures:
+        """Add one package with each tool in turn, and again: what slows one down slows all."""
+        found: Figures = {tool.name: [] for tool in tools}
+        for turn in range(first, first + self.runs + 1):
+            for tool in tools:
+                found[tool.name].append(self._once(tool, turn))
+        return {name: figures[1:] for name, figures in found.items()}
 
     def _once(self, tool: Tool, turn: int) -> tuple[float, Spent]:
         """Add one package; give seconds, and what it took."""
@@ -248,6 +271,22 @@ class Bench:
         words = "" if delay is None else f"?delay={delay}"
         noted: list[list[Any]] = json.loads(fetch(f"{self.endpoint}/_wire{words}"))
         return noted
+
+
+def measured(found: Figures, name: str) -> Row:
+    """Say what a tool took; beside debship, in the median of the rounds."""
+    if name not in found:
+        return {}
+    seconds = [took for took, _ in found[name]]
+    ratios = [took / ours for took, (ours, _) in zip(seconds, found["debship"], strict=True)]
+    return {
+        "seconds": round(statistics.median(seconds), 3),
+        "min": round(min(seconds), 3),
+        "max": round(max(seconds), 3),
+        "of debship's": f"{statistics.median(ratios):.2f}x",
+        "processor": round(statistics.median(it.processor for _, it in found[name]), 3),
+        "peak MB": max(it.memory for _, it in found[name]),
+    }
 
 
 def seed(place: Path, signer: Signer, count: int) -> None:

@@ -218,7 +218,16 @@ def count_changes(folder: str, tick: Tick) -> None:
         tick()
         sync(handle)
 
-    changes = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "open")
+    changes = (
+        "os.rename",
+        "os.link",
+        "os.utime",
+        "os.mkdir",
+        "os.remove",
+        "os.rmdir",
+        "os.chmod",
+        "open",
+    )
 
     def changed(event, words) -> None:
         if event not in changes or (event == "open" and not (words[2] or 0) & WRITING):

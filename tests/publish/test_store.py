@@ -1,5 +1,7 @@
 """One contract for every store."""
 
+import errno
+import os
 import threading
 import time
 import uuid
@@ -69,6 +71,20 @@ class TestContract:
         assert won.count(True) == 1
         assert store.read("a").data == str(won.index(True) + 1).encode()
 
+    def test_what_lies_there_already_may_get_another_name(self, store) -> None:
+        store.write("by-hash/1", b"1")
+        written = store.write("index", b"1", IfAbsent(), same_as="by-hash/1")
+        assert written.sha256 == store.sha256("index") == store.read("index").sha256
+        assert store.read("index").etag == written.etag
+        with pytest.raises(Conflict):
+            store.write("index", b"1", IfAbsent(), same_as="by-hash/1")
+        store.write("index", b"1", IfMatch(written.etag), same_as="by-hash/1")  # as it is already
+        store.write("index", b"2")
+        assert store.read("by-hash/1").data == b"1"
+        store.write("index", b"1", same_as="by-hash/1")
+        store.delete("by-hash/1")
+        assert store.read("index").data == b"1"
+
     def test_a_listing_is_by_prefix_and_in_order(self, store) -> None:
         for path in ("pool/b/2", "pool/a/1", "pool/ab", "dists/x"):
             store.write(path, path.encode())
@@ -128,6 +144,29 @@ def test_a_directory_looks_and_writes_in_one_step(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(one, range(3))).count(True) == 1
+
+
+def test_two_names_in_a_directory_share_their_bytes(tmp_path: Path) -> None:
+    store, (one, other) = DirectoryStore(tmp_path), (tmp_path / "by-hash/1", tmp_path / "index")
+    store.write("by-hash/1", b"1")
+    os.utime(one, (1, 1))
+    for _ in range(2):  # the second time both are one file already
+        store.write("index", b"1", same_as="by-hash/1")
+        assert one.samefile(other)
+        assert time.time() - other.stat().st_mtime < 60  # hosts ask what changed since
+        assert list((tmp_path / ".debship.tmp").iterdir()) == []
+
+
+def test_a_directory_whose_disk_has_no_links_keeps_both(tmp_path: Path, monkeypatch) -> None:
+    def refuse(*_) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store = DirectoryStore(tmp_path)
+    store.write("by-hash/1", b"1")
+    store.write("index", b"1", same_as="by-hash/1")
+    assert (tmp_path / "index").read_bytes() == b"1"
+    assert not (tmp_path / "index").samefile(tmp_path / "by-hash/1")
 
 
 def test_a_directory_takes_away_what_the_dead_left(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Which package hosts have: what the next one is compared with."""
 
-import hashlib
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,7 +79,7 @@ def _fetched(row: "Row | None", where: "Target", app: "App") -> "Previous | None
     if row is None:
         return None
     found = where.store.read(row.path)
-    if found is None or hashlib.sha256(found.data).hexdigest() != row.sha256:
+    if found is None or found.sha256 != row.sha256:
         how = "missing" if found is None else "damaged"
         raise Failed(f"{row.path}: it is {how}", f"debship repo verify --suite {where.suite}")
     with tempfile.NamedTemporaryFile(prefix="debship-previous-", suffix=".deb") as file:

@@ -20,7 +20,7 @@ from debship.run import run
 if TYPE_CHECKING:
     from debship.config.fleet import RepositorySettings
     from debship.publish.publisher import Publisher
-    from debship.publish.signing import Certificates
+    from debship.publish.signing import Certificates, Keyring
     from debship.publish.snapshot import Snapshot
     from debship.publish.store import Store
 
@@ -111,8 +111,6 @@ class Target(NamedTuple):
         Raises:
             Misused: no key was named.
         """
-        from debship.publish.clock import Clock
-        from debship.publish.publisher import Publisher
         from debship.publish.signing import keyring
         from debship.publish.together import soon
 
@@ -125,23 +123,31 @@ class Target(NamedTuple):
         names = (*self.keys, *others) if self.keys or self.armored is None else ()
         with contextlib.ExitStack() as stack:
 
-            def opened() -> Publisher:
+            def opened() -> "tuple[Keyring, Certificates]":
                 keys = stack.enter_context(keyring(names, self.armored, self.passphrase, run))
+                return keys, keys.certificates(keys.fingerprints)
+
+            begun = soon(opened)
+            # Loaded while gpg works.
+            from debship.publish.clock import Clock
+            from debship.publish.publisher import Publisher
+
+            def ready() -> Publisher:
+                keys, ours = begun()
                 return Publisher(
                     store=self.store,
                     keys=keys,
                     clock=Clock(lambda: datetime.now(UTC), time.sleep, _epoch()),
                     say=say,
                     jitter=random.random,
-                    ours=keys.certificates(keys.fingerprints),
+                    ours=ours,
                 )
 
-            ready = soon(opened)
             try:
                 yield ready
             finally:
                 with contextlib.suppress(Exception):  # it was told, or something else was before
-                    ready()  # nothing opens keys any more when the stack closes them
+                    begun()  # nothing opens keys any more when the stack closes them
 
     def url(self, given: str | None) -> str:
         """Find out where hosts read the repository: as given, as fleet.toml says, or its directory.

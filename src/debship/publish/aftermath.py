@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from debship.errors import DebshipError
 from debship.publish.page import Page, Section, days_of
@@ -23,7 +24,15 @@ from debship.publish.together import together
 _ROUNDS = 5
 
 Job = Callable[[], object]
-Ahead = Mapping[str, tuple[bytes, Condition]]  # what is written after a commit, by path
+Ahead = Mapping[str, "Later"]  # by path
+
+
+class Later(NamedTuple):
+    """What is written after a commit; see ``Store.write``."""
+
+    data: bytes
+    condition: Condition
+    same_as: str | None = None
 
 
 def shown(before: Snapshot | None) -> Page | None:
@@ -59,14 +68,17 @@ def foresee(
     after = _next_page(before, now, added, page())
     if after is None:
         return None
-    names = {f"dists/{suite}/{path}": data for path, data in written.items()}
-    names[release_path(suite)] = release.render()
+    seen, names = before.beside, {}
+    for path, data in written.items():
+        name = f"dists/{suite}/{path}"
+        condition = _unchanged(seen[name]) if name in seen else None
+        names[name] = Later(data, condition, by_hash_path(suite, path, release.files[path].sha256))
+    names[release_path(suite)] = Later(release.render(), None)
     try:
-        names[PAGE] = render(after)
+        names[PAGE] = Later(render(after), _unchanged(seen[PAGE]))
     except DebshipError:
         return None  # it is said after the commit
-    seen = before.beside
-    return {it: (data, _unchanged(seen[it]) if it in seen else None) for it, data in names.items()}
+    return names
 
 
 def follow(publisher: Publisher, now: Snapshot, ahead: Ahead | None) -> None:
@@ -81,7 +93,10 @@ def follow(publisher: Publisher, now: Snapshot, ahead: Ahead | None) -> None:
         settle(publisher, suite, now)
         return
     try:
-        together(partial(write, path, *what) for path, what in ahead.items())
+        together(
+            partial(write, path, it.data, it.condition, same_as=it.same_as)
+            for path, it in ahead.items()
+        )
     except Conflict:
         settle(publisher, suite, now)
     except DebshipError as error:
@@ -131,7 +146,7 @@ def _in_step(before: Snapshot, path: str) -> bool:
     if name not in before.beside:
         return False
     found, checksum = before.beside[name], before.release.files.get(path)
-    return (found and hashlib.sha256(found.data).hexdigest()) == (checksum and checksum.sha256)
+    return (found and found.sha256) == (checksum and checksum.sha256)
 
 
 def _next_page(
@@ -162,13 +177,13 @@ def _lacking(publisher: Publisher, now: Snapshot) -> list[Job]:
 
 
 def _has(found: Found | None, sha256: str) -> bool:
-    return found is not None and hashlib.sha256(found.data).hexdigest() == sha256
+    return found is not None and found.sha256 == sha256
 
 
 def _copy(store: Store, source: str, target: str) -> None:
     found = store.read(source)
     if found is not None:
-        store.write(target, found.data)
+        store.write(target, found.data, same_as=source)
 
 
 def _page_lacking(publisher: Publisher, now: Snapshot, beside: Beside) -> list[Job]:

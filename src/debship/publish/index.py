@@ -29,7 +29,7 @@ _KEY = re.compile(
 )
 _NAMES_PER_BLOCK = 64  # on average; some 300 kB of stanzas, packed in 10 ms
 _CHUNK = 1 << 16  # bytes, packed
-_STANZA = 4096  # bytes; most are shorter
+_STANZA = 1024  # bytes, packed; most are shorter
 _BEGIN = b"\x1f\x8b\x08" + bytes(6) + b"\x03"  # of a member that ``_pack`` wrote
 _XZ_LEVEL = 6
 
@@ -238,13 +238,12 @@ def _blocks(data: bytes, size: int | None) -> tuple[_Block, ...]:
 
 def _first(member: memoryview) -> str:
     """Read the name of a member's first package."""
-    unpacker, raw, rest = gunzip.decompressobj(wbits=31), b"", bytes(member)
-    while b"\n\n" not in raw:
-        if unpacker.eof or not rest:
-            raise ValueError("no stanza ends in it")
-        raw += unpacker.decompress(rest, _STANZA)
-        rest = unpacker.unconsumed_tail
-    return _name(raw)
+    unpacker, raw = gunzip.decompressobj(wbits=31), b""
+    for at in range(0, len(member), _STANZA):
+        raw += unpacker.decompress(member[at : at + _STANZA])
+        if b"\n\n" in raw:
+            return _name(raw)
+    raise ValueError("no stanza ends in it")
 
 
 def _name(raw: bytes) -> str:

@@ -170,7 +170,7 @@ def read_file(store: Store, release: Release, path: str, beside: Beside) -> byte
 
 
 def _is(found: Found, checksum: Checksum) -> bool:
-    return hashlib.sha256(found.data).hexdigest() == checksum.sha256
+    return found.sha256 == checksum.sha256
 
 
 def checksums(part: Part, index: Index, files: Mapping[str, bytes]) -> dict[str, Checksum]:

@@ -52,7 +52,7 @@ def verify_suite(
     for path in (it for it in release.packed if "/Contents-" in it):
         sha256 = release.files[path].sha256
         found = store.read(by_hash_path(release.settings.suite, path, sha256))
-        if found is None or hashlib.sha256(found.data).hexdigest() != sha256:
+        if found is None or found.sha256 != sha256:
             problems.append(f"dists/{release.settings.suite}/{path}: it is missing or damaged")
     say(f"checking {len(files)} packages")
     problems += _pool_problems(store, files, deep=deep)
@@ -71,8 +71,7 @@ def _index_problems(store: Store, snapshot: Snapshot, part: Part, index: Index) 
         if path.rpartition("/")[0] != part.folder:
             continue
         canonical = store.read(f"dists/{suite}/{path}")
-        sha256 = hashlib.sha256(canonical.data).hexdigest() if canonical else None
-        if canonical is None or sha256 != release.files[path].sha256:
+        if canonical is None or canonical.sha256 != release.files[path].sha256:
             yield f"dists/{suite}/{path}: it is not the published index (clients without by-hash fail)"
         elif path.endswith(".xz") and not _holds(canonical.data, index):
             yield f"dists/{suite}/{path}: it does not hold what Packages.gz does"
@@ -101,4 +100,4 @@ def _pool_problems(store: Store, files: dict[str, tuple[int, str]], *, deep: boo
 
 def _sha256(store: Store, path: str, *, deep: bool) -> str | None:
     found = store.read(path) if deep else None
-    return hashlib.sha256(found.data).hexdigest() if found else store.sha256(path)
+    return found.sha256 if found else store.sha256(path)

@@ -42,6 +42,7 @@ class Found(NamedTuple):
     data: bytes
     etag: str  # changes whenever the bytes do
     modified: datetime  # UTC
+    sha256: str  # of the bytes, lower-case hexadecimal
 
 
 class Written(NamedTuple):
@@ -81,6 +82,7 @@ class Store(Protocol):
         data: bytes | Path,
         condition: Condition = None,
         sent: Sent | None = None,
+        same_as: str | None = None,
     ) -> Written:
         """Put bytes, or a file's, under a path: all of them or none.
 
@@ -89,6 +91,8 @@ class Store(Protocol):
             data: what.
             condition: see ``IfAbsent`` and ``IfMatch``.
             sent: hears how many bytes more are written, as they are; from any thread.
+            same_as: where these very bytes lie already, under a name that says what they are. A
+                store may let both names share them.
 
         Raises:
             Conflict: the condition does not hold.

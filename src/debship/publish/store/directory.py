@@ -50,7 +50,8 @@ class DirectoryStore:
                     data, status = file.read(), os.fstat(file.fileno())
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return None
-        return Found(data, hashlib.sha256(data).hexdigest(), _modified(status))
+        sha256 = hashlib.sha256(data).hexdigest()
+        return Found(data, sha256, _modified(status), sha256)
 
     def write(
         self,
@@ -58,12 +59,16 @@ class DirectoryStore:
         data: bytes | Path,
         condition: Condition = None,
         sent: Sent | None = None,
+        same_as: str | None = None,
     ) -> Written:
         """Write a file beside, then put it in its place under the lock."""
         target = self._at(path)
         with _errors(path):
             if isinstance(condition, IfAbsent) and target.exists():
                 raise Conflict(path)
+            if same_as and isinstance(data, bytes) and self._share(same_as, target, condition):
+                sha256 = hashlib.sha256(data).hexdigest()
+                return Written(sha256, sha256)
             with self._temporary() as (file, temporary):
                 etag = _copy(data, file, sent)
                 with self._locked():
@@ -118,6 +123,29 @@ class DirectoryStore:
             there = hashlib.sha256(target.read_bytes()).hexdigest() if target.exists() else None
             if there != condition.etag:
                 raise Conflict(target.name)
+
+    def _share(self, same_as: str, target: Path, condition: Condition) -> bool:
+        """Give a file another name, where the file system can; a file is never changed in place.
+
+        It is as old as its last name: hosts ask a web server for what changed since (HTTP's
+        If-Modified-Since), and it may have been written before the publication that it is of.
+        """
+        temporary = self._root / _TEMPORARY / secrets.token_hex(8)
+        with self._locked():
+            self._meet(target, condition)
+            self._make(temporary.parent)
+            self._make(target.parent)
+            try:
+                os.link(self._at(same_as), temporary)
+            except OSError:
+                return False
+            try:
+                os.utime(temporary)
+                temporary.replace(target)
+                _sync(target.parent)
+            finally:  # rename(2) leaves it where both names were of one file before
+                temporary.unlink(missing_ok=True)
+        return True
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -95,7 +95,8 @@ class S3Store:
             # Whoever wrote this here, under a condition, had tried that it is kept.
             self._tried |= answer["Metadata"].get(_HONOURED) == self._place
             modified = answer["LastModified"].astimezone(UTC)
-            return Found(answer["Body"].read(), answer["ETag"], modified)
+            data = answer["Body"].read()
+            return Found(data, answer["ETag"], modified, hashlib.sha256(data).hexdigest())
 
     def write(
         self,
@@ -103,6 +104,7 @@ class S3Store:
         data: bytes | Path,
         condition: Condition = None,
         sent: Sent | None = None,
+        same_as: str | None = None,
     ) -> Written:
         """Put an object; a lost condition is a conflict, and so is a write at the same moment."""
         checked(path)
