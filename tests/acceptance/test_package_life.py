@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from examples.rehearsal import HERE, Rehearsal
+from examples.versions import make_version
 from house import House
 
-from debship.debian.releases import this_machine
+from debship.debian.releases import release
 from debship.run import run
 
 pytestmark = pytest.mark.acceptance
@@ -14,27 +15,33 @@ pytestmark = pytest.mark.acceptance
 CONFFILE = "/etc/mycompany/auth/auth.conf"
 
 
-@pytest.fixture(scope="module")
-def life(tmp_path_factory: pytest.TempPathFactory):
+def auth(house: House, version: str) -> Path:
+    """Build the example in this version."""
+    source = house.folder / f"auth-{version}"
+    make_version(house.stage.app, source, version)
+    return house.build(source, *house.options)
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("life")
     stage = Rehearsal(folder, name=f"life{folder.parent.name.rpartition('-')[2]}")
+    words = ("--hosts", "1", "--release", request.param)
     try:
-        stage.up("--hosts", "1", "--fleet", str(stage.app / "fleet.toml"))
-        radicale = stage.debship(
-            "build", HERE / "radicale", "--level", "9", "--output", folder / "packages"
-        )
-        stage.publish(
-            stage.build("1.0.0"), stage.build("1.1.0"), Path(radicale.text.splitlines()[0])
-        )
+        stage.up(*words, "--fleet", str(stage.app / "fleet.toml"))
+        house = House(stage, release(request.param))
+        radicale = house.build(HERE / "radicale", *house.options)
+        stage.publish(auth(house, "1.0.0"), auth(house, "1.1.0"), radicale)
         stage.fab("bootstrap", "--app", "auth")
-        yield House(stage, this_machine(Path("/etc/os-release").read_text()))
+        yield house
     finally:
         stage.down()
 
 
 def test_install_upgrade_remove_purge_as_a_debian_user_expects(life: House) -> None:
     before = life.files()
-    life.apt("install", "auth=1.0.0-1")
+    old, new = (f"auth={version}-1{life.suffix}" for version in ("1.0.0", "1.1.0"))
+    life.apt("install", old)
     assert life.state("auth.service") == ("active", "enabled")
     assert life.sh("ps -o user= -p $(systemctl show -P MainPID auth)").text.strip() == "_auth"
     assert '"version":"1.0.0"' in life.health()
@@ -42,15 +49,15 @@ def test_install_upgrade_remove_purge_as_a_debian_user_expects(life: House) -> N
 
     life.sh(f"echo '# mine' >> {CONFFILE}")
     life.sh("systemctl disable --now auth.service 2>/dev/null")
-    life.apt("install", "auth=1.1.0-1")
+    life.apt("install", new)
     assert "# mine" in life.sh(f"cat {CONFFILE}").text
     assert life.state("auth.service") == ("inactive", "disabled")
 
     life.sh("systemctl enable --now auth.service 2>/dev/null")
-    life.apt("install", "--allow-downgrades", "auth=1.0.0-1")
+    life.apt("install", "--allow-downgrades", old)
     assert life.state("auth.service") == ("active", "enabled")
     assert '"version":"1.0.0"' in life.health()
-    life.apt("install", "--reinstall", "auth=1.0.0-1")
+    life.apt("install", "--reinstall", old)
     assert life.state("auth.service") == ("active", "enabled")
 
     life.sh("/usr/lib/auth/bin/python -O -c 'import flask' && test -d /usr/lib/auth")
@@ -63,7 +70,7 @@ def test_install_upgrade_remove_purge_as_a_debian_user_expects(life: House) -> N
     assert life.files() - before <= {"/var/lib/auth"}
     assert before - life.files() == set()
 
-    life.apt("install", "auth=1.1.0-1")
+    life.apt("install", new)
     assert life.state("auth.service") == ("active", "enabled")
     assert "# mine" not in life.sh(f"cat {CONFFILE}").text
     life.apt("purge", "auth")

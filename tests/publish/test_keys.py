@@ -1,6 +1,7 @@
 """Which keys sign, and how one follows another."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -252,8 +253,25 @@ with keyring((), Secret(sys.stdin.read()), None, run) as ring:
         (target / ".held").touch()
         (tmp_path / "debship-run-link").symlink_to(target)
         (tmp_path / "debship-run-plain").mkdir()
+        new, link = tmp_path / "debship-new-young", tmp_path / "debship-new-link"
+        new.mkdir()
+        link.symlink_to(target)
+        os.utime(link, (1, 1), follow_symlinks=False)
         assert sweep(run) == 0
         assert target.exists()
+        assert new.exists()
+
+    def test_a_folder_whose_maker_died_in_its_first_moment_goes(
+        self, tmp_path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr("debship.publish.scratch._MEMORY", tmp_path)
+        for name, with_lock in (("debship-new-1", False), ("debship-new-2", True)):
+            (tmp_path / name).mkdir()
+            if with_lock:
+                (tmp_path / name / ".held").touch()
+            os.utime(tmp_path / name, (1, 1))
+        assert sweep(run) == 2
+        assert list(tmp_path.iterdir()) == []
 
 
 def commands() -> list[str]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from debship.run import Run
 _MEMORY = Path("/dev/shm")  # noqa: S108 - folders of mode 0700; a secret key never reaches the disk
 _NEW, _HELD, _LOCK = "debship-new-", "debship-run-", ".held"
 _TIMEOUT = 10.0  # seconds
+_MOMENT = 60.0  # seconds; a folder is new for a millisecond
 
 
 @contextlib.contextmanager
@@ -45,6 +47,11 @@ def sweep(run: Run) -> int:
                 run(kill, check=False, timeout=_TIMEOUT)
             shutil.rmtree(folder, ignore_errors=True)
             count += 1
+    for folder in _place().glob(f"{_NEW}*"):  # nothing was put there yet when its maker was killed
+        with contextlib.suppress(OSError):
+            if time.time() - _ours(folder).st_mtime > _MOMENT:
+                shutil.rmtree(folder, ignore_errors=True)
+                count += 1
     return count
 
 
@@ -55,12 +62,17 @@ def _abandoned(folder: Path) -> Iterator[None]:
     Raises:
         OSError: somebody does, or it is not.
     """
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise PermissionError(folder)
+    _ours(folder)
     with (folder / _LOCK).open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+
+
+def _ours(folder: Path) -> os.stat_result:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise PermissionError(folder)
+    return status
 
 
 def _place() -> Path:
