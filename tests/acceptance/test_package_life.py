@@ -80,8 +80,7 @@ def test_an_application_that_nobody_here_wrote_answers(life: House) -> None:
     before = life.files()
     life.apt("install", "radicale")
     assert life.state("radicale.service") == ("active", "enabled")
-    ask = "curl -fsS --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:5232/.web/"
-    assert "Radicale" in life.sh(ask).text
+    assert "Radicale" in life.asked("http://127.0.0.1:5232/.web/")
     life.apt("purge", "radicale")
     left = {path for path in life.files() - before if not path.startswith("/var/lib/radicale")}
     assert left == set()

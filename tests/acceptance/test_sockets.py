@@ -23,7 +23,7 @@ exec = "python -c 'import time; time.sleep(1e6)'"
 
 
 def _version(host: House, version: str, *, port: int = 8101, workers: int = 2, socket: bool = True):
-    """A version of auth behind a socket; it takes a second to start."""
+    """A version of auth behind a socket; it takes half a second and more to start."""
     stage = host.stage
     source = stage.folder / f"source-{version}"
     shutil.copytree(HERE / "auth", source)
@@ -33,7 +33,7 @@ def _version(host: House, version: str, *, port: int = 8101, workers: int = 2, s
     text = text.replace("#socket = true", f"socket = {str(socket).lower()}")
     settings.write_text(text + (_WORKERS % workers if workers else ""))
     module = source / "src/auth/wsgi.py"
-    module.write_text("import time\ntime.sleep(1)\n" + module.read_text())
+    module.write_text("import time\ntime.sleep(0.5)\n" + module.read_text())
     pyproject = source / "pyproject.toml"
     pyproject.write_text(
         re.sub(r'(?m)^version = ".*"', f'version = "{version}"', pyproject.read_text())
