@@ -46,7 +46,8 @@ def apt_words(root: Path, architectures: Sequence[str]) -> tuple[Word, ...]:
     }
     pairs = [*options.items(), *(("APT::Architectures::", name) for name in architectures)]
     words = (word for name, value in pairs for word in ("-o", f"{name}={value}"))
-    return ("apt-get", "-q", *words)
+    # What verifies for apt writes the key to a file in TMPDIR, and leaves it where it is stopped.
+    return ("env", f"TMPDIR={root}", "apt-get", "-q", *words)
 
 
 def prepare(root: Path, sources: str) -> None:
