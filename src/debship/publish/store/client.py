@@ -1,6 +1,9 @@
 """A client of S3: that part of boto3 which finds endpoint and credentials, and asks."""
 
+import gzip
+import json
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 
@@ -17,6 +20,7 @@ def connect() -> Any:
     session = get_session()
     loader = create_loader(session.get_config_variable("data_path"))
     loader.list_available_services = lambda kind: ["s3"]
+    loader.file_loader = _Models()
     session.register_component("data_loader", loader)
     # Stores that only speak like S3 refuse the checksums that boto3 adds by itself.
     config = Config(
@@ -28,6 +32,24 @@ def connect() -> Any:
     client = session.create_client("s3", config=config)
     client.meta.events.register_last("before-call.s3.PutObject", _send_at_once)
     return client
+
+
+class _Models:
+    """Reads what botocore knows of services as botocore does, in half of the time.
+
+    That asks for an OrderedDict, from when a dict had no order.
+    """
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file of this name, which has no suffix."""
+        return any(Path(path + end).is_file() for end in (".json", ".json.gz"))
+
+    def load_file(self, path: str) -> Any:
+        """Give what is in it, or None."""
+        plain, packed = Path(f"{path}.json"), Path(f"{path}.json.gz")
+        if plain.is_file():
+            return json.loads(plain.read_bytes())
+        return json.loads(gzip.decompress(packed.read_bytes())) if packed.is_file() else None
 
 
 def _send_at_once(params: dict[str, Any], **_: Any) -> None:
