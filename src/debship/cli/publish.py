@@ -40,9 +40,13 @@ def command(
     """
     from debship.publish.paths import PAGE, inrelease_path
 
-    where.store.expect([inrelease_path(where.suite), PAGE])  # one that is far away begins to answer
+    likely = _likely(where, component, {_named(file) for file in files})
+    # One that is far away begins to answer.
+    where.store.expect([inrelease_path(where.suite), PAGE, *likely])
     with progress() as say, where.opening(say) as opened:
-        archives = _read(where, files, component, say)
+        archives = _read(files, say)
+        found = _likely(where, component, {it.deb.architecture for it in archives})
+        where.store.expect([path for path in found if path not in likely])
         from debship.publish.recipe import plan, publish
 
         publisher = opened()
@@ -64,16 +68,24 @@ def command(
         show_json("publish", _result(done)) if as_json else _show(done)
 
 
-def _read(where: Target, files: tuple[Path, ...], component: str, say: Say) -> "list[Archive]":
-    """Read the packages, and let the store give what they will want."""
-    from debship.debian.archive import read_archive
+def _likely(where: Target, component: str, architectures: set[str]) -> tuple[str, ...]:
+    """Say which indices will be wanted, as far as one can tell."""
     from debship.publish.paths import likely_indices
 
+    return likely_indices(where.suite, component, architectures - {""})
+
+
+def _named(file: Path) -> str:
+    """Give the architecture that a package is named by (dpkg-name(1)); "" where it is not."""
+    name = file.stem.rpartition("_")[2]
+    return name if name.isascii() and name.isalnum() else ""
+
+
+def _read(files: tuple[Path, ...], say: Say) -> "list[Archive]":
+    from debship.debian.archive import read_archive
+
     say(f"reading {len(files)} packages")
-    archives = [read_archive(file) for file in files]
-    names = {archive.deb.architecture for archive in archives}
-    where.store.expect(likely_indices(where.suite, component, names))
-    return archives
+    return [read_archive(file) for file in files]
 
 
 def _check(where: Target, archives: "list[Archive]", url: str | None) -> None:

@@ -18,6 +18,7 @@ from debship.publish.aftermath import follow, foresee, settle, shown
 from debship.publish.clock import Last
 from debship.publish.index import Index
 from debship.publish.keys import check_keys
+from debship.publish.page import Page
 from debship.publish.paths import PAGE, by_hash_path, history_path, inrelease_path
 from debship.publish.publisher import Publisher
 from debship.publish.release import Checksum, Part, Release, Settings
@@ -155,9 +156,8 @@ def _attempt(
         ),
         *([partial(_keep, store, suite, before)] if before else []),
     ]
-    page = soon(partial(shown, before))
     signing = partial(_signed, publisher, before, draft.settings, files, signers)
-    (release, inrelease), _ = pair(signing, partial(together, writes))
+    (release, inrelease, page), _ = pair(signing, partial(together, writes))
     publisher.say(f"committing to {suite}")
     now = Snapshot(release, inrelease, "", release.date, frozenset(signers))
     condition = IfMatch(before.etag) if before else IfAbsent()
@@ -176,12 +176,16 @@ def _signed(
     settings: Settings,
     files: Mapping[str, Checksum],
     signers: tuple[str, ...],
-) -> tuple[Release, bytes]:
-    """Make the Release, and its InRelease."""
+) -> tuple[Release, bytes, Callable[[], Page | None]]:
+    """Make the Release and its InRelease, and begin to read the page.
+
+    What is written meanwhile is on its way by then; it would wait for Python, and the page can.
+    """
     publisher.say("signing")
     date = publisher.clock.date(publisher.store.now(), _last(before))
     release = Release(settings, date, files)
-    return release, publisher.keys.sign(release.render(), signers)
+    inrelease = publisher.keys.sign(release.render(), signers)
+    return release, inrelease, soon(partial(shown, before))
 
 
 def _put(store: Store, suite: str, inrelease: bytes, condition: Condition) -> str:
