@@ -75,5 +75,4 @@ class House:
 
     def asked(self, url: str) -> str:
         """What answers there, within 20 s; curl by itself would look once a second."""
-        ask = "for _ in $(seq 200); do curl -fsS --max-time 20 {0} && exit; sleep 0.1; done; exit 1"
-        return self.sh(ask.format(url)).text
+        return self.sh(f"timeout 20 sh -c 'until curl -fsS {url}; do sleep 0.1; done'").text

@@ -87,8 +87,7 @@ def test_it_is_installed_and_builds_and_publishes_there(house: House) -> None:
     )
     house.apt("update")
     house.apt("install", "hello")
-    ask = "curl -fsS --retry 20 --retry-connrefused --retry-delay 1 http://127.0.0.1:8301/"
-    assert house.sh(ask).text == "hello there"
+    assert house.asked("http://127.0.0.1:8301/") == "hello there"
 
     house.apt("purge", "hello", "debship")
     house.sh("rm -rf /srv/apt /etc/apt/sources.list.d/x.sources")

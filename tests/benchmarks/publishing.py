@@ -120,14 +120,14 @@ class Bench:
         filled = {tool.name: self._fill(tool, paths) for tool in tools}
         figures = self._rounds([tool for tool in tools if "left out" not in filled[tool.name]])
         rows = [
-            {"tool": name, "packages": size, **row, **measured(figures, name)}
+            noted({"tool": name, "packages": size, **row, **measured(figures, name)})
             for name, row in filled.items()
         ]
         index = place / "debship/dists/stable/main/binary-amd64/Packages.gz"
         if index.exists():
             rows[0]["index MB"] = round(len(gzip.decompress(index.read_bytes())) / 1e6, 1)
         shutil.rmtree(place)
-        return list(map(noted, rows))
+        return rows
 
     def s3(self, size: int, delay: float) -> list[Row]:
         """One package more in a bucket of so many, near and far."""
@@ -141,24 +141,17 @@ class Bench:
             filled[tool.name] |= self._requests(tool)
         far = self._rounds(tools, first=100)
         self._wire(0)
-        there = f"at {delay * 1000:.0f} ms"
-        return [
-            noted(
-                {
-                    "tool": name,
-                    "packages": size,
-                    **row,
-                    **measured(near, name),
-                    **{
-                        f"{it} {there}": far_row[it]
-                        for it in ("seconds", "of debship's")
-                        if far_row
-                    },
-                }
-            )
-            for name, row in filled.items()
-            for far_row in [measured(far, name)]
-        ]
+        rows = []
+        for name, row in filled.items():
+            there = measured(far, name)
+            also = {
+                f"{it} at {delay * 1000:.0f} ms": there[it]
+                for it in ("seconds", "of debship's")
+                if it in there
+            }
+            about = {"tool": name, "packages": size}
+            rows.append(noted({**about, **row, **measured(near, name), **also}))
+        return rows
 
     def races(self) -> list[Row]:
         """Several publishers at once, each with one package, again and again."""
@@ -196,7 +189,9 @@ class Bench:
                 return {"left out": f"filling it takes over {self.fill:.0f} s"}
             for argv in tool.add(paths[at : at + CHUNK]):
                 execute(argv, tool.env)
-        return {"filled in": round(time.monotonic() - start, 1)}
+        took = round(time.monotonic() - start, 1)
+        print(f"{tool.name}: filled in {took} s", file=sys.stderr, flush=True)
+        return {"filled in": took}
 
     def _rounds(self, tools: list[Tool], first: int = 0) -> Figures:
         """Add one package with each tool in turn, and again: what slows one down slows all."""

@@ -3,10 +3,12 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from debship.cli.main import main
+from debship.cli.publish import _named
 from publishing import gpg_home
 
 SUITE = ("--suite", "production")
@@ -64,6 +66,21 @@ def test_a_package_is_published_and_seen(user, debs) -> None:
     assert user("publish", *SUITE, path).stdout == "unchanged\n"
     assert user("repo", "list", *SUITE).stdout == "auth 1.2 amd64 main\n"
     assert user("repo", "verify", *SUITE).stdout.startswith("sound: 1 packages")
+
+
+@pytest.mark.parametrize(
+    ("file", "architecture"),
+    [
+        ("auth_1.0_amd64.deb", "amd64"),
+        ("auth_1.0-1~deb13u1_all.deb", "all"),
+        ("auth.deb", ""),
+        ("auth_1.0_...deb", ""),
+        ("auth_1.0_amd64\n.deb", ""),
+        ("auth_.deb", ""),
+    ],
+)
+def test_an_architecture_is_told_by_a_file_s_name(file, architecture) -> None:
+    assert _named(Path("debs") / file) == architecture
 
 
 def test_machines_get_one_envelope(user, debs) -> None:

@@ -77,8 +77,8 @@ def _likely(where: Target, component: str, architectures: set[str]) -> tuple[str
 
 def _named(file: Path) -> str:
     """Give the architecture that a package is named by (dpkg-name(1)); "" where it is not."""
-    name = file.stem.rpartition("_")[2]
-    return name if name.isascii() and name.isalnum() else ""
+    *others, name = file.stem.split("_")
+    return name if len(others) == 2 and name.isascii() and name.isalnum() else ""
 
 
 def _read(files: tuple[Path, ...], say: Say) -> "list[Archive]":

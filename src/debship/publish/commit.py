@@ -156,7 +156,12 @@ def _attempt(
         ),
         *([partial(_keep, store, suite, before)] if before else []),
     ]
-    signing = partial(_signed, publisher, before, draft.settings, files, signers)
+
+    def signing() -> tuple[Release, bytes, Callable[[], Page | None]]:
+        signed = _signed(publisher, before, draft.settings, files, signers)
+        # Writes are on their way by now; they would have waited for Python, and the page can.
+        return *signed, soon(partial(shown, before))
+
     (release, inrelease, page), _ = pair(signing, partial(together, writes))
     publisher.say(f"committing to {suite}")
     now = Snapshot(release, inrelease, "", release.date, frozenset(signers))
@@ -176,16 +181,12 @@ def _signed(
     settings: Settings,
     files: Mapping[str, Checksum],
     signers: tuple[str, ...],
-) -> tuple[Release, bytes, Callable[[], Page | None]]:
-    """Make the Release and its InRelease, and begin to read the page.
-
-    What is written meanwhile is on its way by then; it would wait for Python, and the page can.
-    """
+) -> tuple[Release, bytes]:
+    """Make the Release, and its InRelease."""
     publisher.say("signing")
     date = publisher.clock.date(publisher.store.now(), _last(before))
     release = Release(settings, date, files)
-    inrelease = publisher.keys.sign(release.render(), signers)
-    return release, inrelease, soon(partial(shown, before))
+    return release, publisher.keys.sign(release.render(), signers)
 
 
 def _put(store: Store, suite: str, inrelease: bytes, condition: Condition) -> str:

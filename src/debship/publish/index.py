@@ -71,7 +71,7 @@ def place_of(stanza: bytes) -> Place:
 class _Block(NamedTuple):
     """A gzip member. What is packed stays packed until it is asked for, and is not kept then.
 
-    An index is ten times as long as its members, and new memory takes longer than unpacking.
+    An index is five times as long as its members, and new memory takes longer than unpacking.
     """
 
     first: str  # the name of its first package
