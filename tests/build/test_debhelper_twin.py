@@ -66,6 +66,9 @@ class Step:
 
 # What lets dpkg remove a package in favour of another.
 _DESELECT = "echo tiny deinstall >/run/wanted && dpkg --set-selections </run/wanted && true"
+_OWN_COPY = (
+    "sed s/multi-user/graphical/ /lib/systemd/system/tiny.service >/etc/systemd/system/tiny.service"
+)
 INSTALL, UPGRADE = "dpkg -i 1.0-1", "dpkg -i 1.1-1"
 LIVES: dict[str, tuple[Step, ...]] = {
     "the usual": (
@@ -90,6 +93,16 @@ LIVES: dict[str, tuple[Step, ...]] = {
         Step("dpkg -r tiny"),
         Step(INSTALL),
         Step("systemctl unmask tiny.service", UPGRADE),
+        Step("dpkg -P tiny"),
+    ),
+    "links of an administrator": (
+        Step(INSTALL),
+        Step(_OWN_COPY, UPGRADE),
+        Step("rm /etc/systemd/system/tiny.service", INSTALL),
+        Step("rm /etc/systemd/system/timers.target.wants/tiny-job.timer", UPGRADE),
+        Step("ln -s /dev/null /etc/systemd/system/timers.target.wants/tiny-job.timer", INSTALL),
+        Step("rm -r /var/lib/systemd/deb-systemd-helper-enabled", UPGRADE),
+        Step("dpkg -r tiny"),
         Step("dpkg -P tiny"),
     ),
     "an installation that fails": (
@@ -270,7 +283,8 @@ def _invocations(host) -> str:
 
 def _state(host) -> dict[str, object]:
     """What is true of the host now, the file system's own names of one place left aside."""
-    links = "find /etc/systemd /var/lib/systemd/deb-systemd-helper-enabled -name 'tiny*'"
+    noted = "/var/lib/systemd/deb-systemd-helper-enabled"
+    links = f"find /etc/systemd {noted} -name 'tiny*'; cat {noted}/tiny*.dsh-also"
     show = "; ".join(f"systemctl show -P ActiveState -P UnitFileState {unit}" for unit in UNITS)
     dpkg = host("dpkg-query -W -f '${db:Status-Abbrev} ${Version} ${Conffiles}' tiny").text
     # A part of the application's own finds the user; in the twin, it stands before all else.
@@ -278,7 +292,7 @@ def _state(host) -> dict[str, object]:
     return {
         "dpkg": dpkg,
         "units": host(show).text,
-        "links": sorted(host(f"{links} 2>/dev/null").text.splitlines()),
+        "links": sorted(host(f"({links}) 2>/dev/null").text.splitlines()),
         "files": sorted(
             host("find /etc/mycompany /usr/lib/tiny -maxdepth 2 2>/dev/null").text.splitlines()
         ),

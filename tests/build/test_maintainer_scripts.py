@@ -69,6 +69,8 @@ def host(root: Path, tmp_path: Path):
         here = tmp_path / script
         text = text.replace("/run/systemd/system", str(booted))
         text = text.replace("/usr/lib/tiny", f"{tmp_path}/usr/lib/tiny")
+        for place in ('/etc/systemd/system"', "/var/lib/systemd/"):
+            text = text.replace(f"${{DPKG_ROOT:-}}{place}", f"{tmp_path}{place}")
         here.write_text(text.replace('"${DPKG_ROOT:-}"/etc', f"{tmp_path}/etc"))
         log.unlink(missing_ok=True)
         path = f"{stubs}:{os.environ['PATH']}"
@@ -126,6 +128,45 @@ def test_what_an_administrator_disabled_stays_disabled(host) -> None:
     calls = host("postinst configure 0.9-1", DISABLED="1")
     assert "deb-systemd-helper enable tiny.service" not in calls
     assert "deb-systemd-helper update-state tiny.service" in calls
+
+
+def _enabled(top: Path, unit: str, target: str) -> None:
+    """What deb-systemd-helper leaves of a unit that it enabled."""
+    link, noted = f"{target}.wants/{unit}", top / "var/lib/systemd/deb-systemd-helper-enabled"
+    for folder in (top / "etc/systemd/system", noted):
+        (folder / link).parent.mkdir(parents=True, exist_ok=True)
+    (top / "etc/systemd/system" / link).symlink_to(f"/usr/lib/systemd/system/{unit}")
+    (noted / link).touch()
+    (noted / f"{unit}.dsh-also").write_text(f"/etc/systemd/system/{link}\n")
+
+
+def test_what_is_enabled_as_it_is_to_be_is_not_enabled_again(host, tmp_path: Path) -> None:
+    _enabled(tmp_path, "tiny.service", "multi-user.target")
+    calls = host("postinst configure 0.9-1")
+    assert not [line for line in calls if "deb-systemd-helper" in line and "tiny.service" in line]
+    assert "deb-systemd-helper enable tiny-job.timer" in calls
+    _enabled(tmp_path, "tiny-job.timer", "timers.target")
+    calls = host("postinst configure 0.9-1")
+    assert not [line for line in calls if "deb-systemd-helper" in line]
+    assert calls[-1] == "deb-systemd-invoke restart tiny.service tiny-job.timer"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "rm etc/systemd/system/multi-user.target.wants/tiny.service",
+        "ln -s /dev/null etc/systemd/system/tiny.service",
+        "cp /etc/hostname etc/systemd/system/tiny.service",
+        "rm var/lib/systemd/deb-systemd-helper-enabled/tiny.service.dsh-also",
+        "rm var/lib/systemd/deb-systemd-helper-enabled/multi-user.target.wants/tiny.service",
+        "sed -i s/multi-user/other/ "
+        "var/lib/systemd/deb-systemd-helper-enabled/tiny.service.dsh-also",
+    ],
+)
+def test_whatever_else_is_true_is_left_to_the_helper(change: str, host, tmp_path: Path) -> None:
+    _enabled(tmp_path, "tiny.service", "multi-user.target")
+    run(["sh", "-c", f"cd {tmp_path} && {change}"])
+    assert "deb-systemd-helper unmask tiny.service" in host("postinst configure 0.9-1")
 
 
 def test_purge_takes_what_the_deploy_wrote_and_nothing_else(host, tmp_path: Path) -> None:

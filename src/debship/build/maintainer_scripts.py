@@ -4,9 +4,11 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from debship.build.files import unit_texts
 from debship.build.package import Package
 from debship.build.plan import BuildPlan
 from debship.build.unit_files import listen_stream
+from debship.build.unit_links import links_of
 from debship.errors import Misused, Refused
 from debship.run import Run
 from debship.templates import render
@@ -27,12 +29,15 @@ def maintainer_scripts(package: Package) -> dict[str, str]:
     calls = package.conffiles.helpers(package.version, plan.release)
     helpers = tuple(shlex.join(words) for words in calls)
     managed = tuple(config.path for config in plan.app.configs if config.managed)
+    texts = dict(unit_texts(package))
+    texts |= {name: texts[target] for unit in units for name, target in unit.links}
     values = {
         "plan": plan,
         "helpers": helpers,
         "snippets": {name: snippets.get(name, "") for name in SCRIPTS},
         "system_user": bool(units) and plan.app.user != "root",
         "started": started,
+        "wanted_by": {name: links for name in started if (links := links_of(name, texts))},
         "activated": activated,
         "restarted": tuple(name for name in started if name not in sockets),
         "all": tuple(name for unit in units for name in unit.names),
