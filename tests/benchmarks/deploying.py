@@ -244,7 +244,10 @@ def prepare_docker(bench: Bench, docker: dict[str, str]) -> None:
         f"mkdir -p /etc/docker; echo '{daemon}' > /etc/docker/daemon.json; systemctl start docker"
     )
     for host in bench.stage.hosts:
-        bench.stage.enter(host, "sh", "-c", line)
+        done = bench.stage.enter(host, "sh", "-c", line, check=False)
+        if done.returncode:
+            told = bench.stage.enter(host, "journalctl", "-u", "docker", "-n", "30").text
+            raise SystemExit(f"docker does not start on {host}\n{told}")
 
 
 def chosen(given: argparse.Namespace) -> dict[str, tuple[type[Deployer], str]]:
