@@ -219,7 +219,8 @@ def _make(
         room.chmod(0o755)
         argv: list[Word] = [
             *(*isolated(), "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
-            *([f"--include={','.join(sorted(set(packages)))}"] if packages else []),
+            # Debian's apt is required and comes by itself, Ubuntu's does not.
+            f"--include={','.join(sorted({'apt', *packages}))}",
             *_FAST,
             *_proxies(run),
             release.codename,

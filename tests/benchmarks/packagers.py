@@ -75,7 +75,9 @@ def dpkg_deb_row(level: int) -> str:
 def dh_virtualenv(app: Application) -> list[Row]:
     """What turned the same sources and lock into a package before."""
     if not (shutil.which("dh_virtualenv") and shutil.which("virtualenv")):
-        print("dh-virtualenv is not installed: left out (apt-get install dh-virtualenv debhelper virtualenv)")
+        print(
+            "dh-virtualenv is not installed: left out (apt-get install dh-virtualenv debhelper virtualenv)"
+        )
         return []
     source = app.folder / "dh/auth-1.0"
     shutil.copytree(app.sources, source, ignore=shutil.ignore_patterns("dist", "build"))

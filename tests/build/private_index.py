@@ -4,6 +4,8 @@ import base64
 import hashlib
 import html
 import threading
+import zipfile
+from email.parser import Parser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -55,7 +57,8 @@ class PrivateIndex:
             file = self.folder / name
             return file.read_bytes() if file.is_file() else None
         links = [
-            f'<a href="/files/{html.escape(file.name)}#sha256={_digest(file)}">{file.name}</a><br>'
+            f'<a href="/files/{html.escape(file.name)}#sha256={_digest(file)}" '
+            f'data-requires-python="{html.escape(_python(file))}">{file.name}</a><br>'
             for file in sorted(self.folder.iterdir())
             if canonicalize_name(file.name.rpartition("-")[0].partition("-")[0]) == name
         ]
@@ -99,6 +102,13 @@ class PrivateIndex:
                 pass
 
         return Handler
+
+
+def _python(file: Path) -> str:
+    """Which Pythons a wheel is for (PEP 503, data-requires-python)."""
+    with zipfile.ZipFile(file) as wheel:
+        name = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        return str(Parser().parsestr(wheel.read(name).decode())["Requires-Python"])
 
 
 def _digest(file: Path) -> str:

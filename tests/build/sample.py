@@ -28,6 +28,7 @@ def make_wheel(
     scripts: tuple[str, ...] = (),
     requires: tuple[str, ...] = (),
     tag: str = "py3-none-any",
+    python: str = ">=3",
 ) -> Path:
     """Write a wheel by hand."""
     info = f"{name}-{version}.dist-info"
@@ -36,6 +37,7 @@ def make_wheel(
     contents |= files or {}
     contents[f"{info}/METADATA"] = (
         f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: about {name}\n"
+        f"Requires-Python: {python}\n"
         "License: MIT\nAuthor: Ann\n" + "".join(f"Requires-Dist: {need}\n" for need in requires)
     )
     contents[f"{info}/WHEEL"] = (

@@ -383,11 +383,13 @@ def test_what_a_wheel_is_built_with_needs_a_hash(
     tool = make_wheel(sample.app.directory / "wheels", "lib_tool")
     with pytest.raises(Refused, match="nothing names the hash of lib-tool") as raised:
         sample.build()
-    assert "--generate-hashes --output-file build-requirements.txt" in (raised.value.hint or "")
+    assert "echo lib-tool | uv pip compile" in (raised.value.hint or "")
     named = sample.app.directory / "build-requirements.txt"
     named.write_text(pinned(backend))
-    with pytest.raises(Refused, match=r"build-requirements\.txt: nothing names"):
+    with pytest.raises(Refused, match=r"build-requirements\.txt: nothing names") as raised:
         sample.build()
+    # What it names already is not to be lost.
+    assert "write lib-tool into build-requirements.in, beside" in (raised.value.hint or "")
     named.write_text(pinned(tool))
     assert sample.build().path.exists()
     named.write_text("lib_tool==1.0\n")
@@ -473,7 +475,19 @@ def test_a_wheel_for_others_is_refused(
         sample.build()
     what = f"lib-c(==1.0)? has no file for Python {release.python} on {sample.machine}"
     assert re.search(what, raised.value.message), raised.value.message
-    assert f"--python /usr/bin/python{release.python}" in (raised.value.hint or "")
+    assert f"--universal --python-version {release.python}" in (raised.value.hint or "")
+    assert not sample.output.exists()
+
+
+def test_a_wheel_for_a_newer_python_is_refused(
+    sample: Sample, release: Release, index: PrivateIndex
+) -> None:
+    make_wheel(sample.app.directory / "wheels", "lib_c", python=">=3.99")
+    _as_requirements(sample, index.url_with_password)
+    with pytest.raises(Refused, match=r"requirements\.txt: lib-c wants Python>=3\.99") as raised:
+        sample.build()
+    assert f"{release.codename} has {release.python}" in raised.value.message
+    assert f"--universal --python-version {release.python}" in (raised.value.hint or "")
     assert not sample.output.exists()
 
 

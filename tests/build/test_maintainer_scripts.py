@@ -68,6 +68,7 @@ def host(root: Path, tmp_path: Path):
         text = (root / "DEBIAN" / script).read_text()
         here = tmp_path / script
         text = text.replace("/run/systemd/system", str(booted))
+        text = text.replace("${DPKG_ROOT:-}/var/lib/debship", f"{tmp_path}/var/lib/debship")
         text = text.replace("/usr/lib/tiny", f"{tmp_path}/usr/lib/tiny")
         for place in ('/etc/systemd/system"', "/var/lib/systemd/"):
             text = text.replace(f"${{DPKG_ROOT:-}}{place}", f"{tmp_path}{place}")
@@ -174,10 +175,15 @@ def test_purge_takes_what_the_deploy_wrote_and_nothing_else(host, tmp_path: Path
     folder.mkdir(parents=True)
     (folder / "secrets.env").write_text("x")
     (tmp_path / "etc/mycompany/other.conf").write_text("x")
+    aside = tmp_path / "var/lib/debship/tiny/kept/etc/mycompany/tiny/secrets.env"
+    aside.parent.mkdir(parents=True)
+    aside.write_text("x")
     host("postrm remove")
+    assert aside.exists()
     assert (folder / "secrets.env").exists()
     host("postrm purge")
     assert not folder.exists()
+    assert not (tmp_path / "var/lib/debship/tiny/kept").exists()
     assert (tmp_path / "etc/mycompany/other.conf").exists()
     host("postrm purge")
 

@@ -44,7 +44,7 @@ def trusted_backends(named: Path | None, lock: Lock, folder: Path) -> Path:
         Refused: something in it has no hash.
     """
     if named is not None:
-        check_requirements(Lock(named, "requirements", "build-requirements.in"), named)
+        check_requirements(Lock(named, "requirements", named.with_suffix(".in").name), named)
         return named
     check_there(lock)
     if lock.kind == "requirements":
@@ -55,11 +55,25 @@ def trusted_backends(named: Path | None, lock: Lock, folder: Path) -> Path:
     return path
 
 
-def naming(backend: str, lock: Lock) -> str:
-    """Give the line that names a backend with its hash."""
-    if lock.kind == "uv":
+def naming(backend: str, lock: Lock, named: Path | None, python: str) -> str:
+    """Say how to name a backend with its hash.
+
+    Args:
+        backend: what a wheel is built with.
+        lock: the application's.
+        named: the file that names backends; None: the lock does.
+        python: minor version of the release's Python; the oldest that the file has to suit.
+    """
+    if named is None and lock.kind == "uv":
         return f"uv add --group build {backend} (or name its hash in {FILE})"
-    return f"echo {backend} | uv pip compile --generate-hashes --output-file {FILE} -"
+    compiling = f"uv pip compile --universal --python-version {python} --generate-hashes"
+    if named is None:
+        return f"echo {backend} | {compiling} --output-file {FILE} -"
+    source = named.with_suffix(".in").name
+    return (
+        f"write {backend} into {source}, beside all else that builds wheels; then: "
+        f"{compiling} --output-file {named.name} {source}"
+    )
 
 
 def _locked(table: Mapping[str, Any]) -> Iterator[_Pin]:

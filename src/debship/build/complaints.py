@@ -15,6 +15,10 @@ _NO_FILE = re.compile(
     r"|Because (?P<pinned>\S+) has no (?:wheels|usable wheels)"
     r"|(?P<python>incompatible with the `pylock\.toml`'s Python requirement)"
 )
+_OTHER_PYTHON = re.compile(
+    r"Python version \(\S+\) does not satisfy Python(?P<wants>\S+) "
+    r"and (?:you require )?(?P<name>[A-Za-z0-9._-]+)"
+)
 _NO_LOGIN = re.compile(r"authentication credentials|\b40[13] (?:Unauthorized|Forbidden)")
 _NO_BUILD = re.compile(
     r"Failed to (?:download and )?build `(?P<name>[^`]+)`|Build failures usually"
@@ -38,7 +42,8 @@ def _explained(error: Failed, plan: BuildPlan) -> DebshipError:
     _, _, said = text.partition("\n")
     if match := _NO_BACKEND.search(text):
         what = f"nothing names the hash of {match['name']}, which a wheel is built with"
-        return Refused(f"{_place(plan)}: {what}\n{said}", naming(match["name"], lock))
+        way = naming(match["name"], lock, plan.backends, plan.release.python)
+        return Refused(f"{_place(plan)}: {what}\n{said}", way)
     if match := _OTHER_HASH.search(text):
         return Refused(
             f"{lock.path}: what was downloaded of {match['name']} is not what was locked\n{said}",
@@ -49,8 +54,14 @@ def _explained(error: Failed, plan: BuildPlan) -> DebshipError:
         target = f"Python {plan.release.python} on {plan.machine}"
         return Refused(
             f"{lock.path}: {name} has no file for {target}\n{said}",
-            f"lock it with this Python: uv ... --python {plan.interpreter}",
+            lock.hint_for(plan.release.python),
         )
+    if match := _OTHER_PYTHON.search(text):
+        release = plan.release
+        what = (
+            f"{match['name']} wants Python{match['wants']}, {release.codename} has {release.python}"
+        )
+        return Refused(f"{lock.path}: {what}\n{said}", lock.hint_for(release.python))
     return Failed(text, _way_out(text))
 
 

@@ -40,6 +40,12 @@ class Lock:
         """The command that writes it with hashes."""
         return _REHASH[self.kind].format(name=self.path.name, source=self.source)
 
+    def hint_for(self, python: str) -> str:
+        """The command that writes it so that it suits a Python too; its minor version is given."""
+        if self.kind == "uv":
+            return f'requires-python = ">={python}" in pyproject.toml, then: uv lock'
+        return f"{self.hint} --universal --python-version {python}"
+
 
 def find_lock(app: App, files: frozenset[str]) -> Lock:
     """Take the lock that the application names, or the first of those that there are.

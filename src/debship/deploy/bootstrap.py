@@ -20,7 +20,10 @@ def bootstrap(host: Host, sources: str, gate: tuple[str, str] | None = None) -> 
     """
     able = host.run(("sh", "-c", "test -d /run/systemd/system && command -v apt-get dpkg-query"))
     if able.returncode != 0:
-        raise Failed(f"{host.address}: it is not a Debian host that systemd runs")
+        raise Failed(
+            f"{host.address}: it is no host that a package can serve on: "
+            "apt-get, dpkg-query or a systemd that runs is missing"
+        )
     changed = []
     there = host.run(("cat", "--", apt.SOURCE))
     if there.stdout != sources.encode():
