@@ -179,6 +179,17 @@ def test_a_bad_version_touches_one_host_and_is_brought_back(rig: Rig, behaviour)
     assert "the budget is 0" in report.stopped
 
 
+def test_a_first_version_that_is_bad_tells_what_it_wrote(rig: Rig) -> None:
+    for host in rig.hosts:
+        host.version = host.running = None
+        host.abbrev = "un "
+        host.behaviours["1.1-1"] = Behaviour(healthy=False)
+    report = rig.deploy()
+    assert outcomes(report) == ["failed", "untouched", "untouched"]
+    assert "there was no version before" in report.hosts[0].reason
+    assert "ModuleNotFoundError" in report.hosts[0].log
+
+
 def test_a_failure_within_the_budget_does_not_stop_the_roll(rig: Rig) -> None:
     rig.app = FleetApp(**{**_fields(rig.app), "budget": 1})
     rig.hosts[0].behaviours["1.1-1"] = Behaviour(healthy=False)

@@ -4,12 +4,15 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import pytest
 from test_roll import SECRETS, Rig
 
 from debship.config.fleet import ManagedFile
+from debship.deploy import apt
 from debship.deploy.configuration import render_without_secrets
 from debship.deploy.user_data import user_data
 from debship.model import DebVersion, PackageName
+from debship.publish.sources import sources_text
 
 
 def test_it_holds_no_secret_and_the_files_without_one(tmp_path: Path) -> None:
@@ -31,3 +34,39 @@ def test_it_holds_no_secret_and_the_files_without_one(tmp_path: Path) -> None:
     assert script.startswith("#!/bin/sh\n")
     assert "install auth=1.1-1\n" in script
     subprocess.run(["sh", "-n"], input=script.encode(), check=True)
+
+
+KEY = """\
+-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEZ
+=Ab1c
+-----END PGP PUBLIC KEY BLOCK-----
+"""
+SOURCES = sources_text("http://apt.example.com", "production", ("main",), KEY)
+
+
+def test_an_old_apt_finds_the_key_beside_its_source() -> None:
+    text, key = apt.with_key_beside(SOURCES)
+    assert key == KEY
+    assert text.endswith(f"Components: main\nSigned-By: {apt.KEYRING}\n")
+
+
+@pytest.mark.parametrize(("version", "beside"), [("2.2.4", True), ("2.3.10", False)])
+def test_an_instance_of_whatever_release_can_read_the_source(
+    tmp_path: Path, version: str, beside: bool
+) -> None:
+    script = user_data(PackageName("auth"), DebVersion("1.1-1"), SOURCES, ())
+    stubs = tmp_path / "bin"
+    stubs.mkdir()
+    for name, code in {"dpkg-query": f"echo {version}", "apt-get": "", "chown": ""}.items():
+        (stubs / name).write_text(f"#!/bin/sh\n{code}\n")
+        (stubs / name).chmod(0o755)
+    script = script.replace("/etc/apt", str(tmp_path))
+    path = f"{stubs}:/usr/sbin:/usr/bin:/sbin:/bin"
+    subprocess.run(["sh"], input=script.encode(), check=True, env={"PATH": path})
+    written = (tmp_path / "sources.list.d/debship.sources").read_text()
+    text, key = apt.with_key_beside(SOURCES)
+    assert written.replace(str(tmp_path), "/etc/apt") == (text if beside else SOURCES)
+    keyring = tmp_path / "keyrings/debship.asc"
+    assert (keyring.read_text() if beside else keyring.exists()) == (key if beside else False)

@@ -10,11 +10,27 @@ from debship.model import DebVersion, PackageName
 Argv = tuple[str, ...]
 
 SOURCE = "/etc/apt/sources.list.d/debship.sources"  # written by bootstrap
+KEYRING = "/etc/apt/keyrings/debship.asc"  # for an apt that reads no key inside a source
+READS_KEYS = DebVersion("2.3.10")  # apt since then does: Debian 12, Ubuntu 22.04
 
 # sudo and systemd drop the environment, so it travels in the command (facts: deploy.md 4.5).
 _ENVIRONMENT = ("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "LC_ALL=C.UTF-8")
 _KEEP = ("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
 _LOCK = ("-o", "DPkg::Lock::Timeout=120")
+
+
+def with_key_beside(sources: str) -> tuple[str, str]:
+    """Take the key out of a source (sources.list(5), Signed-By).
+
+    Args:
+        sources: the deb822 text with the key inside, as its last field.
+
+    Returns:
+        the text that names ``KEYRING`` instead; and the key.
+    """
+    head, _, inside = sources.partition("Signed-By:\n")
+    lines = ("" if line == " ." else line.removeprefix(" ") for line in inside.splitlines())
+    return f"{head}Signed-By: {KEYRING}\n", "".join(f"{line}\n" for line in lines)
 
 
 def update() -> Argv:

@@ -3,6 +3,10 @@
 from debship.deploy import apt
 from debship.deploy.host import Host
 from debship.errors import Failed
+from debship.model import DebVersion
+
+# Says which apt it is.
+_ABLE = "test -d /run/systemd/system && command -v apt-get >/dev/null && dpkg-query -W -f='${Version}' apt"
 
 
 def bootstrap(host: Host, sources: str, gate: tuple[str, str] | None = None) -> tuple[str, ...]:
@@ -18,21 +22,22 @@ def bootstrap(host: Host, sources: str, gate: tuple[str, str] | None = None) -> 
     Raises:
         Failed: the host cannot carry debship's packages, or cannot read the repository.
     """
-    able = host.run(("sh", "-c", "test -d /run/systemd/system && command -v apt-get dpkg-query"))
+    able = host.run(("sh", "-c", _ABLE))
     if able.returncode != 0:
         raise Failed(
             f"{host.address}: it is no host that a package can serve on: "
             "apt-get, dpkg-query or a systemd that runs is missing"
         )
-    changed = []
-    there = host.run(("cat", "--", apt.SOURCE))
-    if there.stdout != sources.encode():
-        host.put(apt.SOURCE, sources.encode(), owner="root", group="root", mode=0o644)
-        changed.append(f"wrote {apt.SOURCE}")
+    files = [(apt.SOURCE, sources, 0o644)]
+    if DebVersion(able.text.strip()) < apt.READS_KEYS:
+        named, key = apt.with_key_beside(sources)
+        files = [(apt.KEYRING, key, 0o644), (apt.SOURCE, named, 0o644)]
     if gate is not None:
-        path, program = gate
-        if host.run(("cat", "--", path)).stdout != program.encode():
-            host.put(path, program.encode(), owner="root", group="root", mode=0o755)
+        files.append((*gate, 0o755))
+    changed = []
+    for path, text, mode in files:
+        if host.run(("cat", "--", path)).stdout != text.encode():
+            host.put(path, text.encode(), owner="root", group="root", mode=mode)
             changed.append(f"wrote {path}")
     answer = host.run(apt.update(), timeout=120)
     if answer.returncode != 0:

@@ -2,8 +2,11 @@
 
 Lies on a host, owned by root, with its rules behind it; sudoers(5) allows an unprivileged user this
 program alone. A command is a list of words: each must match its rule as a whole, and what a shell or
-an interpreter is to read must be the very script that debship brings along.
+an interpreter is to read must be the very script that debship brings along. The host's own Python
+runs it, which may be 3.8.
 """
+
+from __future__ import annotations
 
 import hashlib
 import os

@@ -1,9 +1,11 @@
 """Asks a service for its health until it is well or time is up.
 
-Runs on the host, from standard input, by the service's own interpreter: one remote call
+Runs on the host, from standard input, by the service's own interpreter, which may be Python 3.8: one remote call
 polls as fast as the service can start, and nothing has to be installed for it. The last line of
 its output is one JSON object. Arguments: URL SECONDS TIMES VERSION-MEMBER-OR-EMPTY UNIT...
 """
+
+from __future__ import annotations
 
 import json
 import subprocess
@@ -37,7 +39,7 @@ def crashed(units: Sequence[str]) -> bool:
     """Whether a unit has failed, or was started again by itself: no waiting will mend it."""
     if not units:
         return False
-    words = ("systemctl", "show", "-P", "ActiveState", "-P", "NRestarts", *units)
+    words = ("systemctl", "show", "--value", "-p", "ActiveState", "-p", "NRestarts", *units)
     shown = subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
     return "failed" in shown or any(word.isdigit() and word != "0" for word in shown)
 

@@ -8,14 +8,14 @@ from debship.model import PackageName
 
 # dpkg may have brought new units, and the package's own script mostly has told systemd: doing it
 # again takes a tenth of a second. A unit that failed too often would not start.
-RESTART = """if [ $# -eq 0 ] || systemctl show -P NeedDaemonReload "$@" | grep -q yes; then
+RESTART = """if [ $# -eq 0 ] || systemctl show --value -p NeedDaemonReload "$@" | grep -q yes; then
     systemctl daemon-reload
 fi
 [ $# -gt 0 ] || exit 0
 systemctl reset-failed "$@"
 systemctl restart "$@"
 code=$?
-systemctl show -P InvocationID "$@"
+systemctl show --value -p InvocationID "$@"
 exit $code
 """
 

@@ -172,7 +172,9 @@ def _go_back(
         return adrift(steps, lost, notes, secrets, because=f"{reason}; then ", log=log)
     except DebshipError as worse:
         because = f"{reason}; going back: "
-        return left_out(steps, worse, notes, secrets, because, version_failed=version_failed)
+        return left_out(
+            steps, worse, notes, secrets, because, log=log, version_failed=version_failed
+        )
     try:
         steps.take(lambda: steps.settle("returned", was))
     except DebshipError as lost:
@@ -225,9 +227,14 @@ def left_out(
     secrets: tuple[Secret, ...] | None,
     because: str = "",
     *,
+    log: str = "",
     version_failed: bool = False,
 ) -> HostReport:
-    """Leave a host that could not be brought back out of its balancers."""
+    """Leave a host that could not be brought back out of its balancers.
+
+    Args:
+        log: what was written before it was to go back; what was written then follows.
+    """
     reason = because + _masked(error.message, secrets)
     try:
         steps.traffic.take_out()
@@ -239,7 +246,7 @@ def left_out(
         after=None,
         reason=f"{reason}; it stands {_where(standing)}",
         hint="mend it, then run the deploy again, or: fab restore",
-        log=_log(error, secrets),
+        log="\n".join(filter(None, (log, _log(error, secrets)))),
         standing=standing,
         version_failed=version_failed,
     )

@@ -6,6 +6,7 @@ can read it, so it holds no secret: files that name one are left to the next rol
 
 import base64
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from debship.deploy import apt
 from debship.deploy.configuration import RenderedFile
@@ -33,6 +34,13 @@ patiently() {
     done
 }
 """
+# What ``apt.with_key_beside`` does, on a host of which nobody knows yet which apt it has.
+_BESIDE = f"""if dpkg --compare-versions "$(dpkg-query -W -f '${{Version}}' apt)" lt {apt.READS_KEYS}; then
+    mkdir -p {PurePosixPath(apt.KEYRING).parent}
+    sed -n '/^Signed-By:$/,$ s/^ \\.\\{{0,1\\}}//p' {apt.SOURCE} > {apt.KEYRING}
+    sed -i 's#^Signed-By:$#Signed-By: {apt.KEYRING}#; /^ /d' {apt.SOURCE}
+fi
+"""
 _TAIL = """patiently apt-get -q -o APT::Update::Error-Mode=any update
 patiently apt-get -y -q --no-install-recommends -o DPkg::Lock::Timeout=600 \\
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \\
@@ -49,7 +57,7 @@ def user_data(
         sources: the deb822 text with the key inline (sources.list(5)).
         files: managed files that hold no secret; they are there before the service starts.
     """
-    puts = [_put(apt.SOURCE, "root:root", 0o644, sources)]
+    puts = [_put(apt.SOURCE, "root:root", 0o644, sources), _BESIDE]
     puts += [_put(f.path, f"{f.owner}:{f.group}", f.mode, f.content.reveal()) for f in files]
     return _HEAD + "".join(puts) + _TAIL.format(package=package, version=version)
 

@@ -23,7 +23,10 @@ def sources(snapshot: Snapshot, keys: Certificates, url: str) -> str:
 
 
 def sources_text(url: str, suite: str, components: Sequence[str], key: str) -> str:
-    """Write a .sources with the armored key inside (apt 2.3.10), an empty line of it as a dot."""
+    """Write a .sources with the armored key inside (apt 2.3.10), an empty line of it as a dot.
+
+    The key comes last: who has an older apt takes it out from there.
+    """
     lines = (f" {line or '.'}\n" for line in key.strip().splitlines())
     return (
         f"Types: deb\nURIs: {url}\nSuites: {suite}\nComponents: {' '.join(components)}\n"
