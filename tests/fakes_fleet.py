@@ -298,7 +298,7 @@ class FakeHost:
     def _install(self, argv: tuple[str, ...]) -> Answer:
         """Run apt or dpkg in a unit: only there do maintainer scripts leave services alone."""
         quiet = any(word.startswith("--setenv=DEBSHIP_ROLL=") for word in argv)
-        if "--mark-auto" in argv:
+        if "APT::Get::Mark-Auto=true" in argv:
             answer = self._ahead(argv)
         elif "--configure" in argv:
             answer = self._configure(argv)

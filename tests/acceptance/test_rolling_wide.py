@@ -46,6 +46,8 @@ def test_dependencies_are_on_every_host_before_the_first_leaves(
         assert roller.process.wait(timeout=120) == 0, log.read_text()
     assert there[0] == there[1] == there[2]
     assert len(there[0]) == 1
+    names = at_one.enter(at_one.hosts[0], "apt-mark", "showauto", *there[0]).text
+    assert names.split() == list(there[0])  # apt takes them away with who needs them
     assert last == "ii |1.0.0-1"
     assert running(at_one) == {"2.0.0"}
     assert witness.answers.failures == ()

@@ -39,8 +39,8 @@ MUTANTS = (
     _m(
         "trust apt's exit code",
         "installation",
-        "    if not _whole(state, version):\n        unit",
-        "    if said:\n        unit",
+        "    if not _whole(state, version):\n        raise",
+        "    if complaint:\n        raise",
     ),
     _m(
         "skip hosts already at the version",

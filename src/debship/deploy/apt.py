@@ -103,7 +103,8 @@ def install_ahead(targets: Sequence[str]) -> Argv:
         "-q",
         "--no-download",
         "--no-install-recommends",
-        "--mark-auto",
+        "-o",
+        "APT::Get::Mark-Auto=true",  # as an option, which apt before 2.1 would refuse
         *_LOCK,
         "install",
         *targets,

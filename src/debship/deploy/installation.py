@@ -74,7 +74,7 @@ def install(
         StepFailed: dpkg does not say that it is installed; an exit code of 0 is no proof.
     """
     state = settled(host, package, files, clock)
-    said = ""
+    complaint = ""
     if not _whole(state, version):
         if not (state.package.installed or state.package.absent):
             carry(host, apt.configure(), package, roll, state)
@@ -82,15 +82,20 @@ def install(
         again = state.package.version == version
         words = apt.install(package, version, reinstall=again, held=held)
         answer = carry(host, words, package, roll, state)
-        said = answer.complaint if answer.returncode else ""
+        complaint = answer.complaint if answer.returncode else ""
         state = observe(host, package, files)
     if not _whole(state, version):
-        unit = apt.unit_name(package)
         raise StepFailed(
-            f"{package} {version} was not installed; dpkg has {_told(state)}. {said}".rstrip(),
-            host.run(("journalctl", "-q", "-o", "cat", "-n", "30", "-u", unit)).text,
+            f"{package} {version} was not installed; dpkg has {_told(state)}. {complaint}".rstrip(),
+            said(host, package),
         )
     return state
+
+
+def said(host: Host, package: PackageName) -> str:
+    """The end of what apt and dpkg wrote when they were last carried."""
+    unit = apt.unit_name(package)
+    return host.run(("journalctl", "-q", "-o", "cat", "-n", "30", "-u", unit)).text
 
 
 def hold(host: Host, package: PackageName, clock: Clock) -> None:

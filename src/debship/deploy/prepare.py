@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from debship.deploy import apt
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
-from debship.deploy.installation import carry, mend, settled
+from debship.deploy.installation import carry, mend, said, settled
 from debship.deploy.observation import HostState
 from debship.errors import Failed, Refused
 from debship.model import DebVersion, PackageName
@@ -102,12 +102,12 @@ def install_ahead(
     if not targets:
         return
     state = settled(host, package, (), clock)
-    answer = carry(host, apt.install_ahead(targets), package, roll, state)
+    carry(host, apt.install_ahead(targets), package, roll, state)
     there = apt.parse_installed(host.run(apt.installed(targets)).text)
     missing = [target for target in targets if target not in there]
     if missing:
         raise Failed(
-            f"{host.address}: {', '.join(missing)} could not be installed\n{answer.complaint}"
+            f"{host.address}: {', '.join(missing)} could not be installed\n{said(host, package)}"
         )
 
 
