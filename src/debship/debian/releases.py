@@ -50,6 +50,7 @@ _RELEASES = (
     Release("focal", "ubuntu", "20.04", "3.8", "zst", 1587600000),
     Release("jammy", "ubuntu", "22.04", "3.10", "zst", 1650499200),
     Release("noble", "ubuntu", "24.04", "3.12", "zst", 1713999600),
+    Release("resolute", "ubuntu", "26.04", "3.14", "zst", 1776902400),
 )
 
 
