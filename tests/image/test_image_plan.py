@@ -52,7 +52,7 @@ def test_the_base_is_of_the_release_that_the_package_is_for(
     assert plan_image(contents, "hello").dockerfile.startswith(f"FROM {base}\n")
 
 
-@pytest.mark.parametrize("depends", ["", "python3, ", "python3.14, ", "libpython3.11, "])
+@pytest.mark.parametrize("depends", ["", "python3, ", "python3.99, ", "libpython3.11, "])
 def test_a_package_of_no_known_release_needs_a_base(tmp_path: Path, depends: str) -> None:
     contents = read_contents(make_service_deb(tmp_path, depends=depends))
     with pytest.raises(Refused, match="its release is not known") as raised:
