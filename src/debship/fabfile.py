@@ -230,7 +230,7 @@ def bootstrap(
     user_data: bool = False,
     fleet: str = "",
 ) -> None:
-    """Make bare Debian hosts able to receive: the apt source with its key, and the gate."""
+    """Make bare hosts able to receive: the apt source with its key, and the gate."""
     from debship.deploy import campaign
     from debship.deploy.bootstrap import bootstrap as prepare_host
     from debship.deploy.gate import gate_path, gate_program

@@ -1,4 +1,4 @@
-"""Makes a bare Debian host able to receive: the source with its key, and a place for records."""
+"""Makes a bare host of Debian or Ubuntu able to receive: the source with its key, and a place for records."""
 
 from debship.deploy import apt
 from debship.deploy.host import Host
@@ -27,6 +27,11 @@ def bootstrap(host: Host, sources: str, gate: tuple[str, str] | None = None) -> 
         raise Failed(
             f"{host.address}: it is no host that a package can serve on: "
             "apt-get, dpkg-query or a systemd that runs is missing"
+        )
+    if gate is not None and host.run(("test", "-x", "/usr/bin/python3")).returncode != 0:
+        raise Failed(
+            f"{host.address}: the gate is a program of /usr/bin/python3, which is not there",
+            "on the host: apt-get install python3-minimal",
         )
     files = [(apt.SOURCE, sources, 0o644)]
     if DebVersion(able.text.strip()) < apt.READS_KEYS:

@@ -1,0 +1,79 @@
+"""A bare host that is made able to receive."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from debship.deploy import apt
+from debship.deploy.bootstrap import bootstrap
+from debship.deploy.host import Answer
+from debship.errors import Failed
+from debship.publish.sources import sources_text
+
+KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZ\n-----END PGP PUBLIC KEY BLOCK-----\n"
+SOURCES = sources_text("http://apt.example.com", "production", ("main",), KEY)
+GATE = ("/usr/local/sbin/debship-gate-auth", "#!/usr/bin/python3 -I\n")
+
+
+@dataclass
+class Bare:
+    """A host with nothing on it but what a bootstrap asks for."""
+
+    version: str = "2.6.1"  # of apt
+    lacks: str = ""  # a word of a command that fails
+    files: dict[str, bytes] = field(default_factory=dict)
+    address: str = "h1"
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Answer:
+        if self.lacks and any(self.lacks in word for word in argv):
+            return Answer(1, b"", b"E: it says no")
+        if argv[0] == "cat":
+            there = self.files.get(argv[-1])
+            return Answer(0 if there is not None else 1, there or b"", b"")
+        return Answer(0, self.version.encode() if argv[0] == "sh" else b"", b"")
+
+    def put(self, path: str, data: bytes, *, owner: str, group: str, mode: int) -> None:
+        self.files[path] = data
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("version", ["2.3.10", "2.6.1", "3.2.0"])
+def test_a_source_has_its_key_inside(version: str) -> None:
+    host = Bare(version)
+    assert bootstrap(host, SOURCES) == (f"wrote {apt.SOURCE}",)
+    assert host.files == {apt.SOURCE: SOURCES.encode()}
+    assert bootstrap(host, SOURCES) == ()
+
+
+@pytest.mark.parametrize("version", ["2.0.11", "2.2.4"])
+def test_where_apt_reads_no_key_inside_it_lies_beside(version: str) -> None:
+    host = Bare(version)
+    # The key first: a source never names a file that is not there.
+    assert bootstrap(host, SOURCES) == (f"wrote {apt.KEYRING}", f"wrote {apt.SOURCE}")
+    assert host.files[apt.KEYRING].decode() == KEY
+    assert f"Signed-By: {apt.KEYRING}\n" in host.files[apt.SOURCE].decode()
+    assert bootstrap(host, SOURCES) == ()
+
+
+@pytest.mark.parametrize(
+    ("lacks", "says"),
+    [
+        ("systemd", "no host that a package can serve on"),
+        ("/usr/bin/python3", "the gate is a program of /usr/bin/python3"),
+        ("update", "the repository could not be read\nE: it says no"),
+    ],
+)
+def test_what_a_host_lacks_is_said(lacks: str, says: str) -> None:
+    with pytest.raises(Failed, match=says):
+        bootstrap(Bare(lacks=lacks), SOURCES, GATE)
+
+
+def test_without_a_gate_no_python_is_asked_for() -> None:
+    host = Bare(lacks="/usr/bin/python3")
+    assert bootstrap(host, SOURCES) == (f"wrote {apt.SOURCE}",)
+    with pytest.raises(Failed):
+        bootstrap(host, SOURCES, GATE)
+    assert GATE[0] not in host.files
