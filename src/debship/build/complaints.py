@@ -50,11 +50,10 @@ def _explained(error: Failed, plan: BuildPlan) -> DebshipError:
             "find out who replaced the file before you lock it anew",
         )
     if match := _NO_FILE.search(text):
-        name = match["name"] or match["pinned"] or "it"
-        target = f"Python {plan.release.python} on {plan.machine}"
+        name, python = match["name"] or match["pinned"] or "it", plan.release.python
+        way = lock.hint_for(python) if match["python"] else lock.hint_upgrading(name)
         return Refused(
-            f"{lock.path}: {name} has no file for {target}\n{said}",
-            lock.hint_for(plan.release.python),
+            f"{lock.path}: {name} has no file for Python {python} on {plan.machine}\n{said}", way
         )
     if match := _OTHER_PYTHON.search(text):
         release = plan.release

@@ -46,6 +46,12 @@ class Lock:
             return f'requires-python = ">={python}" in pyproject.toml, then: uv lock'
         return f"{self.hint} --universal --python-version {python}"
 
+    def hint_upgrading(self, pinned: str) -> str:
+        """The command that locks another version of ``NAME`` or ``NAME==VERSION``."""
+        name = pinned.partition("==")[0]
+        command = "uv lock" if self.kind == "uv" else self.hint
+        return f"another version of it may have one: {command} --upgrade-package {name}"
+
 
 def find_lock(app: App, files: frozenset[str]) -> Lock:
     """Take the lock that the application names, or the first of those that there are.
