@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from examples.rehearsal import Rehearsal
 from house import House
+from witness import Witness
 
 from debship.debian.releases import release, this_machine
-from debship.lab.observer import Observer
-from debship.lab.traffic import Traffic
 
 
 @pytest.fixture(scope="session")
@@ -73,23 +72,6 @@ def at_one(stage: Rehearsal) -> Rehearsal:
     """The stage, every host well at 1.0.0 and in the balancer."""
     stage.report("deploy", "--app", "auth", "--version", "1.0.0")
     return stage
-
-
-class Witness:
-    """Watches from outside: every request, and every server as HAProxy sees it."""
-
-    def __init__(self, stage: Rehearsal, folder: Path) -> None:
-        self.traffic = Traffic(f"{stage.url}/healthz", log=folder / "traffic", rate=50)
-        self.observer = Observer(stage.haproxy, log=folder / "haproxy")
-
-    def __enter__(self) -> "Witness":
-        self.traffic.start()
-        self.observer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.answers = self.traffic.stop()
-        self.timeline = self.observer.stop()
 
 
 @pytest.fixture

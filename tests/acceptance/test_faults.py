@@ -23,8 +23,8 @@ import tomli_w
 from examples.rehearsal import Rehearsal
 from test_rolling import all_serve, serving, wait_for
 from tiny import make_tiny
+from witness import Witness
 
-from conftest import Witness
 from debship.lab.group import process
 from debship.lab.observer import ask
 from debship.run import Completed, run

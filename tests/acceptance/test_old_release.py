@@ -10,8 +10,8 @@ from examples.rehearsal import Rehearsal
 from test_faults import FLEET
 from test_rolling_wide import user
 from tiny import make_tiny
+from witness import Witness
 
-from conftest import Witness
 from debship.deploy.apt import KEYRING, SOURCE
 
 pytestmark = pytest.mark.acceptance
