@@ -1,25 +1,20 @@
 """The Fabric tasks: `from debship.fabfile import *` in a fabfile.py beside fleet.toml."""
 
 import functools
-import getpass
-import secrets
-import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from debship.cli import rolls
 from debship.cli.doors import open_doors
 from debship.cli.new_hosts import print_sudoers, print_user_data, sources_of
 from debship.cli.output import progress, show_error, show_json
-from debship.cli.person import ask_before, stopping
-from debship.errors import DebshipError, Misused
+from debship.cli.person import stopping
+from debship.errors import DebshipError
 
 __all__ = ["bootstrap", "config", "deploy", "history", "restore", "rollback", "status", "unlock"]
 
@@ -82,9 +77,9 @@ def deploy(  # noqa: PLR0917 - the options that a user types
     events: str = "",
 ) -> int:
     """Roll a version across the hosts: out of the balancer, changed, well, back, next."""
-    typed = _Typed("deploy", app, fleet, json, html, events, plan=plan, pause=pause)
+    typed = rolls.Typed("deploy", app, fleet, json, html, events, plan=plan, pause=pause)
     wishes = {"only": tuple(only or ()), "undo": undo, "unknown_hooks": unknown_hooks}
-    return _roll(typed, version=version or None, **wishes)
+    return rolls.roll(typed, version=version or None, **wishes)
 
 
 @task(
@@ -107,9 +102,9 @@ def rollback(  # noqa: PLR0917 - the options that a user types
     events: str = "",
 ) -> int:
     """Roll back to the version that the last roll replaced."""
-    typed = _Typed("rollback", app, fleet, json, html, events, plan=plan, pause=pause)
+    typed = rolls.Typed("rollback", app, fleet, json, html, events, plan=plan, pause=pause)
     wishes = {"only": tuple(only or ()), "undo": undo, "unknown_hooks": unknown_hooks}
-    return _roll(typed, version=version or None, back=True, **wishes)
+    return rolls.roll(typed, version=version or None, back=True, **wishes)
 
 
 @task(
@@ -129,8 +124,8 @@ def config(  # noqa: PLR0917 - the options that a user types
     events: str = "",
 ) -> int:
     """Roll configuration alone: the version stays, a host whose files differ gets them, and restarts."""
-    typed = _Typed("config", app, fleet, json, html, events, plan=plan, pause=pause)
-    return _roll(typed, config=True, only=tuple(only or ()), undo=True, unknown_hooks="")
+    typed = rolls.Typed("config", app, fleet, json, html, events, plan=plan, pause=pause)
+    return rolls.roll(typed, config=True, only=tuple(only or ()), undo=True, unknown_hooks="")
 
 
 @task(help=_REPORT)
@@ -146,12 +141,12 @@ def restore(
     """Put back what a dead run left out; any machine can do it."""
     from debship.deploy import recipe
 
-    typed = _Typed("restore", app, fleet, json, html, events)
+    typed = rolls.Typed("restore", app, fleet, json, html, events)
     file, surroundings, world = open_doors(fleet, app, events)
     settings = surroundings.app
     with progress() as say, stopping(say) as stop:
-        report = recipe.restore(file, settings, world, _order(), say=say, stop=stop)
-    return _show(typed, settings, world, report)
+        report = recipe.restore(file, settings, world, rolls.order(), say=say, stop=stop)
+    return rolls.show(typed, settings, world, report)
 
 
 @task(help={**_FLEET, "force": "also where its holder seems alive"})
@@ -254,68 +249,3 @@ def bootstrap(
         )
     for name, lines in changed.items():
         print(f"{name}: {', '.join(lines) or 'was ready'}")
-
-
-@dataclass(frozen=True)
-class _Typed:
-    """What was typed."""
-
-    command: str
-    app: str
-    fleet: str
-    json: bool
-    html: str = ""
-    events: str = ""
-    plan: bool = False
-    pause: bool = False
-
-
-def _roll(typed: _Typed, **wishes: Any) -> int:
-    """A roll, from the command line to the report."""
-    from debship.deploy import recipe
-
-    if wishes["unknown_hooks"] not in {"", "done", "again"}:
-        raise Misused(f"--unknown-hooks {wishes['unknown_hooks']}", "done, or again")
-    if typed.pause and not sys.stdin.isatty():
-        raise Misused("--pause asks a person, and there is no terminal here")
-    file, surroundings, world = open_doors(typed.fleet, typed.app, typed.events)
-    settings = surroundings.app
-    order = _order(**{**wishes, "undo": wishes["undo"] and settings.undo})
-    if typed.plan:
-        plan = recipe.plan(file, settings, world, order)
-        if typed.json:
-            show_json(typed.command, plan.as_dict())
-        else:
-            print("\n".join(plan.lines()))
-        return 0
-    carry_on = ask_before if typed.pause else lambda _hosts: True
-    with progress() as say, stopping(say) as stop:
-
-        def once(app: Any, only: tuple[str, ...], version: str | None) -> Any:
-            mine = replace(order, only=only, version=version) if only else order
-            return recipe.deploy(file, app, world, mine, say=say, stop=stop, carry_on=carry_on)
-
-        report = surroundings.roll(once, say)
-    return _show(typed, settings, world, report)
-
-
-def _show(typed: _Typed, settings: Any, world: Any, report: Any) -> int:
-    from debship.deploy.campaign import where_journals_lie
-
-    journal = where_journals_lie(world.env, settings, report.roll)
-    if typed.html:
-        from debship.deploy.page import page
-
-        Path(typed.html).write_text(page(report))
-    if typed.json:
-        show_json(typed.command, {**report.as_dict(), "journal": str(journal)})
-    else:
-        print("\n".join((*report.lines(), f"journal: {journal}")))
-    return int(report.exit_code)
-
-
-def _order(**wishes: Any) -> Any:
-    from debship.deploy.recipe import Order
-
-    number = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    return Order(number, f"{getpass.getuser()}@{socket.gethostname()}", **wishes)

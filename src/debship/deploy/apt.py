@@ -104,7 +104,7 @@ def install_ahead(targets: Sequence[str]) -> Argv:
         "--no-download",
         "--no-install-recommends",
         "-o",
-        "APT::Get::Mark-Auto=true",  # as an option, which apt before 2.1 would refuse
+        "APT::Get::Mark-Auto=true",  # --mark-auto is refused by apt 2.0, which ignores this
         *_LOCK,
         "install",
         *targets,
