@@ -83,6 +83,7 @@ class FakeHost:
     invocation: int = 1
     restarts: int = 0
     unit: str | None = None  # the state of the unit that carries apt
+    going_down: bool = False  # somebody shuts it down
     room: bool = True  # for one more version on the disk
     dpkg_locked_until: float = 0.0
     conffile: str = ""  # a conffile that an administrator edited
@@ -246,6 +247,8 @@ class FakeHost:
             if self.socket is not None:
                 lines += [f"unit Id={self.package}.socket", f"unit ActiveState={self.socket}"]
                 lines += ["unit UnitFileState=enabled", "unit "]
+        lines += ["unit Id=shutdown.target", "unit ActiveState=inactive"]
+        lines += ["unit Job=412"] * self.going_down + ["unit "]
         if self.unit is not None:
             lines += [f"unit Id=debship-install-{self.package}.service", "unit LoadState=loaded"]
             lines.append(f"unit ActiveState={self.unit}")

@@ -187,10 +187,13 @@ def watched(fleet: Fleet, tmp_path: Path):
     assert witness.timeline.fewest("tiny") >= len(fleet.hosts) - 1
 
 
-def power_cycle(fleet: Fleet) -> None:
-    """Pull a host's plug, and put it back."""
+def power_cycle(fleet: Fleet, *, orderly: bool = False) -> None:
+    """Pull a host's plug, or shut it down, and start it again."""
     host = fleet.stage.lab["hosts"][fleet.victim]
-    os.kill(host["pid"], signal.SIGKILL)
+    if orderly:
+        fleet.sh("systemctl start --no-block --job-mode=replace-irreversibly poweroff.target")
+    else:
+        os.kill(host["pid"], signal.SIGKILL)
     until(lambda: process(host["pid"]) is None)  # it is told at once, and dies when it comes to it
     words = ("lab", "up", "--name", fleet.stage.name, "--json", *HOSTS)
     rehearsed = ("--fleet", str(fleet.stage.folder / "fleet.toml"))
@@ -228,6 +231,16 @@ def test_1_a_host_that_dies_in_an_installation_is_repaired(
     power_cycle(hit)
     assert roller.process.wait(timeout=240) == 0, (tmp_path / "log").read_text()
     assert hit.is_at(version)
+
+
+def test_1_a_host_that_is_shut_down_in_an_installation_is_repaired(
+    hit: Fleet, watched, tmp_path: Path
+) -> None:
+    roller = begun(hit, tmp_path / "log")
+    wait_on(hit, "pgrep -x sleep")
+    power_cycle(hit, orderly=True)
+    assert roller.process.wait(timeout=240) == 0, (tmp_path / "log").read_text()
+    assert hit.is_at("1.2")
 
 
 @pytest.mark.parametrize("how", ["reset", "black hole"])

@@ -12,6 +12,9 @@ from debship.model import DebVersion, PackageName
 AUTH = PackageName("auth")
 SAMPLE = """\
 package ii |1.1-1
+unit Id=shutdown.target
+unit ActiveState=inactive
+unit
 unit Id=debship-install-auth.service
 unit LoadState=loaded
 unit ActiveState=active
@@ -58,11 +61,25 @@ def test_a_state_is_read() -> None:
     assert state.out["roll"] == "20260101"
     assert state.history == {"version": "1.0-1", "previous": None}
     assert state.install == "active"
+    assert not state.going_down
 
 
 def test_a_file_that_changed_after_the_start_is_stale() -> None:
     state = parse(SAMPLE.replace("1699999999", "1700000001"), AUTH, "h")
     assert state.stale() == ("/etc/mycompany/a file with spaces",)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "unit ActiveState=inactive\nunit Job=412",  # somebody said reboot
+        "unit ActiveState=active",
+        "unit",  # systemd answers no more: only the name is known
+    ],
+)
+def test_a_host_that_is_shut_down_is_seen(told: str) -> None:
+    before = "unit Id=shutdown.target\nunit ActiveState=inactive"
+    assert parse(SAMPLE.replace(before, f"unit Id=shutdown.target\n{told}"), AUTH, "h").going_down
 
 
 def test_a_unit_that_an_administrator_disabled_is_not_missed() -> None:

@@ -47,6 +47,8 @@ class Fault:
             return True
         if self.kind == "throttled":
             return self.times <= 8 and self.moment != "members"
+        if self.kind == "shut down":
+            return self.moment in {"install", "after install", "restart", "after restart", "probe"}
         few = self.kind in {"lost before", "lost after", "silent"} and self.times <= 2
         if self.moment == "update":  # looked at before the roll begins, twice
             return few and self.times == 1
@@ -99,6 +101,23 @@ class Fault:
         host.die()
         if self.seconds:
             world.later(self.seconds, lambda: _boot(host))
+
+    def _shut_down(self, world: World, roller: Roller, where: str) -> None:
+        host, seconds = world.hosts[where], self.seconds
+        if host.dead or host.going_down:
+            return
+        world.disturbed.add(host.address)
+
+        def off() -> None:
+            if host.going_down:
+                host.die()
+                world.later(2.0, lambda: _boot(host))
+
+        def begin() -> None:
+            host.shut_down()
+            world.later(seconds, off)
+
+        world.later(world.random.random() * 0.5, begin)
 
     def _killed(self, world: World, roller: Roller, where: str) -> None:
         world.tell(roller.name, "is killed")
@@ -189,6 +208,8 @@ def _draw(chance: random.Random, hosts: tuple[str, ...], balancers: tuple[str, .
     elif kind == "dies":
         fault.seconds = chance.choice((0.0, 2.0, 20.0, 90.0, 400.0))
         fault.other = chance.choice(("", "", chance.choice(hosts)))
+    elif kind == "shut down":
+        fault.seconds = chance.choice((0.0, 0.5, 3.0, 20.0))
     elif kind == "offline":
         fault.seconds = chance.choice((5.0, 60.0, 400.0))
     elif kind == "paused":
@@ -218,6 +239,7 @@ _KINDS = {
     "throttled": 4,
     "lost answer": 2,
     "dies": 5,
+    "shut down": 3,
     "killed": 6,
     "paused": 2,
     "offline": 2,

@@ -8,7 +8,7 @@ from debship.deploy.balancer.door import Member, Terms, Unanswered
 from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
 from debship.deploy.journal import JournalLost
 from debship.errors import Failed
-from simulation.machines import LONG, SimBalancer, SimHost
+from simulation.machines import CANCELED, LONG, SimBalancer, SimHost
 
 from fakes_fleet import verb
 
@@ -87,6 +87,8 @@ class Link:
                 raise LinkLost(f"{self.address}: no end within {timeout:g} s")
             if task.error is not None:
                 raise task.error
+            if task.result is None and name == "install" and host.going_down:
+                return CANCELED  # the end of its unit is told before the end of the connection
             if task.result is None:
                 self.close()
                 raise LinkLost(f"{self.address}: the link was lost")

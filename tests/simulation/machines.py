@@ -10,6 +10,7 @@ from simulation.scheduler import Process, Scheduler
 
 from fakes_fleet import Behaviour, FakeHost, verb
 
+CANCELED = Answer(1, b"", b"Job canceled.")  # by a shutdown
 LONG = frozenset({"install", "probe", "check", "restart", "fetch", "hook"})
 
 
@@ -94,6 +95,8 @@ class SimHost(FakeHost):
         return self._waited_for_dpkg() or Answer(0, b"", b"")
 
     def _install(self, argv: tuple[str, ...]) -> Answer:
+        if self.going_down:
+            return CANCELED
         assert self.unit not in {"activating"}, "apt ran twice at once"
         self.unit = "activating"
         return super()._install(argv)
@@ -144,6 +147,8 @@ class SimHost(FakeHost):
 
     def _restart(self, argv: tuple[str, ...]) -> Answer:
         self.scheduler.sleep(0.1)
+        if self.going_down:
+            return CANCELED
         return super()._restart(argv)
 
     def _observe(self, argv: tuple[str, ...]) -> str:
@@ -161,6 +166,17 @@ class SimHost(FakeHost):
             self.scheduler.sleep(min(0.5, seconds))
         return super()._probe(argv)
 
+    def shut_down(self) -> None:
+        """Begin to go down as told to: systemd ends what runs, and still answers."""
+        if self.dead or self.going_down:
+            return
+        self.tell(self.address, "goes down")
+        self.going_down = True
+        self.scheduler.kill(self.process)
+        self.process = Process(self.address)
+        self.working, self.unit = 0, None
+        self.running, self.active = None, "inactive"
+
     def die(self) -> None:
         """Lose power: what ran is cut off where it was."""
         self.tell(self.address, "dies")
@@ -172,7 +188,7 @@ class SimHost(FakeHost):
     def boot(self) -> None:
         """Come back: the unit that carried apt is gone, and what is installed is started."""
         self.process = Process(self.address)
-        self.dead, self.unit = False, None
+        self.dead, self.unit, self.going_down = False, None, False
         if self.version is not None and self.abbrev[1:] != "HR":
             super().restart()
             self.begun = self.scheduler.now

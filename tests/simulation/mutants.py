@@ -103,8 +103,20 @@ MUTANTS = (
     _m(
         "take the link's loss for the end of the step",
         "steps",
-        "                self._reach()\n",
-        "                return None\n",
+        "            self._reach()\n        raise",
+        "            return None\n        raise",
+    ),
+    _m(
+        "blame a version for what fails on a host that is shut down",
+        "steps",
+        "if not (left and self._goes_down()):",
+        "if True:",
+    ),
+    _m(
+        "take a host that goes down for one that came back",
+        "steps",
+        "if self.observe().going_down:",
+        "if False:",
     ),
     _m("no fence", "fence", "guarded(argv, self.path, self.roll)", "tuple(argv)"),
     _m(

@@ -296,7 +296,7 @@ def calm(world: World) -> None:
     world.disturbed.clear()
     for host in world.hosts.values():
         host.room, host.dpkg_locked_until, host.interrupt = True, 0.0, False
-        if host.dead:
+        if host.dead or host.going_down:
             host.boot()
         if host.enabled == "disabled":
             host.enabled = "enabled"

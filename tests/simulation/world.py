@@ -336,6 +336,7 @@ class World:
         balancer.back[name] = self.scheduler.now
         excused = (
             host.dead
+            or host.going_down
             or name in self.sick_at_out
             or host.nature.crash
             or roller.boots.get(name, host.boots) != host.boots

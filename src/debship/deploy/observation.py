@@ -94,6 +94,7 @@ class HostState:
     history: dict[str, Any] | None  # the record of the last version that a roll left here
     install: str | None  # the state of the unit that carries apt, where there is one
     once: tuple[Once, ...] = ()  # how hooks that are meant once ended, as this host knows it
+    going_down: bool = False  # it is being shut down, or its systemd answers no more
 
     @property
     def wanted_units(self) -> tuple[UnitState, ...]:
@@ -171,6 +172,7 @@ def parse(text: str, package: PackageName, address: str) -> HostState:
             records[key] = _record(value, address)
     named = {block["Id"]: block for block in blocks if "Id" in block}
     carrier = named.pop(unit_name(package), {})
+    shutdown = named.pop("shutdown.target", None)
     units = [
         _unit({**block, **processes.get(block.get("MainPID", ""), {})}) for block in named.values()
     ]
@@ -183,7 +185,13 @@ def parse(text: str, package: PackageName, address: str) -> HostState:
         history=records.get("version.json"),
         install=carrier.get("ActiveState") if carrier.get("LoadState") == "loaded" else None,
         once=tuple(once.values()),
+        going_down=shutdown is not None and _begun(shutdown),
     )
+
+
+def _begun(shutdown: dict[str, str]) -> bool:
+    """Whether shutdown.target is, or is to be, reached (bootup(7)); or systemd did not say."""
+    return shutdown.get("ActiveState") != "inactive" or shutdown.get("Job", "").isdigit()
 
 
 def _unit(block: dict[str, str]) -> UnitState:

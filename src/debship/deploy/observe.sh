@@ -13,9 +13,10 @@ about=$(dpkg-query -W -f='${db:Status-Abbrev}|${Version}\n${Conffiles}\n' "$pack
 units=$(dpkg-query -L "$package" 2>/dev/null |
     sed -n 's#^\(/usr\)\{0,1\}/lib/systemd/system/\([^/]*[^/@]\.\(service\|timer\|socket\)\)$#\2#p' | sort -u)
 # shellcheck disable=SC2086 # names of units, as words
-shown=$(systemctl show -p Id,LoadState,ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,UnitFileState \
-    "debship-install-$package.service" $units 2>/dev/null) ||
-    shown=$(for unit in $units; do printf 'Id=%s\n\n' "$unit"; done)
+shown=$(systemctl show \
+    -p Id,LoadState,ActiveState,SubState,Result,NRestarts,InvocationID,MainPID,UnitFileState,Job \
+    shutdown.target "debship-install-$package.service" $units 2>/dev/null) ||
+    shown=$(for unit in shutdown.target $units; do printf 'Id=%s\n\n' "$unit"; done)
 printf '%s\n\n' "$shown" | sed 's/^/unit /'
 for pid in $(printf '%s\n' "$shown" | sed -n 's/^MainPID=\([1-9][0-9]*\)$/\1/p'); do
     [ -r "/proc/$pid/environ" ] || continue

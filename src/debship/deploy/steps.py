@@ -20,6 +20,7 @@ from debship.deploy.plan import RollPlan
 from debship.deploy.records import Before
 from debship.deploy.stop import Stop
 from debship.deploy.traffic import SERVED, Traffic
+from debship.errors import Failed
 from debship.model import DebVersion
 
 LINGER = 120.0  # seconds that a network balancer may go on handing out a target that left
@@ -58,7 +59,7 @@ class Steps:
             self.hooks.at(moment, self.host)
 
     def take(self, step: Callable[[], T]) -> T:
-        """Take a step; where the link is lost in it, come back, look, and take it again.
+        """Take a step; where the host is lost in it, come back, look, and take it again.
 
         Raises:
             LinkLost, Unreachable: the host did not come back in time: it is unknown.
@@ -69,7 +70,10 @@ class Steps:
             except (LinkLost, Unreachable):
                 if not left:
                     raise
-                self._reach()
+            except Failed:
+                if not (left and self._goes_down()):
+                    raise
+            self._reach()
         raise AssertionError("the last loss is raised")
 
     def observe(self) -> HostState:
@@ -265,13 +269,21 @@ class Steps:
         except (LinkLost, Unreachable):
             return ""
 
+    def _goes_down(self) -> bool:
+        """Whether the host is being shut down: what failed on it then says nothing of a version."""
+        try:
+            return self.observe().going_down
+        except (LinkLost, Unreachable):
+            return True
+
     def _reach(self) -> None:
         deadline = self.clock.monotonic() + PATIENCE
         while True:
             self.stop.safe_point()
             self.clock.sleep(1.0)
             try:
-                self.observe()
+                if self.observe().going_down:
+                    raise LinkLost(f"{self.host.address}: it is being shut down")
             except (LinkLost, Unreachable):
                 if self.clock.monotonic() > deadline or self.gone((self.host.address,)):
                     raise
