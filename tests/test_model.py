@@ -15,7 +15,9 @@ def test_a_name_that_policy_forbids_is_refused(name: str) -> None:
         PackageName(name)
 
 
-@pytest.mark.parametrize("text", ["", "v1", "1 0", "1:2:3", "1_0", "~1", "1.0\n"])
+@pytest.mark.parametrize(
+    "text", ["", "v1", "1 0", "1:2:3", "1_0", "~1", "1.0\n", "1.0-", "1.0-1-", "2147483648:1"]
+)
 def test_what_is_not_a_version_is_refused(text: str) -> None:
     with pytest.raises(Misused):
         DebVersion(text)

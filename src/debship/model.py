@@ -12,7 +12,8 @@ from debian.debian_support import NativeVersion
 from debship.errors import Misused
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]+")
-_VERSION = re.compile(r"(?:[0-9]+:)?[0-9][A-Za-z0-9.+~-]*")
+_VERSION = re.compile(r"(?:[0-9]{1,10}:)?[0-9][A-Za-z0-9.+~-]*(?<!-)")
+_LAST_EPOCH = 2**31 - 1  # that dpkg reads
 _ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
@@ -68,10 +69,11 @@ class DebVersion:
 
     def __post_init__(self) -> None:
         """Check the text."""
-        if not _VERSION.fullmatch(self.text):
+        if not _VERSION.fullmatch(self.text) or self.epoch > _LAST_EPOCH:
             raise Misused(
                 f'"{self.text}" is not a Debian version',
-                "it starts with a digit and holds letters, digits and . + - ~ (Policy 5.6.12)",
+                "it starts with a digit, holds letters, digits and . + - ~, and does not end in - "
+                "(Policy 5.6.12)",
             )
 
     @property

@@ -1,6 +1,7 @@
 import contextlib
 import hashlib
 import io
+import os
 import subprocess
 import tarfile
 import tempfile
@@ -92,6 +93,12 @@ def refusal(tmp_path: Path, data: bytes) -> str:
         (handmade(plain_control(more="Version: 9\n")), "it has Version twice"),
         (handmade(plain_control(more="Filename: pool/x.deb\n")), "Filename, which is the index's"),
         (handmade(plain_control(more="SHA256: 00\n")), "which is the index's to say"),
+        (handmade(plain_control(more="Description-md5: zzz\n")), "which is the index's to say"),
+        (handmade(plain_control(more="Multi-Arch: bogus\n")), 'multi-arch is "bogus", none of'),
+        (handmade(plain_control(more="Essential: maybe\n")), "none of no, yes"),
+        (handmade(plain_control(architecture="linux-any")), "no binary package is of linux-any"),
+        (handmade(plain_control(version="1.0-")), "is not a Debian version"),
+        (handmade(plain_control(version="1" * 250)), "its name and version are too long"),
         (handmade(plain_control().replace(b"tests", b"\xff\xfe")), "it is not UTF-8"),
         (
             handmade(data_tar=tar(("./" + "n" * 200, b""), format=tarfile.PAX_FORMAT)),
@@ -101,6 +108,69 @@ def refusal(tmp_path: Path, data: bytes) -> str:
 )
 def test_what_is_unsound_is_refused(tmp_path: Path, data: bytes, says: str) -> None:
     assert says in refusal(tmp_path, data)
+
+
+SOUND = (
+    *("a", "a, b (>= 1), c", "a,\n b (<< 2:1.0-3~x),\n c", "a | b:amd64 | c:any (= 1)", "Foo_bar"),
+    *("a(>= 1.0)", "a ( >= 1.0 )", "a (<<1)", "a , b", "a (1.0)", "a (< 1)"),
+)
+UNSOUND = (
+    *("a b", "a,,b", "a, ", ", a", "|a", "a |", "a [amd64]", "a <!nocheck>", "${misc:Depends}"),
+    *("a (>= 1.0", "a (>= )", "a (=2)", "a (== 1)", "a (>= x1)", "a (>= 1_2)", "a (= 1-)", "a~b"),
+    *("-a", "a" * 300, f"a (>= {'1' * 300})"),
+)
+
+
+@pytest.mark.parametrize("value", [*SOUND, *UNSOUND], ids=lambda value: value[:20])
+def test_a_relation_is_taken_where_dpkg_and_apt_read_it(tmp_path: Path, value: str) -> None:
+    data = handmade(plain_control(more=f"Depends: {value}\n"))
+    if value in UNSOUND:
+        assert "no relation that dpkg and apt read" in refusal(tmp_path, data)
+    else:
+        (tmp_path / "x.deb").write_bytes(data)
+        assert read_archive(tmp_path / "x.deb").fields["depends"] == value
+    # The tables are held to the real ones; neither minds a name or version that only the other's
+    # memory is too small for.
+    if len(value) < 100:
+        assert both_read(tmp_path, value) is (value in SOUND)
+
+
+def both_read(folder: Path, value: str) -> bool:
+    """Whether dpkg-deb packs, and apt lists, a package that depends so."""
+    paragraph = plain_control(more=f"Depends: {value}\n")
+    (folder / "x/DEBIAN").mkdir(parents=True)
+    (folder / "x/DEBIAN/control").write_bytes(paragraph)
+    packed = subprocess.run(["dpkg-deb", "-b", folder / "x"], check=False, capture_output=True)
+    (folder / "status").touch()
+    lists = folder / "lists"
+    for needed in (lists, folder / "state/lists/partial", folder / "cache/archives/partial"):
+        needed.mkdir(parents=True)
+    about = b"Filename: x.deb\nSize: 1\nSHA256: " + b"0" * 64 + b"\n"
+    (lists / "Packages").write_bytes(paragraph.rstrip(b"\n") + b"\n" + about)
+    (folder / "sources").write_text(f"deb [trusted=yes] file:{lists} ./\n")
+    options = {
+        "Dir::Etc::SourceList": folder / "sources",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State": folder / "state",
+        "Dir::State::Status": folder / "status",
+        "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": "root",
+    }
+    words = [word for name, is_ in options.items() for word in ("-o", f"{name}={is_}")]
+    heard = subprocess.run(["apt-get", *words, "update"], check=False, capture_output=True)
+    return packed.returncode == 0 and heard.returncode == 0 and b"\nE:" not in heard.stderr
+
+
+@pytest.mark.parametrize("value", ["a | b", "a (>= 1)"])
+def test_what_is_provided_is_one_name_at_most_in_one_version(tmp_path: Path, value: str) -> None:
+    data = handmade(plain_control(more=f"Provides: {value}\n"))
+    assert "no relation" in refusal(tmp_path, data)
+
+
+def test_a_fifo_is_no_package(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.deb")
+    with pytest.raises(Misused, match="it is not a file"):
+        read_archive(tmp_path / "x.deb")
 
 
 def test_a_hard_link_that_climbs_out_is_refused(tmp_path: Path) -> None:

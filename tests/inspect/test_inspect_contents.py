@@ -140,7 +140,7 @@ def test_nothing_of_a_package_reaches_the_terminal_raw(tmp_path: Path) -> None:
         ),
     )
     control = tar(
-        ("control", plain_control(more=f"Depends: {EVIL}\nX-{'y'}: {EVIL}\n")),
+        ("control", plain_control(more=f"Homepage: {EVIL}\nX-{'y'}: {EVIL}\n")),
         ("conffiles", f"/etc/{EVIL}\n".encode()),
     )
     path, other = tmp_path / "evil.deb", tmp_path / "good.deb"

@@ -49,8 +49,12 @@ def _checked(check: Callable[[str], object]) -> AfterValidator:
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _SIZE = {"s": 1, "m": 60, "h": 3600}
 _DEBIAN_NAME = r"[a-z0-9][a-z0-9+.-]+"
-_DEBIAN_VERSION = r"(?:[0-9]+:)?[0-9][A-Za-z0-9.+~-]*"
-_ALTERNATIVE = rf"{_DEBIAN_NAME}(?::[a-z0-9-]+)?(?: *\((?:<<|<=|=|>=|>>) *{_DEBIAN_VERSION}\))?"
+_DEBIAN_VERSION = r"(?:[0-9]{1,10}:)?[0-9][A-Za-z0-9.+~-]*(?<!-)"
+# apt takes fewer than three characters in parentheses for an error: "(=2)".
+_ALTERNATIVE = (
+    rf"{_DEBIAN_NAME}(?::[a-z0-9-]+)?"
+    rf"(?: *\((?=[^)]{{3}})(?:<<|<=|=|>=|>>) *{_DEBIAN_VERSION}\))?"
+)
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal, NamedTuple
 
-from debship.debian import control, tarball
+from debship.debian import control, relations, tarball
 from debship.debian.tarball import Unsound
 from debship.errors import Misused, Refused
 from debship.model import Architecture, Deb, DebVersion, PackageName
@@ -18,10 +18,19 @@ _CONTROL_LIMIT = 32 << 20  # bytes, unpacked; md5sums of a large package are a f
 _DATA_LIMIT = 16 << 30
 _FILE_LIMIT = 1 << 20  # bytes of a file that is kept
 _TEXT_LIMIT = 16 << 20  # the same where a package is looked at: RECORD of 100,000 files
+_NAME_LIMIT = 240  # bytes of a file's name, with room for what it is called while it is written
 _KEPT_LIMIT = 128 << 20  # bytes that names and kept files may have in all
 
 # What the index itself says of a package; in a package's own control it could contradict it.
-_OF_THE_INDEX = ("Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512")
+_OF_THE_INDEX = ("Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512", "Description-md5")
+_YES_NO = frozenset({"yes", "no"})
+_CHOICES = {
+    "multi-arch": frozenset({"no", "same", "foreign", "allowed"}),
+    "essential": _YES_NO,
+    "important": _YES_NO,
+    "protected": _YES_NO,
+}
+_OF_SOURCES = re.compile(r"any|source|any-.*|.*-any")  # architectures that no binary package has
 
 
 class Archive(NamedTuple):
@@ -60,9 +69,9 @@ def read_archive(path: Path, kept: "_Kept | None" = None) -> Archive:
         Refused: it is not a .deb that dpkg would unpack; the message says what is wrong.
     """
     try:
+        if not stat.S_ISREG((status := path.stat()).st_mode):  # to open a FIFO would wait for ever
+            raise Misused(f"{path}: it is not a file")
         with path.open("rb") as source:
-            if not stat.S_ISREG((status := path.stat()).st_mode):
-                raise Misused(f"{path}: it is not a file")
             sha256 = hashlib.file_digest(source, "sha256").hexdigest()
             paragraph = _read(source, status.st_size, kept)
         return _archive(path, paragraph, size=status.st_size, sha256=sha256)
@@ -125,6 +134,7 @@ def _archive(path: Path, paragraph: bytes, *, size: int, sha256: str) -> Archive
     for name in _OF_THE_INDEX:
         if name.lower() in fields:
             raise Unsound(f"its control file has {name}, which is the index's to say")
+    _must_be_read(fields)
     try:
         deb = Deb(
             path=path,
@@ -136,7 +146,21 @@ def _archive(path: Path, paragraph: bytes, *, size: int, sha256: str) -> Archive
         )
     except Misused as error:
         raise Unsound(f"its control file: {error.message}") from error
+    if len(f"{deb.package}_{deb.version}_{deb.architecture}.deb".encode()) > _NAME_LIMIT:
+        raise Unsound("its name and version are too long for the name of a file")
     return Archive(deb, paragraph)
+
+
+def _must_be_read(fields: dict[str, str]) -> None:
+    """See that apt reads what it says: of an index in which it stands, apt would read nothing."""
+    if complaint := relations.unreadable(fields):
+        raise Unsound(f"its control file: {complaint}")
+    for name, choices in _CHOICES.items():
+        if fields.get(name, "no").lower() not in choices:
+            said = ", ".join(sorted(choices))
+            raise Unsound(f'its control file: {name} is "{fields[name]}", none of {said}')
+    if _OF_SOURCES.fullmatch(fields["architecture"]):
+        raise Unsound(f"its control file: no binary package is of {fields['architecture']}")
 
 
 class _Kept:
