@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from debship.cli.output import progress, show_json
+from debship.cli.output import Say, progress, show_json
 from debship.cli.repository import Target, on_repository
 
 if TYPE_CHECKING:
@@ -97,11 +97,19 @@ def gc_(*, where: Target, keep: int, days: int, plan_only: bool, as_json: bool) 
     from debship.publish.gc import Policy, collect, plan_gc
 
     policy = Policy(keep, timedelta(days=days))
-    with progress() as say, where.publisher(say) as publisher:
-        publisher.snapshot(where.suite)
+
+    def looked(say: Say) -> "GcPlan":
         say("looking at what is reached")
-        planned = plan_gc(where.store, policy, datetime.now(UTC), [where.suite])
-        if not plan_only:
+        return plan_gc(where.store, policy, datetime.now(UTC), [where.suite])
+
+    if plan_only:
+        where.read()
+        with progress() as say:
+            planned = looked(say)
+    else:
+        with progress() as say, where.publisher(say) as publisher:
+            publisher.snapshot(where.suite)
+            planned = looked(say)
             collect(publisher, planned)
     if as_json:
         show_json("repo gc --plan" if plan_only else "repo gc", _gc(planned))
