@@ -65,6 +65,13 @@ def test_an_included_file_is_looked_into(app: App) -> None:
         _locked(app, "requirements.txt", "-r base.txt\n")
 
 
+def test_what_lies_elsewhere_is_not_included_and_its_password_not_shown(app: App) -> None:
+    with pytest.raises(Misused, match="it includes") as refused:
+        _locked(app, "requirements.txt", "-r https://ann:s3cr3t@example.com/r.txt\n")
+    assert "s3cr3t" not in refused.value.message
+    assert "https://[hidden]@example.com/r.txt" in refused.value.message
+
+
 def test_a_pylock_names_every_hash(app: App) -> None:
     package = '[[packages]]\nname = "{0}"\nwheels = [{{ url = "x", hashes = {{ {1} }} }}]\n'
     good = package.format("a", 'sha256 = "0"')

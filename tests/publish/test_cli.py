@@ -1,5 +1,6 @@
 """What a user types and sees."""
 
+import base64
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -151,6 +152,17 @@ def test_the_key_s_text_in_the_environment_is_shown_nowhere(user, debs, home) ->
     assert "PRIVATE" not in done.stdout + done.stderr
 
 
+def test_a_key_in_another_form_is_refused_and_shown_nowhere(user, debs, home) -> None:
+    text = home.ring().gpg("--armor", "--export-secret-keys", home.fingerprints[0]).text
+    coded = base64.b64encode(text.encode()).decode()
+    for value in (coded, text.partition("\n\n")[2]):
+        env = {"DEBSHIP_SIGNING_KEY": value, "DEBSHIP_STORE": str(user.store)}
+        done = user("publish", *SUITE, debs().deb.path, env=env, check=False)
+        assert done.returncode == 2
+        assert "neither a fingerprint nor a key as armored text" in done.stderr
+        assert not any(word in done.stderr for word in value.split() if len(word) > 20)
+
+
 def test_the_sources_of_hosts(user, golden) -> None:
     text = user("repo", "sources", *SUITE, "--url", "https://apt.example.com/debian/").stdout
     head, key = text.split("Signed-By:\n")
@@ -186,7 +198,8 @@ def test_a_suite_s_life(user, debs) -> None:
     assert user("repo", "list", *SUITE).stdout == "auth 1.0 amd64 main\n"
     logged = json.loads(user("repo", "log", *SUITE, "--json").stdout)["result"]["publications"]
     assert logged[0]["removed"] == [{"package": "auth", "version": "1.1", "architecture": "amd64"}]
-    assert user("repo", "gc", *SUITE, "--plan").stdout == "0 bytes\n"
+    no_key = {"DEBSHIP_STORE": str(user.store)}
+    assert user("repo", "gc", *SUITE, "--plan", env=no_key).stdout == "0 bytes\n"
     planned = user("repo", "gc", *staging, "--keep", 1, "--days", 0, "--plan").stdout
     assert planned == "unlist auth 1.0 amd64 staging\n0 bytes\n"
     user("repo", "gc", *staging, "--keep", 1, "--days", 0, "--json")
@@ -245,7 +258,18 @@ def test_what_the_environment_says_of_the_date(user, debs, home) -> None:
     assert json.loads(done.stdout)["result"]["date"] == then.isoformat()
 
 
-@pytest.mark.parametrize("url", ["x y", "no-url", "https://x\nTrusted: yes"])
+@pytest.mark.parametrize("url", ["x y", "no-url", "https://x\nTrusted: yes", "http://[x/"])
 def test_a_url_that_would_break_out_is_misused(user, url: str) -> None:
     done = user("repo", "sources", *SUITE, "--url", url, check=False)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_no_password_gets_where_all_hosts_read(user) -> None:
+    for words in (
+        ("repo", "sources", *SUITE, "--url", "https://ann:s3cr3t@example.com/debian"),
+        ("repo", "list", *SUITE, "--store", "s3://ann:s3cr3t@bucket/debian"),
+    ):
+        done = user(*words, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "holds a user or a password" in done.stderr
+        assert "s3cr3t" not in done.stderr

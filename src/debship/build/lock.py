@@ -166,12 +166,26 @@ def check_requirements(lock: Lock, path: Path, seen: frozenset[Path] = frozenset
     for number, line in logical_lines(path.read_text()):
         include = INCLUDE.fullmatch(line)
         if include is not None:
-            inner = path.parent / include["path"]
+            inner = included(path, include["path"])
             if inner not in seen:
                 check_requirements(lock, inner, seen | {path, inner})
         elif "--hash=" not in line and not _is_option(line):
             shown = without_passwords(line)
             raise Refused(f'{path}:{number}: "{shown}" has no hash', lock.hint)
+
+
+def included(path: Path, other: str) -> Path:
+    """Give the file that a line of a requirements.txt includes.
+
+    Raises:
+        Misused: it is none of this machine; the message hides who logs in there.
+    """
+    if "://" in other:
+        raise Misused(
+            f"{path}: it includes {without_passwords(other)}, which may be another tomorrow",
+            "put the file beside this one, and include that",
+        )
+    return path.parent / other
 
 
 def _lock(app: App, files: frozenset[str]) -> Lock:
@@ -194,7 +208,7 @@ def _all_lines(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> I
         include = INCLUDE.fullmatch(line)
         if include is None:
             yield line
-        elif (inner := path.parent / include["path"]) not in seen:
+        elif (inner := included(path, include["path"])) not in seen:
             yield from _all_lines(lock, inner, seen | {path, inner})
 
 

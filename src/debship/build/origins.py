@@ -17,7 +17,7 @@ from packaging.utils import (
 )
 
 from debship.build.dists import Dist
-from debship.build.lock import INCLUDE, Lock, logical_lines
+from debship.build.lock import INCLUDE, Lock, included, logical_lines
 
 PINNED = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:==\s*(?P<version>[^\s;]+)|@)"
@@ -118,7 +118,7 @@ def _requirements(path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[L
     for _, line in logical_lines(path.read_text()):
         include = INCLUDE.fullmatch(line)
         if include is not None:
-            inner = path.parent / include["path"]
+            inner = included(path, include["path"])
             if inner not in seen:
                 yield from _requirements(inner, seen | {path, inner})
         pinned = PINNED.match(line)

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from debship.publish.snapshot import Snapshot
     from debship.publish.store import Store
 
+# What gpg finds a key by; the second is an address.
+_NAMES_A_KEY = re.compile(r"(?:0x)?[0-9A-Fa-f]{8,64}!?|[^@\s]{1,64}@[^@\s]{1,190}")
 _OPTIONS = (
     click.option(
         "--single-publisher",
@@ -204,7 +207,14 @@ def _signing_key(keys: tuple[str, ...]) -> tuple[tuple[str, ...], Secret | None]
     value = os.environ.get("DEBSHIP_SIGNING_KEY", "").strip()
     if value.startswith("-----BEGIN"):
         return keys, Secret(value)
-    return keys or tuple(value.split()), None
+    names = tuple(value.split())
+    if not all(_NAMES_A_KEY.fullmatch(name) for name in names):
+        # What it holds may be a key in another form, and is not shown.
+        raise Misused(
+            "DEBSHIP_SIGNING_KEY is neither a fingerprint nor a key as armored text",
+            "it holds what `gpg --armor --export-secret-keys FINGERPRINT` prints, not encoded again",
+        )
+    return keys or names, None
 
 
 def _epoch() -> datetime | None:

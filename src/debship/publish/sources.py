@@ -1,6 +1,7 @@
 """What a host is told of a repository: a .sources file, the keys inside (sources.list(5))."""
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from debship.errors import Misused
 from debship.publish.signing import Certificates
@@ -42,4 +43,13 @@ def checked_url(url: str) -> str:
     """
     if any(letter.isspace() or not letter.isprintable() for letter in url) or ":" not in url:
         raise Misused(f'"{url}" is not a URL')
+    try:
+        netloc = urlsplit(url).netloc
+    except ValueError as error:
+        raise Misused(f"it is not a URL: {error}") from error
+    if "@" in netloc:
+        raise Misused(
+            "the URL holds a user or a password, and everybody reads a .sources",
+            "hosts read those from apt_auth.conf(5)",
+        )
     return url.rstrip("/") or url

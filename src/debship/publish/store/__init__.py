@@ -154,6 +154,11 @@ def open_store(address: str, *, single_publisher: bool = False) -> Store:
         Misused: the address names no store.
     """
     if address.startswith("s3://"):
+        if "@" in address.removeprefix("s3://").partition("/")[0]:
+            raise Misused(
+                "the store's address holds a user or a password",
+                "s3://bucket/prefix; boto3 finds credentials itself: AWS_ACCESS_KEY_ID, a profile, a role",
+            )
         from debship.publish.store.s3 import S3Store
 
         return S3Store.open(address, single_publisher=single_publisher)
