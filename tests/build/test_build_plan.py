@@ -98,6 +98,18 @@ def test_git_is_asked(tmp_path: Path) -> None:
         look_around(app, environment={"SOURCE_DATE_EPOCH": "today"}, run=run)
 
 
+def test_where_git_does_not_trust_the_folder_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(["git", "init", "-q"], cwd=tmp_path)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(Refused, match="it belongs to another user") as raised:
+        look_around(replace(APP, directory=tmp_path), environment={}, run=run)
+    assert raised.value.hint == f"git config --global --add safe.directory {tmp_path}"
+
+
 @pytest.mark.parametrize(
     "name", ["auth-1.0-py3-none-any.whl", "auth-1.0-cp311-cp311-linux_x86_64.whl"]
 )

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shlex import quote
 
 from debship.build.backends import find_backends
 from debship.build.conffiles import Previous, check_version
@@ -112,11 +113,15 @@ def look_around(app: App, *, environment: Mapping[str, str], run: Run) -> Surrou
     Raises:
         Misused: the application's version is git's and git has none, or SOURCE_DATE_EPOCH is not
             a number of seconds.
+        Refused: git does not trust the folder, so neither version, date nor history is known.
     """
-    described = None
-    if app.version == "git":
-        described = _described(app.directory, run)
     commit = run(["git", "log", "-1", "--format=%ct", "--", "."], cwd=app.directory, check=False)
+    if b"safe.directory" in commit.stderr:  # git-config(1): in a container, mostly
+        raise Refused(
+            f"{app.directory}: it belongs to another user, so git does not look at it",
+            f"git config --global --add safe.directory {quote(str(app.directory))}",
+        )
+    described = _described(app.directory, run) if app.version == "git" else None
     return Surroundings(
         architecture=Architecture(run(["dpkg", "--print-architecture"]).text),
         files=frozenset(entry.name for entry in os.scandir(app.directory) if entry.is_file()),
