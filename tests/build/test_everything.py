@@ -8,7 +8,7 @@ from sample import make_sample, rich
 
 from debship.config.app import App, ExtraFile, RunSettings
 from debship.debian.releases import Release
-from debship.errors import Failed, Refused
+from debship.errors import Failed, Misused, Refused
 from debship.model import Architecture, Deb
 from debship.run import run
 
@@ -129,13 +129,37 @@ def test_a_template_of_their_own_takes_the_place_of_ours(sample, tmp_path: Path)
     ).read_text() == "u _tiny 812 - /srv /bin/sh\n"
 
 
+CONTROL = """\
+Package: {name}
+Version: {{{{ package.version }}}}
+Architecture: {{{{ package.architecture }}}}
+Maintainer: A <a@example.com>
+Depends: {depends}
+Description: it
+"""
 REFUSED = {
     "a template of no use": (_template("sysuser", ""), "debship has no template package/sysuser"),
     "a template that is none": (
         _template("postinst", "{{ nothing }}"),
         "package/postinst: 'nothing'",
     ),
-    "a template that breaks a script": (_template("postinst", "if"), "postinst: sh cannot read it"),
+    "a template that breaks a script": (
+        _template("postinst", "#!/bin/sh\nif"),
+        "postinst: sh cannot read it",
+    ),
+    "a template that dpkg cannot start": (_template("postinst", "true\n"), "names no interpreter"),
+    "a template of another package": (
+        _template("control", CONTROL.format(name="other", depends="adduser")),
+        'package/control: Package is "other", expected "tiny"',
+    ),
+    "a template of a relation that apt cannot read": (
+        _template("control", CONTROL.format(name="tiny", depends="adduser (>= )")),
+        r"package/control: Depends has 'adduser \(>= \)', which is no relation",
+    ),
+    "a template of two paragraphs": (
+        _template("control", CONTROL.format(name="tiny", depends="adduser") + "\nPackage: x\n"),
+        "package/control: line 7 is blank",
+    ),
     "a template that breaks a unit": (
         _template("service", "[Service]\nExecStart=x\n"),
         "systemd would not take a unit as it is",
@@ -155,6 +179,6 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_refused(case: str, sample) -> None:
     change, message = REFUSED[case]
-    with pytest.raises((Refused, Failed), match=message):
+    with pytest.raises((Misused, Refused, Failed), match=message):
         sample.build(change(rich(sample)))
     assert not sample.output.exists() or not list(sample.output.iterdir())

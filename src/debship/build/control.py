@@ -10,8 +10,10 @@ from debship.build.maintainer_scripts import maintainer_scripts
 from debship.build.package import Package
 from debship.build.parts import Packed
 from debship.build.plan import BuildPlan
+from debship.debian import control, relations
 from debship.debian.archive_writer import END_OF_TAR, Entry, write_tar
 from debship.debian.compression import compress_whole
+from debship.errors import Misused
 from debship.templates import render
 
 _BLANK = re.compile(r"\n\s*\n")
@@ -24,6 +26,9 @@ def control_tar(package: Package, packed: Sequence[Packed]) -> bytes:
     Args:
         package: what it is the control of.
         packed: all its parts.
+
+    Raises:
+        Misused: an application's own template for ``control`` says what no repository takes.
     """
     plan = package.plan
     fields = {
@@ -34,6 +39,7 @@ def control_tar(package: Package, packed: Sequence[Packed]) -> bytes:
     }
     conffiles = package.conffiles
     text = render("package/control", fields, overrides=plan.app.build.templates)
+    _check(text, package)
     files = {"control": (text, 0o644)}
     files["md5sums"] = (_md5sums(packed, tuple(map(str, conffiles.shipped))), 0o644)
     lines = conffiles.lines_for(plan.release)
@@ -45,6 +51,25 @@ def control_tar(package: Package, packed: Sequence[Packed]) -> bytes:
     tar = io.BytesIO()
     write_tar([Entry("."), *entries], mtime=package.date, sink=tar)
     return compress_whole(tar.getvalue() + END_OF_TAR, plan.release.compression)
+
+
+def _check(text: str, package: Package) -> None:
+    """See that it says what was planned, and what apt reads: the template may be the user's own."""
+    here = "the template package/control"
+    try:
+        said = control.fields(text.encode())
+    except control.Malformed as error:
+        raise Misused(f"{here}: {error}") from error
+    planned = {
+        "Package": package.plan.app.name,
+        "Version": str(package.version),
+        "Architecture": package.architecture,
+    }
+    for name, value in planned.items():
+        if said.get(name.lower()) != value:
+            raise Misused(f'{here}: {name} is "{said.get(name.lower(), "")}", expected "{value}"')
+    if complaint := relations.unreadable(said):
+        raise Misused(f"{here}: {complaint}")
 
 
 def _md5sums(packed: Sequence[Packed], conffiles: Sequence[str]) -> str:

@@ -79,8 +79,14 @@ def check_syntax(scripts: dict[str, str], snippets: dict[str, str], run: Run) ->
     """See that sh can read the scripts, and the application's own parts by themselves.
 
     Raises:
-        Refused: it cannot; the message has its words.
+        Refused: it cannot; the message has its words. Or dpkg could not start one.
     """
+    for name, text in scripts.items():
+        if not text.startswith("#!"):
+            raise Refused(
+                f"{name}: its first line names no interpreter, so dpkg cannot start it",
+                "begin the template with #!/bin/sh",
+            )
     own = {f"scripts.{name}": text for name, text in snippets.items()}
     for name, text in {**own, **scripts}.items():
         done = run(["sh", "-n"], stdin=text.encode(), check=False)
