@@ -154,6 +154,12 @@ def mode_of(path: Path | str) -> int:
         return 0o755 if file.read(4).startswith((b"#!", b"\x7fELF")) else 0o644
 
 
+def needed_name(need: str) -> str:
+    """Give the normalised name of what is needed, whatever else is said of it; empty for none."""
+    match = _REQUIRED.match(need)
+    return canonicalize_name(match[1]) if match else ""
+
+
 def _name(info: Path) -> str:
     return canonicalize_name(info.name.partition("-")[0])
 
@@ -257,8 +263,8 @@ def _line(text: object) -> str:
 
 
 def _requires(fields: dict[str, str | list[str]]) -> tuple[str, ...]:
-    found = (_REQUIRED.match(str(line)) for line in fields.get("requires_dist", []))
-    return tuple(sorted({canonicalize_name(match[1]) for match in found if match}))
+    found = (needed_name(str(line)) for line in fields.get("requires_dist", []))
+    return tuple(sorted({name for name in found if name}))
 
 
 def _homepage(fields: dict[str, str | list[str]]) -> str:

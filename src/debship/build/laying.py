@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from debship.build.backends import trusted_backends
+from debship.build.dists import Dist
 from debship.build.entries import read_entries
 from debship.build.layer import Layer
 from debship.build.layers import Bytecode, Layers
@@ -65,15 +66,13 @@ def lay(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
     some = renewed(making, own, lock, folder / "some", uv) if layers is None else None
     if some is not None:
         layers, dists = some, tuple(layer.dist for layer in some)
-    if layers is None or (own is not None and overlays(own, dists)):
+    if layers is None or _is_for_uv(making, own, dists, seen=some is not None):
         making.say(f"installing {plan.lock.path.name}")
         trusted = trusted_backends(plan.backends, plan.lock, folder)
         whole = install(plan, wheel, own, folder, replace(uv, backends=trusted))
         layers, dists = _of_installed(making, whole, lock), whole.dists
         if whole.own:
             alone, compiling = whole, None
-    elif own is not None and some is None:
-        check_has_all(plan, own, dists, making.version(plan.python))
     if wheel is None or alone is None:
         return Laid(layers, None)
     return Laid(layers, _own_layer(making, replace(alone, dists=dists), wheel, compiling))
@@ -102,6 +101,10 @@ def lay_split(making: Layers, wheel: Wheel | None, folder: Path, *, facts_alone:
         if named is not None:
             within = replace(making, plan=plan_dependencies(plan, named))
             found = within.of_lock(lock, facts_alone=facts_alone)
+    dists = tuple(layer.dist for layer in found or ())
+    if found is not None and own is not None:
+        check_apart(plan, own, dists)
+        found = found if check_has_all(plan, own, dists, python) else None
     has_bytes = found is None or not facts_alone
     if named is None or found is None:
         making.say(f"installing {plan.lock.path.name}")
@@ -113,14 +116,30 @@ def lay_split(making: Layers, wheel: Wheel | None, folder: Path, *, facts_alone:
         moved = _moved(whole, unnamed, within.plan)
         found = tuple(layer for _, layer in within.of_installed(moved, lock))
         making.keep_fact(named, *named_by)
-    dists = tuple(layer.dist for layer in found)
-    if own is not None:
-        check_apart(plan, own, dists)
-        check_has_all(plan, own, dists, python)
+        dists = tuple(layer.dist for layer in found)
+        if own is not None:
+            check_apart(plan, own, dists)
     if wheel is None or alone is None:
         return Laid(found, None, within.plan, has_bytes)
     own_layer = _own_layer(making, replace(alone, dists=dists), wheel, compiling)
     return Laid(found, own_layer, within.plan, has_bytes)
+
+
+def _is_for_uv(making: Layers, own: Dist | None, dists: tuple[Dist, ...], *, seen: bool) -> bool:
+    """Whether all is to be installed although its layers are there.
+
+    Args:
+        making: finds layers.
+        own: the application.
+        dists: of the layers.
+        seen: whether it is known that they have what they need.
+    """
+    if own is None:
+        return False
+    if overlays(own, dists):
+        return True
+    version = making.version(making.plan.python)
+    return not seen and not check_has_all(making.plan, own, dists, version)
 
 
 def _of_installed(making: Layers, whole: Virtualenv, lock: tuple[str, ...]) -> tuple[Layer, ...]:

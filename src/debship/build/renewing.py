@@ -63,8 +63,8 @@ def renewed(
     if whole is None or _meet(layers, whole.dists):
         return None
     everything = (*(layer.dist for layer in layers), *whole.dists)
-    check_complete(plan, own, everything, making.version(plan.python))
-    if any(layer.near != near(layer, everything) for layer in layers):
+    told = check_complete(plan, own, everything, making.version(plan.python))
+    if not told or any(layer.near != near(layer, everything) for layer in layers):
         return None
     try:
         fresh = making.of_dists(whole, beside=everything)

@@ -1,7 +1,7 @@
 """The application's own wheel, unpacked by itself: it is what changes from build to build."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from debship.build.dists import Dist, read_dists
+from debship.build.dists import Dist, needed_name, read_dists
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
 from debship.build.wheel import Wheel
@@ -60,7 +60,7 @@ def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
     return Virtualenv(root, prefix, own=own)
 
 
-def check_has_all(plan: BuildPlan, own: Dist, others: Sequence[Dist], version: str) -> None:
+def check_has_all(plan: BuildPlan, own: Dist, others: Sequence[Dist], version: str) -> bool:
     """See that an application has what it needs in what was kept.
 
     Args:
@@ -69,13 +69,16 @@ def check_has_all(plan: BuildPlan, own: Dist, others: Sequence[Dist], version: s
         others: what the lock names.
         version: of the interpreter's package, such as 3.11.2-6+deb12u6.
 
+    Returns:
+        whether that could be told; where not, uv has to be asked.
+
     Raises:
         Refused: it has not.
     """
-    _refuse(plan, lacking(own, others, _PYTHON.findall(version)[0]))
+    return _judged(plan, [lacking(own, others, _PYTHON.findall(version)[0])])
 
 
-def check_complete(plan: BuildPlan, own: Dist | None, others: Sequence[Dist], version: str) -> None:
+def check_complete(plan: BuildPlan, own: Dist | None, others: Sequence[Dist], version: str) -> bool:
     """See that the application and all that the lock names have what they need.
 
     Args:
@@ -84,13 +87,23 @@ def check_complete(plan: BuildPlan, own: Dist | None, others: Sequence[Dist], ve
         others: what the lock names.
         version: of the interpreter's package.
 
+    Returns:
+        whether that could be told; where not, uv has to be asked.
+
     Raises:
         Refused: one of them has not.
     """
     python = _PYTHON.findall(version)[0]
     everyone = (*others, *([own] if own else []))
-    found = (line for dist in everyone for line in lacking(dist, everyone, python))
-    _refuse(plan, tuple(dict.fromkeys(found)))
+    return _judged(plan, [lacking(dist, everyone, python) for dist in everyone])
+
+
+def _judged(plan: BuildPlan, found: Sequence[tuple[str, ...] | None]) -> bool:
+    known = [lines for lines in found if lines is not None]
+    if len(known) < len(found):
+        return False
+    _refuse(plan, tuple(dict.fromkeys(line for lines in known for line in lines)))
+    return True
 
 
 def _refuse(plan: BuildPlan, missing: Sequence[str]) -> None:
@@ -101,7 +114,7 @@ def _refuse(plan: BuildPlan, missing: Sequence[str]) -> None:
         )
 
 
-def lacking(own: Dist, others: Sequence[Dist], python: str) -> tuple[str, ...]:
+def lacking(own: Dist, others: Sequence[Dist], python: str) -> tuple[str, ...] | None:
     """Find what an application needs and others do not have, or they of it.
 
     That the others have what they need of one another was seen when they were installed.
@@ -112,35 +125,46 @@ def lacking(own: Dist, others: Sequence[Dist], python: str) -> tuple[str, ...]:
         python: the version of the hosts' interpreter, such as 3.11.2.
 
     Returns:
-        a sentence each, as ``uv pip check`` says it.
+        a sentence each, as ``uv pip check`` says it; None where old metadata say what no standard
+        knows, such as ``pytz (>dev)``, which uv has an opinion of all the same.
     """
-    minor = ".".join(python.split(".")[:2])
-    environment = {
+    try:
+        return (*_wrong_python(own, python), *_missing(own, others, python))
+    except ValueError:  # InvalidRequirement, UndefinedEnvironmentName and their kin
+        return None
+
+
+def _wrong_python(own: Dist, python: str) -> Iterator[str]:
+    if own.needs_python and not SpecifierSet(own.needs_python).contains(python, prereleases=True):
+        yield f"{own.name} requires Python {own.needs_python}, but {python} is installed"
+
+
+def _missing(own: Dist, others: Sequence[Dist], python: str) -> Iterator[str]:
+    environment = _environment(python)
+    there = {dist.name: dist for dist in (*others, own)}
+    for dist in there.values():
+        for text in dist.needs:
+            name = needed_name(text)
+            # Before it is read: what others want of one another is no matter here.
+            if own.name not in (dist.name, name):
+                continue
+            need = Requirement(text)
+            if need.marker is not None and not need.marker.evaluate(environment):
+                continue
+            other = there.get(canonicalize_name(need.name))
+            wants = f"{dist.name} requires {need.name}{need.specifier}"
+            if other is None:
+                yield f"{wants}, but it is not installed"
+            elif not need.specifier.contains(other.version, prereleases=True):
+                yield f"{wants}, but {other.version} is installed"
+
+
+def _environment(python: str) -> dict[str, str]:
+    """Give what markers ask for, on hosts with this Python."""
+    return {
         **{name: str(value) for name, value in default_environment().items()},
-        "python_version": minor,
+        "python_version": ".".join(python.split(".")[:2]),
         "python_full_version": python,
         "implementation_version": python,
         "extra": "",
     }
-    there = {dist.name: dist for dist in (*others, own)}
-    found = []
-    if own.needs_python and not SpecifierSet(own.needs_python).contains(python, prereleases=True):
-        found.append(f"{own.name} requires Python {own.needs_python}, but {python} is installed")
-    for dist in there.values():
-        for text in dist.needs:
-            need = Requirement(text)
-            name = canonicalize_name(need.name)
-            if own.name not in (dist.name, name):
-                continue
-            if need.marker is not None and not need.marker.evaluate(environment):
-                continue
-            other = there.get(name)
-            if other is None:
-                found.append(
-                    f"{dist.name} requires {need.name}{need.specifier}, but it is not installed"
-                )
-            elif not need.specifier.contains(other.version, prereleases=True):
-                found.append(
-                    f"{dist.name} requires {need.name}{need.specifier}, but {other.version} is installed"
-                )
-    return tuple(found)
