@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from debship.build.control import control_tar
 from debship.build.files import template_part
 from debship.build.maintainer_scripts import config_folders
 from debship.build.package import Package
-from debship.build.parts import Packed, Part, pack, skeleton
+from debship.build.parts import Packed, Part, interpreter, pack, skeleton
+from debship.build.places import check_places
 from debship.debian.archive_writer import END_OF_TAR, write_ar
 from debship.debian.checksums import Checksums, Summing
 from debship.debian.compression import Segment, compress, joined
@@ -78,14 +79,35 @@ def bundle(
         packed: its layers.
         folder: a new one, for what is made here.
         more: what else is in it, besides what is written for every package.
+
+    Raises:
+        Misused: a file of the application cannot be read.
+        Refused: dpkg could not unpack it, for two files are in each other's way.
     """
     folder.mkdir()
     plan = package.plan
+    here = (*more, template_part(package))
+    _check_places(package, packed, here)
 
     def packed_here(part: Part) -> Packed:
         return pack(part, folder / f"{part.name}.part", plan.release.compression, _LEVEL)
 
-    parts = [*packed, *(packed_here(part) for part in (*more, template_part(package)))]
+    parts = [*packed, *(packed_here(part) for part in here)]
     first = packed_here(skeleton(plan, parts, config_folders(plan)))
     everything = (first, *parts)
     return Bundle(package, everything, control_tar(package, everything), folder)
+
+
+def _check_places(package: Package, packed: Sequence[Packed], here: Sequence[Part]) -> None:
+    plan, conffiles = package.plan, package.conffiles
+    paths = [entry.path for part in here for entry in part.entries]
+    paths += [path for part in packed for path in part.paths]
+    paths += [entry.path for entry in interpreter(plan) if not plan.serves]
+    # What the deploy writes is no file of the package, and has a place all the same.
+    paths += [_inner(config.path) for config in plan.app.configs if config.managed]
+    before = (*conffiles.gone, *(old for old, _ in conffiles.moved))
+    check_places(paths, [_inner(path) for path in before])
+
+
+def _inner(path: PurePosixPath) -> str:
+    return str(path).removeprefix("/")

@@ -15,7 +15,7 @@ from debship.build.parts import Part
 from debship.build.unit_files import render_unit
 from debship.config.app import App
 from debship.debian.archive_writer import Entry
-from debship.errors import Misused, Refused
+from debship.errors import Misused
 from debship.templates import render
 
 _UNITS = "usr/lib/systemd/system"
@@ -26,14 +26,9 @@ def template_part(package: Package) -> Part:
 
     Raises:
         Misused: a file of the application cannot be read.
-        Refused: two files would lie at one place.
     """
-    entries: dict[str, Entry] = {}
-    for entry in (*_written(package), *_links(package), *_shipped(package)):
-        if entry.path in entries:
-            raise Refused(f"/{entry.path} is in the package twice", "give one of them another path")
-        entries[entry.path] = entry
-    return Part("_templates", package.date, tuple(entries[path] for path in sorted(entries)))
+    entries = (*_written(package), *_links(package), *_shipped(package))
+    return Part("_templates", package.date, tuple(sorted(entries, key=lambda it: it.path)))
 
 
 def unit_texts(package: Package) -> tuple[tuple[str, str], ...]:

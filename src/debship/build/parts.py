@@ -6,13 +6,14 @@ depends on the wheel, the prefix and the release, and on nothing else: not on th
 version, not on its neighbours, not on the clock.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from debship.build.dists import Dist, mode_of
+from debship.build.places import folders_above
 from debship.build.plan import BuildPlan
 from debship.debian.archive_writer import Entry, write_tar
 from debship.debian.compression import Compression, Segment, compress
@@ -123,15 +124,10 @@ def skeleton(plan: BuildPlan, packed: Iterable[Packed], folders: Iterable[PurePo
         packed: the other parts.
         folders: directories that are shipped although they may be empty.
     """
-    own = () if plan.serves else tuple(_interpreter(plan))
+    own = () if plan.serves else interpreter(plan)
     paths = [entry.path for entry in own]
     paths += [path for part in packed for path in part.paths]
-    directories = {"."}
-    for path in paths:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in directories:
-            directories.add(folder)
-            folder = folder.rpartition("/")[0]
+    directories = {".", *folders_above(paths)}
     for shipped in folders:
         inner = shipped.relative_to("/")
         directories |= {str(path) for path in (inner, *inner.parents)}
@@ -139,13 +135,15 @@ def skeleton(plan: BuildPlan, packed: Iterable[Packed], folders: Iterable[PurePo
     return Part("_skeleton", plan.release.date, entries)
 
 
-def _interpreter(plan: BuildPlan) -> Iterator[Entry]:
+def interpreter(plan: BuildPlan) -> tuple[Entry, ...]:
+    """Make what a folder is a virtualenv by."""
     prefix = str(plan.prefix).removeprefix("/")
-    # Relative, as Policy 10.5 wants links within one top-level directory.
-    interpreter = f"../../../bin/{plan.interpreter.name}"
-    yield Entry(f"{prefix}/bin/python", 0o777, target=interpreter)
-    yield Entry(f"{prefix}/bin/python3", 0o777, target="python")
     config = (
         f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {plan.release.python}\n"
     )
-    yield Entry(f"{prefix}/pyvenv.cfg", 0o644, config.encode())
+    return (
+        # Relative, as Policy 10.5 wants links within one top-level directory.
+        Entry(f"{prefix}/bin/python", 0o777, target=f"../../../bin/{plan.interpreter.name}"),
+        Entry(f"{prefix}/bin/python3", 0o777, target="python"),
+        Entry(f"{prefix}/pyvenv.cfg", 0o644, config.encode()),
+    )

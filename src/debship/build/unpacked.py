@@ -17,6 +17,7 @@ from debship.build.wheel import Wheel
 from debship.errors import Refused
 
 _PYTHON = re.compile(r"[0-9.]+")
+_RESERVED = re.compile(r"bin/python[0-9.]*|pyvenv\.cfg")
 
 
 def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
@@ -57,6 +58,13 @@ def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
     except (InstallerError, ValueError, BadZipFile) as error:
         raise Refused(f"{wheel.path.name} cannot be unpacked: {error}") from error
     own = read_dists(prefix, site, plan.python_here)[0]
+    for file in own.files:
+        # As uv refuses a dependency that brings one.
+        if _RESERVED.fullmatch(file):
+            raise Refused(
+                f"{wheel.path.name} brings {file}, which the virtualenv has of its own",
+                "leave it out of the wheel, or name it otherwise",
+            )
     return Virtualenv(root, prefix, own=own)
 
 
