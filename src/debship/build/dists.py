@@ -197,7 +197,10 @@ def _repair(info: Path, prefix: Path, python: PurePath) -> dict[str, str]:
         if posixpath.isabs(path) or relative.startswith("../"):
             raise Refused(f"{info.name}: its RECORD names {path}, outside the virtualenv")
         # Thousands of files, and each Path costs more than the question.
-        if _is_dropped(path, info.name) or not os.path.isfile(f"{prefix}/{relative}"):  # noqa: PTH113
+        if not os.path.isfile(f"{prefix}/{relative}"):  # noqa: PTH113
+            continue
+        if _is_dropped(path, info.name):
+            (prefix / relative).unlink()  # else the folder outlives it where uv takes it away
             continue
         row = (path, digest, size)
         if relative.startswith("bin/"):

@@ -57,6 +57,9 @@ def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
             install(source, destination, additional_metadata={"INSTALLER": b"debship\n"})
     except (InstallerError, ValueError, BadZipFile) as error:
         raise Refused(f"{wheel.path.name} cannot be unpacked: {error}") from error
+    # As pip and uv do: wheels that are made on Windows say nothing of modes.
+    for script in (prefix / "bin").rglob("*"):
+        script.chmod(0o755)
     own = read_dists(prefix, site, plan.python_here)[0]
     for file in own.files:
         # As uv refuses a dependency that brings one.
