@@ -72,5 +72,12 @@ def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = Non
     folders = (*((overrides,) if overrides else ()), directory())
     try:
         return _environment(*folders).get_template(name).render(values)
+    except UnicodeDecodeError as error:
+        raise Failed(f"template {name}: it is not UTF-8") from error
     except jinja2.TemplateError as error:
+        raise Failed(f"template {name}: {error}") from error
+    except Exception as error:
+        if overrides is None:
+            raise
+        # What a template of theirs computes can fail in any way that Python knows.
         raise Failed(f"template {name}: {error}") from error

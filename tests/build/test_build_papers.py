@@ -26,6 +26,7 @@ from debship.build.plan import BuildPlan, Surroundings, plan_build
 from debship.build.together import together
 from debship.debian.checksums import checksums_of
 from debship.debian.releases import release as release_named
+from debship.errors import Refused
 from debship.model import Architecture, Deb, DebVersion
 from debship.run import run
 
@@ -302,7 +303,7 @@ def test_the_newest_entry_alone_is_what_changed() -> None:
 
 def test_together_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "out" / "b").mkdir(parents=True)
-    with pytest.raises(IsADirectoryError), together(tmp_path / "out") as files:  # noqa: PT012
+    with pytest.raises(Refused), together(tmp_path / "out") as files:  # noqa: PT012
         for name in ("a", "b"):
             with files.open(name) as (_, sink):
                 sink.write(b"x")

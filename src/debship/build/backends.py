@@ -1,12 +1,12 @@
 """What builds wheels, such as setuptools: downloaded like all else, by its hash or not at all."""
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from debship.build.lock import Lock, check_requirements, check_there
+from debship.build.lock import Lock, check_requirements, check_there, pylock_table
+from debship.build.lock_file import lock_table, lock_text
 from debship.config.app import App
 
 FILE = "build-requirements.txt"
@@ -41,6 +41,7 @@ def trusted_backends(named: Path | None, lock: Lock, folder: Path) -> Path:
         folder: where what is made of the lock goes.
 
     Raises:
+        Misused: the lock is not of the form of one.
         Refused: something in it has no hash.
     """
     if named is not None:
@@ -48,10 +49,14 @@ def trusted_backends(named: Path | None, lock: Lock, folder: Path) -> Path:
         return named
     check_there(lock)
     if lock.kind == "requirements":
+        lock_text(lock.path)  # before uv says of it that a build failed
         return lock.path
+    if lock.kind == "uv":
+        pins = _locked_by_uv(lock_table(lock.path))
+    else:
+        pins = _locked(pylock_table(lock, lock.path))
     path = folder / FILE
-    packages = _locked_by_uv if lock.kind == "uv" else _locked
-    path.write_text("".join(_lines(packages(tomllib.loads(lock.path.read_text())))))
+    path.write_text("".join(_lines(pins)), "utf-8")
     return path
 
 

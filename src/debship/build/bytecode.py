@@ -8,6 +8,10 @@ from debship.run import Run
 
 _CHUNK = 40  # files that are compiled by one process; which they are shows in the bytes
 
+_LONGEST = (
+    200  # bytes of a name: that of its bytecode, and one that Python writes first, are longer
+)
+
 # Unchecked hashes (PEP 552): dpkg sets the mtime of a source to its own, and Python would take
 # timestamped bytecode for stale. Runs under the hosts' interpreter; a file that does not compile
 # (a template, Python 2 among test data) is named and left alone. A process is forked for each chunk:
@@ -90,7 +94,8 @@ def compile_files(
 
 
 def _sources(files: Sequence[str]) -> list[str]:
-    return sorted(file for file in files if file.endswith(".py") and "/lib/python" in file)
+    found = (file for file in files if file.endswith(".py") and "/lib/python" in file)
+    return sorted(file for file in found if len(file.rpartition("/")[2].encode()) <= _LONGEST)
 
 
 def _chunks(sources: Sequence[str], root: Path) -> Iterator[list[tuple[str, str]]]:

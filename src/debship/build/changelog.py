@@ -59,7 +59,7 @@ def read_own(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        return path.read_text()
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise Misused(f"app.changelog: {path}: {why}") from error

@@ -165,10 +165,7 @@ def _name(info: Path) -> str:
 
 
 def _dist(info: Path, prefix: Path, files: tuple[str, ...]) -> Dist:
-    distribution = PathDistribution(info)
-    metadata = distribution.metadata
-    fields = metadata.json  # the mapping of PEP 566: missing keys are absent, not None
-    wheel = distribution.read_text("WHEEL") or ""
+    fields, wheel = _metadata(info)
     return Dist(
         name=canonicalize_name(str(fields["name"])),
         version=str(fields["version"]),
@@ -186,6 +183,19 @@ def _dist(info: Path, prefix: Path, files: tuple[str, ...]) -> Dist:
         needs=tuple(fields.get("requires_dist", ())),
         needs_python=_line(fields.get("requires_python")),
     )
+
+
+def _metadata(info: Path) -> tuple[dict[str, str | list[str]], str]:
+    """Read METADATA, as the mapping of PEP 566 (missing keys are absent, not None), and WHEEL."""
+    distribution = PathDistribution(info)
+    try:
+        text, wheel = (distribution.read_text(name) or "" for name in ("METADATA", "WHEEL"))
+        fields = distribution.metadata.json if text else {}
+    except UnicodeDecodeError as error:
+        raise Refused(f"{info.name}: what it says of itself is not UTF-8") from error
+    if not fields.get("name") or not fields.get("version"):
+        raise Refused(f"{info.name} has no METADATA with a name and a version")
+    return fields, wheel
 
 
 def _repair(info: Path, prefix: Path, python: PurePath) -> dict[str, str]:
@@ -212,7 +222,7 @@ def _repair(info: Path, prefix: Path, python: PurePath) -> dict[str, str]:
         files[relative] = row[1]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(rows))
-    _replace(info / "RECORD", text.getvalue().encode())
+    _replace(info / "RECORD", text.getvalue().encode(errors="surrogateescape"))
     return files
 
 
@@ -220,7 +230,7 @@ def _record(info: Path) -> Iterator[tuple[str, str, str]]:
     record = info / "RECORD"
     if not record.is_file():
         raise Refused(f"{info.name} has no RECORD: it cannot be told which files are its own")
-    with record.open(newline="") as file:
+    with record.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         for row in csv.reader(file):
             path, digest, size = [*row, "", ""][:3]
             yield path, digest, size

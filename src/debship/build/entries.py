@@ -3,7 +3,6 @@
 import datetime
 import json
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from debship.build.lock import INCLUDE, logical_lines
+from debship.build.lock_file import lock_table, lock_text
 from debship.build.origins import PINNED
 
 # An option that names a folder, and not a URL.
@@ -43,13 +43,13 @@ class Entries:
         if self.suffix == ".txt":
             path = folder / "requirements.txt"
             options = _FOLDER.sub(lambda m: f"{m[1]}{self.beside / m[2]}", self.common)
-            path.write_text("\n".join((options, *texts)) + "\n")
+            path.write_text("\n".join((options, *texts)) + "\n", "utf-8")
             return path
         import tomli_w
 
         path = folder / "pylock.toml"
         packages = [json.loads(text) for text in texts]
-        path.write_text(tomli_w.dumps({**json.loads(self.common), "packages": packages}))
+        path.write_text(tomli_w.dumps({**json.loads(self.common), "packages": packages}), "utf-8")
         return path
 
 
@@ -71,7 +71,7 @@ def read_entries(path: Path) -> Entries | None:
 
 def _of_requirements(path: Path) -> Entries | None:
     options, lines, names = [], [], []
-    for _, line in logical_lines(path.read_text()):
+    for _, line in logical_lines(lock_text(path)):
         if line.startswith("-"):
             if INCLUDE.fullmatch(line):
                 return None
@@ -86,7 +86,7 @@ def _of_requirements(path: Path) -> Entries | None:
 
 
 def _of_pylock(path: Path) -> Entries | None:
-    table = tomllib.loads(path.read_text())
+    table = lock_table(path)
     packages: list[dict[str, Any]] = [_plain(package) for package in table.pop("packages", [])]
     if not all(map(_stands_alone, packages)):
         return None

@@ -309,7 +309,7 @@ def contents(dist: Dist, installed: Virtualenv) -> tuple[str, ...]:
     """Say all that is in a distribution: RECORD has a hash of each file, and the modes go beside."""
     record = next(file for file in dist.files if file.endswith(".dist-info/RECORD"))
     modes = (f"{mode_of(f'{installed.prefix}/{file}'):o} {file}" for file in dist.files)
-    return ((installed.prefix / record).read_text(), *modes)
+    return ((installed.prefix / record).read_text("utf-8", "surrogateescape"), *modes)
 
 
 def _size(dist: Dist, prefix: Path) -> int:

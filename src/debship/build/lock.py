@@ -2,16 +2,18 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from packaging.utils import canonicalize_name
 
+from debship.build.lock_file import lock_table, lock_text
 from debship.build.uv import Uv
 from debship.config.app import App
+from debship.config.mistakes import found
+from debship.config.toml import read_toml
 from debship.errors import Misused, Refused
 from debship.run import Word, without_passwords
 
@@ -127,10 +129,14 @@ def identity(lock: Lock, app: App) -> tuple[str, ...]:
     project = app.directory / "pyproject.toml"
     if lock.kind == "uv" and project.is_file():
         # Of several projects that share a lock, one is meant; uv's settings may leave some out.
-        table = tomllib.loads(project.read_text())
-        settings = table.get("tool", {}).get("uv")
-        words += (json.dumps([table.get("project", {}).get("name"), settings], default=str),)
-    return (*words, lock.path.read_text())
+        table = read_toml(project)
+        name, settings = (_said(table, *path) for path in (("project", "name"), ("tool", "uv")))
+        words += (json.dumps([name, settings], default=str),)
+    return (*words, lock_text(lock.path))
+
+
+def _said(table: dict[str, Any], *path: str) -> Any:
+    return next((value for _, value in found(table, *path)), None)
 
 
 def check_there(lock: Lock) -> None:
@@ -204,7 +210,7 @@ def _all_lines(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> I
     """Give the lines of a requirements.txt, those of included files in their place."""
     if not path.is_file():
         raise Misused(f"{lock.path}: it includes {path}, which is not there")
-    for _, line in logical_lines(path.read_text()):
+    for _, line in logical_lines(lock_text(path)):
         include = INCLUDE.fullmatch(line)
         if include is None:
             yield line
@@ -241,29 +247,36 @@ def logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _check_pylock(lock: Lock, path: Path, app: App | None = None) -> None:
     """See that every file in it has a hash, and that it knows the extras and groups wanted."""
-    try:
-        table = tomllib.loads(path.read_text())
-    except ValueError as error:
-        raise Misused(f"{lock.path}: {error}") from error
-    for package in table.get("packages", []):
-        name = package.get("name", "a package without a name")
-        files = [*package.get("wheels", [])]
-        files += [package[key] for key in ("sdist", "archive") if key in package]
-        if not files or not all(file.get("hashes") for file in files):
-            raise Refused(f'{lock.path}: "{name}" has no hash', lock.hint)
+    table = pylock_table(lock, path)
     if app is not None:
         _check_known(lock, "extras", app.build.extras, table.get("extras", []))
         _check_known(lock, "groups", app.build.groups, table.get("dependency-groups", []))
+
+
+def pylock_table(lock: Lock, path: Path) -> dict[str, Any]:
+    """Read a pylock.toml, which may be made of another lock.
+
+    Raises:
+        Misused: it is not of the form of a lock.
+        Refused: a file in it has no hash.
+    """
+    table = lock_table(path)
+    for package in table.get("packages", []):
+        files = [*package.get("wheels", [])]
+        files += [package[key] for key in ("sdist", "archive") if key in package]
+        if not files or not all(file.get("hashes") for file in files):
+            raise Refused(f'{lock.path}: "{package["name"]}" has no hash', lock.hint)
+    return table
 
 
 def _check_exported(lock: Lock, exported: Path) -> None:
     """See that the hashes are the lock's: of a local file, the export has what it hashes to now."""
     unhashed = {
         (package["name"], package.get("version"))
-        for package in tomllib.loads(lock.path.read_text()).get("package", [])
+        for package in lock_table(lock.path).get("package", [])
         if not all("hash" in file for file in package.get("wheels", []))
     }
-    for package in tomllib.loads(exported.read_text())["packages"]:
+    for package in lock_table(exported).get("packages", []):
         if (package["name"], package.get("version")) in unhashed:
             raise Refused(f'{lock.path}: "{package["name"]}" has no hash', lock.hint)
 

@@ -114,7 +114,7 @@ def _parents(paths: Iterable[PurePosixPath]) -> tuple[PurePosixPath, ...]:
 
 def _snippet(name: str, path: Path) -> str:
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise Misused(f"scripts.{name}: {path}: {why}") from error

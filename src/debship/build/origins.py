@@ -1,7 +1,6 @@
 """Which file of the lock each installed distribution came from, and its hash."""
 
 import re
-import tomllib
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from packaging.utils import (
 
 from debship.build.dists import Dist
 from debship.build.lock import INCLUDE, Lock, included, logical_lines
+from debship.build.lock_file import lock_table, lock_text
 
 PINNED = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:==\s*(?P<version>[^\s;]+)|@)"
@@ -89,7 +89,7 @@ def locked_files(lock: Lock) -> Iterator[Locked]:
     if lock.kind == "requirements":
         yield from _requirements(lock.path)
         return
-    table = tomllib.loads(lock.path.read_text())
+    table = lock_table(lock.path)
     for package in table.get("package" if lock.kind == "uv" else "packages", ()):
         files = [*package.get("wheels", ())]
         files += [package[key] for key in ("sdist", "archive") if key in package]
@@ -115,7 +115,7 @@ def _file_name(file: Mapping[str, Any]) -> str:
 
 
 def _requirements(path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Locked]:
-    for _, line in logical_lines(path.read_text()):
+    for _, line in logical_lines(lock_text(path)):
         include = INCLUDE.fullmatch(line)
         if include is not None:
             inner = included(path, include["path"])

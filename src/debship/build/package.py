@@ -17,6 +17,7 @@ from debship.debian.versions import from_pep440
 from debship.errors import Misused, Refused
 from debship.model import Architecture, DebVersion
 
+_LAST_DATE = (1 << 33) - 1  # what a header of tar has digits for; in the year 2242
 _ANCIENT = 946684800  # 2000: wheels with entries of 1980 carry no date at all
 _SYSUSERS = "systemd | systemd-standalone-sysusers | systemd-sysusers"  # as dh_installsysusers
 
@@ -130,6 +131,19 @@ def date_of(plan: BuildPlan, wheel: Wheel | None) -> int:
         return plan.date
     newest = wheel.newest if wheel else 0
     return newest if newest > _ANCIENT else plan.release.date
+
+
+def check_date(plan: BuildPlan) -> None:
+    """See that files can bear the date.
+
+    Raises:
+        Misused: they cannot.
+    """
+    if plan.date is not None and plan.date > _LAST_DATE:
+        raise Misused(
+            f"SOURCE_DATE_EPOCH: {plan.date} is later than a package can say",
+            "seconds since 1970, such as: git log -1 --format=%ct",
+        )
 
 
 def _depends(plan: BuildPlan, libraries: Sequence[str]) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ def check_places(paths: Iterable[str], before: Collection[str] = ()) -> None:
     """
     files: set[str] = set()
     for path in paths:
+        if "\n" in path:
+            raise Refused(f"{path!r}: dpkg takes no name with a line break", "give it another name")
         if path in files:
             raise Refused(f"/{path} is in the package twice", _WAY_OUT)
         files.add(path)

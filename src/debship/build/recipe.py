@@ -17,14 +17,14 @@ from debship.build.installed import Installed, installed_packages
 from debship.build.layer import scripts
 from debship.build.layers import Layers, Say
 from debship.build.laying import Laid, lay, lay_split
-from debship.build.package import Package, date_of, describe
+from debship.build.package import Package, check_date, date_of, describe
 from debship.build.papers import papers_of
 from debship.build.plan import BuildPlan
 from debship.build.review import check_package, review
 from debship.build.scratch import scratch_folder
 from debship.build.space import told_if_full
 from debship.build.split import joining_part
-from debship.build.together import Together, together
+from debship.build.together import Together, check_folder, together
 from debship.build.uv import Uv
 from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.checksums import Checksums
@@ -69,9 +69,12 @@ def build(
         the application's package first; two builds of the same input are the same bytes.
 
     Raises:
+        Misused: the date cannot be a package's, or what the application names cannot be read.
         Failed: a program that the build needs failed.
-        Refused: the package would break a promise.
+        Refused: the package would break a promise, or cannot go to where it is to go.
     """
+    check_date(plan)
+    check_folder(output)
     with scratch_folder(scratch) as folder, ThreadPoolExecutor(3) as beside:
         beside.submit(prepare, "package")
         packages = installed_packages(run)

@@ -12,7 +12,7 @@ from debship.build.plan import BuildPlan
 from debship.build.recipe import LEVEL, build
 from debship.build.scratch import scratch_folder
 from debship.build.smoke import smoke_packages, smoke_test
-from debship.build.together import HIDDEN
+from debship.build.together import HIDDEN, check_folder, check_free, made
 from debship.cell import PATH, Cell, open_cell
 from debship.cell.shows import Show
 from debship.errors import DebshipError
@@ -67,12 +67,14 @@ def build_in_roots(
         smoke: whether each is installed in another clean root and tried.
 
     Raises:
+        Refused: they cannot go where they are to go.
         DebshipError: what the build of one raised; its message names the release.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(output, prefix=HIDDEN) as folder:
+    check_folder(output)
+    with made(output), scratch_folder(output, prefix=HIDDEN) as folder:
         built = [deb for plan in plans for deb in _build(plan, folder, shop, smoke=smoke)]
         # .changes names all others: it comes last.
+        check_free(output, (path.name for path in folder.iterdir()))
         for path in sorted(folder.iterdir(), key=lambda path: path.suffix == ".changes"):
             path.replace(output / path.name)
     return tuple(replace(deb, path=output / deb.path.name) for deb in built)

@@ -1,4 +1,4 @@
-"""A disk that is full, in words that say which."""
+"""What no disk takes: one that is full, in words that say which, and a name that is too long."""
 
 import errno
 import functools
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from debship.errors import Failed
+from debship.errors import Failed, Refused
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,6 +22,8 @@ _WORDS = tuple(os.strerror(number) for number in _FULL)
 def told_if_full(build: Callable[P, T]) -> Callable[P, T]:
     """Make a build say which disk is full, whichever program or step found it so.
 
+    A name that is too long, it names.
+
     Args:
         build: a function whose argument ``output`` is the folder that the package goes to.
     """
@@ -32,6 +34,8 @@ def told_if_full(build: Callable[P, T]) -> Callable[P, T]:
         try:
             return build(*args, **settings)
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise Refused(f"no file system takes such a name: {error.filename}") from error
             if error.errno not in _FULL:
                 raise
             full, said = error, str(error)

@@ -145,7 +145,10 @@ class SystemLibraries:
 
     def _read(self, path: str | Path) -> list[str]:
         try:
-            return [line.strip() for line in (self.root / path).read_text().splitlines()]
+            return [
+                line.strip()
+                for line in (self.root / path).read_text("utf-8", "replace").splitlines()
+            ]
         except FileNotFoundError:
             return []
 
@@ -174,7 +177,7 @@ class SystemLibraries:
         for name in (package, package.partition(":")[0]):
             path = self.root / _INFO / f"{name}.symbols"
             if path.is_file():
-                return path.read_text().splitlines()
+                return path.read_text("utf-8", "replace").splitlines()
         raise NotPlain(f"{package} does not list its symbols")
 
 

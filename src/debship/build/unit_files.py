@@ -93,7 +93,7 @@ def check_units(
     folder.mkdir()
     for file, text in files:
         stand_in = "\n".join(_with_command(line, prefix) for line in text.split("\n"))
-        folder.joinpath(file).write_text(stand_in)
+        folder.joinpath(file).write_text(stand_in, "utf-8")
     # A template cannot be loaded, an instance of it can.
     loaded = [folder / file.replace("@.", "@1.") for file, _ in files]
     done = run(["systemd-analyze", "verify", "--man=no", *loaded], check=False)

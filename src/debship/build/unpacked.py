@@ -1,9 +1,11 @@
 """The application's own wheel, unpacked by itself: it is what changes from build to build."""
 
+import errno
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from zipfile import BadZipFile
+from collections.abc import Iterator, Mapping, Sequence
+from configparser import ConfigParser
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
@@ -16,7 +18,12 @@ from debship.build.virtualenv import Virtualenv
 from debship.build.wheel import Wheel
 from debship.errors import Refused
 
+if TYPE_CHECKING:
+    from installer.sources import WheelSource
+
 _PYTHON = re.compile(r"[0-9.]+")
+_OF_A_NAME = (None, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+_ENTRY = re.compile(r"\s*[\w.]+\s*:\s*[\w.]+\s*(?:\[.*\])?\s*")
 _RESERVED = re.compile(r"bin/python[0-9.]*|pyvenv\.cfg")
 
 
@@ -34,29 +41,21 @@ def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
     Raises:
         Refused: it is no wheel as it should be.
     """
-    from installer import install
-    from installer.destinations import SchemeDictionaryDestination
-    from installer.exceptions import InstallerError
-    from installer.sources import WheelFile
-
     prefix, site = (root / path.relative_to("/") for path in (plan.prefix, plan.site))
-    destination = SchemeDictionaryDestination(
-        {
-            "purelib": str(site),
-            "platlib": str(site),
-            "headers": str(prefix / "include/site" / plan.python / wheel.name),
-            "scripts": str(prefix / "bin"),
-            "data": str(prefix),
-        },
-        interpreter=str(plan.python_here),
-        script_kind="posix",
-    )
+    schemes = {
+        "purelib": site,
+        "platlib": site,
+        "headers": prefix / "include/site" / plan.python / wheel.name,
+        "scripts": prefix / "bin",
+        "data": prefix,
+    }
     site.mkdir(parents=True)
     try:
-        with WheelFile.open(wheel.path) as source:
-            install(source, destination, additional_metadata={"INSTALLER": b"debship\n"})
-    except (InstallerError, ValueError, BadZipFile) as error:
-        raise Refused(f"{wheel.path.name} cannot be unpacked: {error}") from error
+        _install(wheel.path, schemes, plan.python_here)
+    except Exception as error:  # whatever a wheel can hold, its reader can stumble over
+        if isinstance(error, OSError) and error.errno not in _OF_A_NAME:
+            raise
+        raise Refused(f"{wheel.path.name} cannot be unpacked: {_said(error)}") from error
     # As pip and uv do: wheels that are made on Windows say nothing of modes.
     for script in (prefix / "bin").rglob("*"):
         script.chmod(0o755)
@@ -69,6 +68,39 @@ def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
                 "leave it out of the wheel, or name it otherwise",
             )
     return Virtualenv(root, prefix, own=own)
+
+
+def _install(path: Path, schemes: Mapping[str, Path], python: PurePath) -> None:
+    from installer import install
+    from installer.destinations import SchemeDictionaryDestination
+    from installer.sources import WheelFile
+
+    places = {name: str(folder) for name, folder in schemes.items()}
+    destination = SchemeDictionaryDestination(places, str(python), "posix")
+    with WheelFile.open(path) as source:
+        _check_entries(source)
+        install(source, destination, additional_metadata={"INSTALLER": b"debship\n"})
+
+
+def _check_entries(source: "WheelSource") -> None:
+    """Read what installer asserts, in words of its own."""
+    if "entry_points.txt" not in source.dist_info_filenames:
+        return
+    config = ConfigParser(delimiters="=", interpolation=None)
+    config.optionxform = str  # type: ignore[assignment,method-assign]
+    config.read_string(source.read_dist_info("entry_points.txt"))
+    for section in ("console_scripts", "gui_scripts"):
+        for name, value in config.items(section) if config.has_section(section) else ():
+            if not _ENTRY.fullmatch(value):
+                raise ValueError(
+                    f'its script {name} is to start "{value}", which is no entry point'
+                )
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, KeyError):  # of a member of the archive; it would quote itself
+        return str(error.args[0])
+    return str(error) or type(error).__name__
 
 
 def check_has_all(plan: BuildPlan, own: Dist, others: Sequence[Dist], version: str) -> bool:

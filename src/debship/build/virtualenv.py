@@ -144,7 +144,7 @@ def _stand_in(dist: Dist, site: Path) -> Iterator[None]:
     lines += [f"Requires-Dist: {need}" for need in dist.needs]
     lines += [f"Requires-Python: {dist.needs_python}"] if dist.needs_python else []
     (info / "WHEEL").write_text("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-    (info / "METADATA").write_text("".join(f"{line}\n" for line in lines))
+    (info / "METADATA").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     yield
     shutil.rmtree(info)
 

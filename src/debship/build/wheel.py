@@ -179,7 +179,10 @@ def _by_command(app: App, uv: Uv, root: Path) -> Path:
 
 
 def _stamps(directory: Path, glob: str) -> dict[Path, tuple[int, int]]:
-    found = sorted(directory.glob(glob))
+    try:
+        found = sorted(path for path in directory.glob(glob) if path.is_file())
+    except ValueError as error:  # "**x/": Python's words name no key
+        raise Misused(f"build.wheel: {glob}: {str(error).lower()}") from error
     return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in found}
 
 

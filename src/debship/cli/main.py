@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import io
+import os
 import sys
 
 import click
@@ -75,7 +76,20 @@ def main() -> None:
     except DebshipError as error:
         show_error(error)
         sys.exit(error.exit_code)
+    except FileNotFoundError:
+        if _is_somewhere():
+            raise
+        show_error(Misused("the folder that this was called in is gone", "cd to another"))
+        sys.exit(Misused.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone (`debship ... | head`): nothing to say, nobody to hear.
         sys.stderr.close()
         sys.exit(141)
+
+
+def _is_somewhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - a Path has to be loaded first
+    except FileNotFoundError:
+        return False
+    return True

@@ -7,6 +7,8 @@ from typing import Any
 from debship.config.kinds import USER
 from debship.config.mistakes import Loc, Mistake, found, quoted, repeated
 
+_LONGEST_NAME = 100
+
 
 def app_mistakes(table: Mapping[str, Any], directory: Path) -> Iterator[Mistake]:
     """Look at what was read, valid or not.
@@ -18,6 +20,7 @@ def app_mistakes(table: Mapping[str, Any], directory: Path) -> Iterator[Mistake]
     yield from repeated(found(table, "config", "*", "path"))
     yield from repeated(found(table, "file", "*", "path"))
     yield from repeated(found(table, "run", "commands", "*"))
+    yield from _names(table)
     yield from _sources(table, directory)
     yield from _moves(table)
     yield from _services(table)
@@ -35,6 +38,15 @@ def _build(table: Mapping[str, Any], directory: Path) -> Iterator[Mistake]:
     templates = build.get("templates")
     if isinstance(templates, str) and not (directory / templates).is_dir():
         yield Mistake(("build", "templates"), f"there is no folder {quoted(templates)}")
+
+
+def _names(table: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Names become files, with more beside them (NAME_MAX is 255, systemd's UNIT_NAME_MAX too)."""
+    for path in (("app", "name"), ("app", "version"), ("service", "*", "name")):
+        for loc, value in found(table, *path):
+            if isinstance(value, str) and len(value) > _LONGEST_NAME:
+                says = f"is too long for names of files: at most {_LONGEST_NAME} characters"
+                yield Mistake(loc, says)
 
 
 def _sources(table: Mapping[str, Any], directory: Path) -> Iterator[Mistake]:

@@ -1,0 +1,310 @@
+"""What a user can cause is told in a line, with the way out, and leaves nothing behind."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sample import DATE, Sample, make_wheel
+from test_build_cli import FILE
+
+from debship.build.lock_file import lock_table, lock_text
+from debship.build.places import check_places
+from debship.build.together import check_folder, made, together
+from debship.config.app_file import read_app
+from debship.errors import DebshipError, Misused, Refused
+from debship.run import run
+
+DEBSHIP = Path(sys.executable).with_name("debship")
+SCRIPTS = ("tiny-web", "tiny-job")
+
+
+def _debship(*words: object, cwd: Path | None = None, **env: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [DEBSHIP, *map(str, words)],
+        env={**os.environ, "SOURCE_DATE_EPOCH": str(DATE), **env},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+# Where the package goes.
+
+
+def _file(folder: Path) -> Path:
+    (folder / "file").touch()
+    return folder / "file/out"
+
+
+def _dangling(folder: Path) -> Path:
+    (folder / "link").symlink_to("nowhere")
+    return folder / "link"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_file, "file/out: .*/file: it is no folder"),
+        (lambda folder: _file(folder).parent, "file: it is no folder"),
+        (_dangling, "link: it is a link that leads nowhere"),
+        (lambda folder: Path("/proc/x/y"), "/proc/x/y: /proc: nothing can be made there: "),
+    ],
+)
+def test_where_no_package_can_go_is_told_before_the_work(
+    sample: Sample, tmp_path: Path, make: Callable[[Path], Path], message: str
+) -> None:
+    output = make(tmp_path)
+    with pytest.raises(Refused, match=message):
+        check_folder(output)
+    with pytest.raises(Refused, match=message):
+        sample.build(sample.with_build(test="false"), output=output)
+
+
+def test_a_folder_that_can_be_made_is_not_made_by_looking(tmp_path: Path) -> None:
+    check_folder(tmp_path / "a/b")
+    check_folder(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def _refused_beside(file: Path) -> None:
+    file.touch()
+    raise Refused("x")
+
+
+def test_a_folder_that_nothing_came_into_goes_again(tmp_path: Path) -> None:
+    with pytest.raises(Refused), made(tmp_path / "a/b"):
+        raise Refused("x")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(Refused), made(tmp_path / "a/b"):
+        _refused_beside(tmp_path / "a/file")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["file"]
+
+
+def _write(folder: Path, *names: str) -> None:
+    with together(folder) as files:
+        for name in names:
+            with files.open(name) as (_, sink):
+                sink.write(b"new")
+        files.appear(names)
+
+
+def test_of_files_whose_place_a_folder_holds_none_appears(tmp_path: Path) -> None:
+    (tmp_path / "b.deb").mkdir()
+    (tmp_path / "a").write_text("older")
+    with pytest.raises(Refused, match=r"b\.deb: a folder lies where the file goes"):
+        _write(tmp_path, "a", "b.deb", "c")
+    assert (tmp_path / "a").read_text() == "older"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b.deb"]
+
+
+# Locks.
+
+
+def test_a_lock_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_bytes(b"# a\n# \xe9\n")
+    with pytest.raises(Misused, match=r"requirements\.txt:2: not UTF-8"):
+        lock_text(tmp_path / "requirements.txt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["requirements.txt", "uv.lock", "pylock.toml"])
+@pytest.mark.parametrize("built", [False, True])
+def test_a_build_of_a_lock_that_is_not_utf8(sample: Sample, name: str, built: bool) -> None:
+    (sample.app.directory / name).write_bytes(b"# \xe9\n")
+    (sample.app.directory / "pyproject.toml").write_text('[project]\nname = "tiny"\n')
+    lock = sample.app.directory / name
+    app = sample.with_build(lock=lock, wheel=None if built else "dist/*.whl")
+    with pytest.raises(Misused, match=rf"{re.escape(name)}:1: not UTF-8"):
+        sample.build(app)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("packages = 3", "packages: expected a list of tables, got int"),
+        ("package = [1]", "package: expected a list of tables, got list"),
+        ('[[packages]]\nname = "a"\nwheels = 3', r"packages\[0\]\.wheels: expected a list of"),
+        ('[[packages]]\nname = "a"\nsdist = 3', r"packages\[0\]\.sdist: expected a table, got int"),
+        ("[[packages]]\nwheels = []", r"packages\[0\]\.name: expected a string, got NoneType"),
+        ('[[packages]]\nname = "a"\nversion = 1', r"packages\[0\]\.version: expected a string"),
+        ('[[packages]]\nname = "a"\nsdist = {hashes = 3}', r"packages\[0\]\.hashes: expected a"),
+        ("extras = 3", "extras: expected a list of strings, got int"),
+        ("[[", r"pylock\.toml: "),
+    ],
+)
+def test_a_lock_of_another_form(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "pylock.toml").write_text(text)
+    with pytest.raises(Misused, match=message):
+        lock_table(tmp_path / "pylock.toml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wheel", [None, "dist/*.whl"])
+@pytest.mark.parametrize("text", ["packages = 3", '[[packages]]\nname = "a"\nwheels = 3'])
+def test_a_build_of_a_lock_of_another_form(sample: Sample, text: str, wheel: str | None) -> None:
+    (sample.app.directory / "pylock.toml").write_text(f'lock-version = "1.0"\n{text}\n')
+    (sample.app.directory / "pyproject.toml").write_text('[project]\nname = "tiny"\n')
+    with pytest.raises(Misused, match=r"pylock\.toml: packages"):
+        sample.build(sample.with_build(wheel=wheel, lock=sample.app.directory / "pylock.toml"))
+
+
+# The application's own wheel.
+
+
+def _changed(wheel: Path, ending: str, change: Callable[[bytes], bytes | None]) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in members.items():
+            new = change(content) if name.endswith(ending) else content
+            if new is not None:
+                archive.writestr(name, new)
+
+
+def _entry(value: bytes) -> Callable[[bytes], bytes]:
+    return lambda text: text + b"bad = " + value + b"\n"
+
+
+WHEELS = {
+    "a row of RECORD": ("/RECORD", lambda text: b"x\n" + text, "expected 3 elements, got 1"),
+    "a size in RECORD": (
+        "/RECORD",
+        lambda text: re.sub(rb"(app.py,.*,)", rb"\1x", text),
+        "`size` cannot be non-integer",
+    ),
+    "a hash in RECORD": (
+        "/RECORD",
+        lambda text: re.sub(rb"(app.py,)sha256=", rb"\1", text),
+        "`hash` does not follow the required format",
+    ),
+    "no RECORD": ("/RECORD", lambda text: None, "no item named 'tiny-1.0.dist-info/RECORD'"),
+    "no WHEEL": ("/WHEEL", lambda text: None, "no item named 'tiny-1.0.dist-info/WHEEL'"),
+    "no METADATA": ("/METADATA", lambda text: None, "has no METADATA with a name and a version"),
+    "METADATA without a name": (
+        "/METADATA",
+        lambda text: text.replace(b"Name: tiny\n", b""),
+        "has no METADATA with a name and a version",
+    ),
+    "METADATA that is not UTF-8": (
+        "/METADATA",
+        lambda text: text.replace(b"Ann", b"\xe9"),
+        "what it says of itself is not UTF-8",
+    ),
+    "an entry without a function": (
+        "entry_points.txt",
+        _entry(b"tiny"),
+        'its script bad is to start "tiny", which is no entry point',
+    ),
+    "an entry of words": (
+        "entry_points.txt",
+        _entry(b"tiny main"),
+        'its script bad is to start "tiny main", which is no entry point',
+    ),
+    "an entry twice": ("entry_points.txt", lambda text: text + b"tiny-web = a:b\n", "already"),
+    "no archive": (None, b"x", "not a zip file"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", WHEELS)
+def test_a_wheel_that_is_broken(sample: Sample, case: str) -> None:
+    ending, change, message = WHEELS[case]
+    wheel = next((sample.app.directory / "dist").glob("*.whl"))
+    if ending is None:
+        wheel.write_bytes(change)
+    else:
+        _changed(wheel, ending, change)
+    with pytest.raises(Refused, match=message):
+        sample.build()
+    assert not sample.output.exists()
+
+
+@pytest.mark.slow
+def test_names_that_are_too_long(sample: Sample, tmp_path: Path) -> None:
+    long = "m" * 245
+    files = {f"tiny/{long}.py": "X = 1\n"}
+    make_wheel(sample.app.directory / "dist", "tiny", files=files, scripts=SCRIPTS)
+    deb = sample.build()  # without bytecode: Python has no room for its name
+    assert long in run(["dpkg-deb", "-c", deb.path]).text
+    make_wheel(sample.app.directory / "dist", "tiny", files={f"tiny/{long * 2}.py": ""})
+    with pytest.raises(Refused, match=r"cannot be unpacked: .*File name too long"):
+        sample.build()
+
+
+@pytest.mark.parametrize("key", ["name", "version"])
+def test_a_name_that_files_cannot_bear(tmp_path: Path, key: str) -> None:
+    about = {"name": "tiny", "summary": "x", "maintainer": "A <a@b>", "version": "1"}
+    about[key] = "1" * 101
+    lines = "".join(f'{name} = "{value}"\n' for name, value in about.items())
+    (tmp_path / "debship.toml").write_text(f"[app]\n{lines}")
+    with pytest.raises(Misused, match=f"app.{key}: is too long for names of files"):
+        read_app(tmp_path)
+
+
+def test_a_name_that_dpkg_does_not_take() -> None:
+    with pytest.raises(Refused, match=r"'usr/lib/a\\nb': dpkg takes no name with a line break"):
+        check_places(["usr/lib/a\nb"])
+
+
+# All else.
+
+
+@pytest.mark.slow
+def test_a_pattern_that_is_none(sample: Sample) -> None:
+    with pytest.raises(Misused, match=r"build\.wheel: \*\*x/\*\.whl: invalid pattern"):
+        sample.build(sample.with_build(wheel="**x/*.whl"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"# \xe9\n", "it is not UTF-8"), (b"{{ 1 // 0 }}\n", "division"), (b"{% if %}", "Expected")],
+)
+def test_a_template_that_cannot_be_rendered(sample: Sample, content: bytes, message: str) -> None:
+    folder = sample.app.directory / "templates/package"
+    folder.mkdir(parents=True)
+    (folder / "copyright").write_bytes(content)
+    with pytest.raises(DebshipError, match=f"template package/copyright: .*{message}"):
+        sample.build(sample.with_build(templates=folder.parent))
+    assert not sample.output.exists()
+
+
+def test_a_date_that_no_package_can_have(sample: Sample) -> None:
+    with pytest.raises(Misused, match="SOURCE_DATE_EPOCH: 99999999999999999 is later than"):
+        sample.build(source_date_epoch=99999999999999999)
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    script = 'cd "$1" && rmdir "$1" && exec "$2" build'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", tmp_path / "gone", DEBSHIP],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the folder that this was called in is gone\nhint: ")
+
+
+@pytest.mark.slow
+def test_the_language_of_the_shell_changes_no_byte(sample: Sample, tmp_path: Path) -> None:
+    text = FILE.replace("Tiny service", "Tïny service")
+    (sample.app.directory / "debship.toml").write_text(text, "utf-8")
+    built = []
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for number, env in enumerate(({}, plain)):
+        words = ("build", sample.app.directory, "--output", tmp_path / str(number), "--level", "3")
+        code, said = _debship(*words, DEBSHIP_CACHE=str(tmp_path / f"cache{number}"), **env)
+        assert code == 0, said
+        built.append((tmp_path / str(number) / "tiny_1.0-1_all.deb").read_bytes())
+    assert built[0] == built[1]
