@@ -107,6 +107,19 @@ def test_a_move_is_remembered_by_the_versions_after_it(
     assert (gone.gone, gone.moved) == ((NEW, OLD), ())
 
 
+def test_what_is_said_of_a_place_is_not_guessed_as_well(sample: Sample, config) -> None:
+    """Each edit keeps a place of its own: what is moved over another's is lost to .dpkg-new."""
+    other, third = PurePosixPath("/etc/tiny/a.conf"), PurePosixPath("/etc/tiny/third.conf")
+    texts = ((OLD, "old\n"), (other, "a\n"))
+    shipped = tuple((path, hashlib.md5(text.encode()).hexdigest()) for path, text in texts)
+    previous = Previous(DebVersion("1.0-1"), shipped)
+    found = compare(replace(sample.app, configs=(config(NEW, "a\n", moved_from=OLD),)), previous)
+    assert (found.moved, found.gone) == (((OLD, NEW),), (other,))
+    both = (config(NEW, "x\n", moved_from=OLD), config(third, "old\n"))
+    found = compare(replace(sample.app, configs=both), previous)
+    assert (found.moved, found.gone) == (((OLD, NEW),), (other,))
+
+
 def test_what_changed_is_said(sample: Sample, config) -> None:
     notes = Conffiles((NEW,), gone=(OLD,), changed=(NEW,)).notes
     assert notes == (

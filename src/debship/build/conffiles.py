@@ -7,7 +7,7 @@ may skip any version. The packages themselves are the memory, so nothing else mu
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -146,7 +146,9 @@ def compare(app: App, previous: Previous | None) -> Conffiles:
     # What the deploy writes from now on keeps its place.
     kept = {config.path for config in app.configs}
     carried = [(old, new) for old, new in previous.moved if new in contents and old not in kept]
-    moves = dict([*_moves(before, contents, kept), *carried, *declared])
+    # Two moves into one place would lose what was edited in one of them.
+    told = {path for move in declared for path in move}
+    moves = dict([*_moves(before, contents, kept, told), *carried, *declared])
     gone = {*before, *previous.gone} - kept - set(moves)
     # What moved to a place that is no more, is no more.
     gone |= {old for old, new in previous.moved if new in gone and old not in kept}
@@ -187,11 +189,15 @@ def read_source(source: Path) -> bytes:
 def _moves(
     before: Mapping[PurePosixPath, str],
     now: Mapping[PurePosixPath, str],
-    kept: Iterable[PurePosixPath],
+    kept: Collection[PurePosixPath],
+    told: Collection[PurePosixPath],
 ) -> Iterable[tuple[PurePosixPath, PurePosixPath]]:
-    """Find files that went, and came again elsewhere with the same contents, one for one."""
-    went = {path: md5 for path, md5 in before.items() if path not in set(kept)}
-    came = {path: md5 for path, md5 in now.items() if path not in before}
+    """Find files that went, and came again elsewhere with the same contents, one for one.
+
+    Those that the application itself says of where they come from or go to have no part in it.
+    """
+    went = {path: md5 for path, md5 in before.items() if path not in kept and path not in told}
+    came = {path: md5 for path, md5 in now.items() if path not in before and path not in told}
     times = Counter(went.values()), Counter(came.values())
     for old, md5 in went.items():
         if md5 != _md5(b"") and times[0][md5] == times[1][md5] == 1:
