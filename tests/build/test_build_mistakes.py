@@ -4,17 +4,18 @@ import os
 import re
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample import DATE, Sample, make_wheel
+from sample import DATE, Sample
 from test_build_cli import FILE
 
-from debship.build.lock_file import lock_table, lock_text
+from debship.build.lock_file import lock_table, lock_text, own_parts
 from debship.build.places import check_places
 from debship.build.together import check_folder, made, together
+from debship.cli.previous import read_what_hosts_have
 from debship.config.app_file import read_app
 from debship.errors import DebshipError, Misused, Refused
 from debship.run import run
@@ -156,89 +157,6 @@ def test_a_build_of_a_lock_of_another_form(sample: Sample, text: str, wheel: str
         sample.build(sample.with_build(wheel=wheel, lock=sample.app.directory / "pylock.toml"))
 
 
-# The application's own wheel.
-
-
-def _changed(wheel: Path, ending: str, change: Callable[[bytes], bytes | None]) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name, content in members.items():
-            new = change(content) if name.endswith(ending) else content
-            if new is not None:
-                archive.writestr(name, new)
-
-
-def _entry(value: bytes) -> Callable[[bytes], bytes]:
-    return lambda text: text + b"bad = " + value + b"\n"
-
-
-WHEELS = {
-    "a row of RECORD": ("/RECORD", lambda text: b"x\n" + text, "expected 3 elements, got 1"),
-    "a size in RECORD": (
-        "/RECORD",
-        lambda text: re.sub(rb"(app.py,.*,)", rb"\1x", text),
-        "`size` cannot be non-integer",
-    ),
-    "a hash in RECORD": (
-        "/RECORD",
-        lambda text: re.sub(rb"(app.py,)sha256=", rb"\1", text),
-        "`hash` does not follow the required format",
-    ),
-    "no RECORD": ("/RECORD", lambda text: None, "no item named 'tiny-1.0.dist-info/RECORD'"),
-    "no WHEEL": ("/WHEEL", lambda text: None, "no item named 'tiny-1.0.dist-info/WHEEL'"),
-    "no METADATA": ("/METADATA", lambda text: None, "has no METADATA with a name and a version"),
-    "METADATA without a name": (
-        "/METADATA",
-        lambda text: text.replace(b"Name: tiny\n", b""),
-        "has no METADATA with a name and a version",
-    ),
-    "METADATA that is not UTF-8": (
-        "/METADATA",
-        lambda text: text.replace(b"Ann", b"\xe9"),
-        "what it says of itself is not UTF-8",
-    ),
-    "an entry without a function": (
-        "entry_points.txt",
-        _entry(b"tiny"),
-        'its script bad is to start "tiny", which is no entry point',
-    ),
-    "an entry of words": (
-        "entry_points.txt",
-        _entry(b"tiny main"),
-        'its script bad is to start "tiny main", which is no entry point',
-    ),
-    "an entry twice": ("entry_points.txt", lambda text: text + b"tiny-web = a:b\n", "already"),
-    "no archive": (None, b"x", "not a zip file"),
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", WHEELS)
-def test_a_wheel_that_is_broken(sample: Sample, case: str) -> None:
-    ending, change, message = WHEELS[case]
-    wheel = next((sample.app.directory / "dist").glob("*.whl"))
-    if ending is None:
-        wheel.write_bytes(change)
-    else:
-        _changed(wheel, ending, change)
-    with pytest.raises(Refused, match=message):
-        sample.build()
-    assert not sample.output.exists()
-
-
-@pytest.mark.slow
-def test_names_that_are_too_long(sample: Sample, tmp_path: Path) -> None:
-    long = "m" * 245
-    files = {f"tiny/{long}.py": "X = 1\n"}
-    make_wheel(sample.app.directory / "dist", "tiny", files=files, scripts=SCRIPTS)
-    deb = sample.build()  # without bytecode: Python has no room for its name
-    assert long in run(["dpkg-deb", "-c", deb.path]).text
-    make_wheel(sample.app.directory / "dist", "tiny", files={f"tiny/{long * 2}.py": ""})
-    with pytest.raises(Refused, match=r"cannot be unpacked: .*File name too long"):
-        sample.build()
-
-
 @pytest.mark.parametrize("key", ["name", "version"])
 def test_a_name_that_files_cannot_bear(tmp_path: Path, key: str) -> None:
     about = {"name": "tiny", "summary": "x", "maintainer": "A <a@b>", "version": "1"}
@@ -308,3 +226,83 @@ def test_the_language_of_the_shell_changes_no_byte(sample: Sample, tmp_path: Pat
         assert code == 0, said
         built.append((tmp_path / str(number) / "tiny_1.0-1_all.deb").read_bytes())
     assert built[0] == built[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["preinst", "postinst", "prerm", "postrm"])
+def test_a_script_of_comments_alone(sample: Sample, tmp_path: Path, script: str) -> None:
+    snippet = tmp_path / "snippet.sh"
+    snippet.write_text("#!/bin/sh\n\n# Nothing yet.\n  # Or later.\n")
+    deb = sample.build(replace(sample.app, scripts=((script, snippet),)))
+    assert "# Nothing yet." in run(["dpkg-deb", "-I", deb.path, script]).text
+
+
+UV_LOCK = """\
+version = 1
+revision = 3
+requires-python = ">=3.9"
+
+[[package]]
+name = "tiny"
+version = "1.0"
+source = { virtual = "." }
+
+[package.metadata]
+provides-extras = ["redis"]
+
+[package.metadata.requires-dev]
+docs = []
+"""
+PROJECT = """\
+[project]
+name = "tiny"
+version = "1.0"
+requires-python = ">=3.9"
+[project.optional-dependencies]
+redis = []
+[dependency-groups]
+docs = []
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"extras": ("rediss",)}, r'build\.extras: uv\.lock has no "rediss"; it has redis'),
+        ({"groups": ("doc",)}, r'build\.groups: uv\.lock has no "doc"; it has docs'),
+    ],
+)
+def test_a_part_that_the_lock_of_uv_has_not(sample: Sample, settings, message: str) -> None:
+    folder = sample.app.directory
+    (folder / "pyproject.toml").write_text(PROJECT)
+    (folder / "uv.lock").write_text(UV_LOCK)
+    with pytest.raises(Misused, match=message):
+        sample.build(sample.with_build(lock=folder / "uv.lock", **settings))
+    assert own_parts(folder / "uv.lock") == (["redis"], ["docs"])
+
+
+@pytest.mark.parametrize("given", ["", " ", "dist/tiny_1.0-1_all", "./stable", "tiny.deb.xz/"])
+def test_what_is_neither_a_package_nor_a_suite(sample: Sample, given: str) -> None:
+    with pytest.raises(Misused, match=f'--previous: "{given}" is neither a .deb nor the name'):
+        read_what_hosts_have(given, None, sample.app, [sample.release], sample.machine)
+
+
+@pytest.mark.parametrize(
+    ("more", "where"),
+    [
+        ('[app]\nsummary = "x \\\\"', "app.summary"),
+        ('[[service]]\nexec = "x"\nunit = { Nice = "5\\\\" }', r"service\[0\].unit.Nice"),
+        (
+            '[[service]]\nexec = "x"\nunit = { Environment = ["A=1", "B=2\\\\"] }',
+            r"service\[0\].unit.Environment\[1\]",
+        ),
+    ],
+)
+def test_what_would_swallow_the_next_line_of_a_unit(tmp_path: Path, more: str, where: str) -> None:
+    about = '[app]\nname = "tiny"\nmaintainer = "A <a@b>"\n'
+    summary = "" if "summary" in more else 'summary = "x"\n'
+    text = more.replace("[app]\n", about) if "[app]" in more else f"{about}{summary}{more}"
+    (tmp_path / "debship.toml").write_text(f"{text}\n")
+    with pytest.raises(Misused, match=f"{where}: ends in a backslash"):
+        read_app(tmp_path)

@@ -1,6 +1,9 @@
 """The application's own wheel: as it is made elsewhere, beside what a lock names, and broken."""
 
 import os
+import re
+import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 from sample import Sample, lock_wheels, make_wheel
 
 from debship.config.app import Service
+from debship.errors import Refused
 from debship.run import run
 
 pytestmark = pytest.mark.slow
@@ -49,3 +53,91 @@ def test_the_own_wheel_goes_before_one_that_the_lock_names(
     names = {path.name for path in root.rglob("*")}
     assert "tiny-1.0.dist-info" in names
     assert not names & {"tiny-0.9.dist-info", "gone.py", "old", "REQUESTED"}
+
+
+def _changed(wheel: Path, ending: str, change: Callable[[bytes], bytes | None]) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in members.items():
+            new = change(content) if name.endswith(ending) else content
+            if new is not None:
+                archive.writestr(name, new)
+
+
+def _entry(value: bytes) -> Callable[[bytes], bytes]:
+    return lambda text: text + b"bad = " + value + b"\n"
+
+
+WHEELS = {
+    "a row of RECORD": ("/RECORD", lambda text: b"x\n" + text, "expected 3 elements, got 1"),
+    "a size in RECORD": (
+        "/RECORD",
+        lambda text: re.sub(rb"(app.py,.*,)", rb"\1x", text),
+        "`size` cannot be non-integer",
+    ),
+    "a hash in RECORD": (
+        "/RECORD",
+        lambda text: re.sub(rb"(app.py,)sha256=", rb"\1", text),
+        "`hash` does not follow the required format",
+    ),
+    "no RECORD": ("/RECORD", lambda text: None, "no item named 'tiny-1.0.dist-info/RECORD'"),
+    "no WHEEL": ("/WHEEL", lambda text: None, "no item named 'tiny-1.0.dist-info/WHEEL'"),
+    "no METADATA": ("/METADATA", lambda text: None, "has no METADATA with a name and a version"),
+    "METADATA without a name": (
+        "/METADATA",
+        lambda text: text.replace(b"Name: tiny\n", b""),
+        "has no METADATA with a name and a version",
+    ),
+    "METADATA that is not UTF-8": (
+        "/METADATA",
+        lambda text: text.replace(b"Ann", b"\xe9"),
+        "what it says of itself is not UTF-8",
+    ),
+    "an entry without a function": (
+        "entry_points.txt",
+        _entry(b"tiny"),
+        'its script bad is to start "tiny", which is no entry point',
+    ),
+    "an entry of words": (
+        "entry_points.txt",
+        _entry(b"tiny main"),
+        'its script bad is to start "tiny main", which is no entry point',
+    ),
+    "an entry twice": ("entry_points.txt", lambda text: text + b"tiny-web = a:b\n", "already"),
+    "no archive": (None, b"x", "not a zip file"),
+}
+
+
+@pytest.mark.parametrize("case", WHEELS)
+def test_a_wheel_that_is_broken(sample: Sample, case: str) -> None:
+    ending, change, message = WHEELS[case]
+    wheel = next((sample.app.directory / "dist").glob("*.whl"))
+    if ending is None:
+        wheel.write_bytes(change)
+    else:
+        _changed(wheel, ending, change)
+    with pytest.raises(Refused, match=message):
+        sample.build()
+    assert not sample.output.exists()
+
+
+def test_names_that_are_too_long(sample: Sample, tmp_path: Path) -> None:
+    long = "m" * 245
+    files = {f"tiny/{long}.py": "X = 1\n"}
+    make_wheel(sample.app.directory / "dist", "tiny", files=files, scripts=SCRIPTS)
+    deb = sample.build()  # without bytecode: Python has no room for its name
+    assert long in run(["dpkg-deb", "-c", deb.path]).text
+    make_wheel(sample.app.directory / "dist", "tiny", files={f"tiny/{long * 2}.py": ""})
+    with pytest.raises(Refused, match=r"cannot be unpacked: .*File name too long"):
+        sample.build()
+
+
+def test_a_file_whose_name_has_a_line_break(sample: Sample) -> None:
+    """uv takes no dependency with one."""
+    make_wheel(sample.app.directory / "dist", "tiny", files={"tiny/a\nb.txt": "x"}, scripts=SCRIPTS)
+    wheel = next((sample.app.directory / "dist").glob("*.whl"))
+    _changed(wheel, "/RECORD", lambda text: text.replace(b"tiny/a\nb.txt", b'"tiny/a\nb.txt"'))
+    with pytest.raises(Refused, match=r"a\\nb\.txt': dpkg takes no name with a line break"):
+        sample.build()
+    assert not sample.output.exists()

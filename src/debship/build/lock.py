@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from packaging.utils import canonicalize_name
 
-from debship.build.lock_file import lock_table, lock_text
+from debship.build.lock_file import lock_table, lock_text, own_parts
 from debship.build.uv import Uv
 from debship.config.app import App
 from debship.config.mistakes import found
 from debship.config.toml import read_toml
-from debship.errors import Misused, Refused
+from debship.errors import Failed, Misused, Refused
 from debship.run import Word, without_passwords
 
 Kind = Literal["uv", "pylock", "requirements"]
@@ -101,13 +101,17 @@ def locked(lock: Lock, app: App, folder: Path, uv: Uv) -> Path:
         return lock.path
     exported = folder / "pylock.toml"
     settings = app.build
-    uv(
+    words: tuple[Word, ...] = (
         *("export", "--frozen", "--format", "pylock.toml", "--output-file", exported),
         *("--no-emit-project", "--no-default-groups", "--no-header"),
         *(word for extra in settings.extras for word in ("--extra", extra)),
         *(word for group in settings.groups for word in ("--group", group)),
-        cwd=app.directory,
     )
+    try:
+        uv(*words, cwd=app.directory)
+    except Failed:
+        _check_parts(lock, app)
+        raise
     _check_pylock(lock, exported)
     _check_exported(lock, exported)
     return exported
@@ -279,6 +283,13 @@ def _check_exported(lock: Lock, exported: Path) -> None:
     for package in lock_table(exported).get("packages", []):
         if (package["name"], package.get("version")) in unhashed:
             raise Refused(f'{lock.path}: "{package["name"]}" has no hash', lock.hint)
+
+
+def _check_parts(lock: Lock, app: App) -> None:
+    """See that a uv.lock knows the extras and groups wanted."""
+    extras, groups = own_parts(lock.path)
+    _check_known(lock, "extras", app.build.extras, extras)
+    _check_known(lock, "groups", app.build.groups, groups)
 
 
 def _check_known(lock: Lock, kind: str, wanted: Sequence[str], known: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from debship.config.mistakes import found
 from debship.errors import Misused
 
 _KEYS = ("packages", "package")  # of pylock.toml, and of uv.lock
@@ -41,6 +42,28 @@ def lock_table(path: Path) -> dict[str, Any]:
     return table
 
 
+def own_parts(path: Path) -> tuple[list[str], list[str]]:
+    """Give the extras and the groups that a uv.lock knows of the project itself.
+
+    Raises:
+        Misused: as ``lock_table``.
+    """
+    own = [
+        package
+        for package in lock_table(path).get("package", [])
+        if {"virtual", "editable"} & set(package.get("source", {}))  # all else is of an index
+    ]
+    extras = [str(name) for _, name in found(own, "*", "metadata", "provides-extras", "*")]
+    extras += _keys(own, "optional-dependencies")
+    groups = [*_keys(own, "metadata", "requires-dev"), *_keys(own, "dev-dependencies")]
+    return sorted(set(extras)), sorted(set(groups))
+
+
+def _keys(packages: list[dict[str, Any]], *path: str) -> list[str]:
+    tables = (table for _, table in found(packages, "*", *path) if isinstance(table, dict))
+    return [key for table in tables for key in table]
+
+
 def _amiss(table: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
     """Give what is of another form: where, what was expected, what is there."""
     for key in ("extras", "dependency-groups"):
@@ -68,7 +91,7 @@ def _amiss_of(package: dict[str, Any]) -> Iterator[tuple[str, str, Any]]:
         return
     if not _is_list(package.get("resolution-markers", []), str):
         yield "resolution-markers", "a list of strings", package["resolution-markers"]
-    for key in ("sdist", "archive"):
+    for key in ("sdist", "archive", "source"):
         if not isinstance(package.get(key, {}), dict):
             yield key, "a table", package[key]
     files = [*wheels, package.get("sdist", {}), package.get("archive", {})]

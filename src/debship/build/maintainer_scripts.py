@@ -126,4 +126,8 @@ def _snippet(name: str, path: Path) -> str:
                 "it becomes a part of a script of /bin/sh (Policy 10.4)",
             )
         text = rest if newline else ""
-    return text.rstrip("\n") + "\n" if text.strip() else ""
+    if not text.strip():
+        return ""
+    comments = all(line.lstrip().startswith("#") for line in text.splitlines() if line.strip())
+    # A shell of its own that is to do nothing has to be told so.
+    return ("" if not comments else ":\n") + text.rstrip("\n") + "\n"

@@ -1,11 +1,12 @@
 """Which package hosts have: what the next one is compared with."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debship.errors import Failed, Refused
+from debship.errors import Failed, Misused, Refused
 
 if TYPE_CHECKING:
     from debship.build.conffiles import Previous
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from debship.debian.releases import Release
     from debship.model import Architecture
     from debship.publish.listing import Row
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")  # of a suite; what has a slash is a path
 
 
 def read_what_hosts_have(
@@ -33,7 +36,7 @@ def read_what_hosts_have(
         machine: the architecture that is built for.
 
     Raises:
-        Misused: no store is named.
+        Misused: it can be neither, or no store is named.
         Refused: it is not a sound package of this application, or the suite has none.
         Failed: the store cannot be read.
     """
@@ -43,6 +46,11 @@ def read_what_hosts_have(
         return (None,) * len(releases)
     if given.endswith(".deb"):
         return (read_previous(Path(given), app),) * len(releases)
+    if not _NAME.fullmatch(given):
+        raise Misused(
+            f'--previous: "{given}" is neither a .deb nor the name of a suite',
+            "--previous dist/NAME_VERSION_ARCHITECTURE.deb, or --previous SUITE",
+        )
     from debship.cli.repository import target
     from debship.publish.listing import listing
 

@@ -21,6 +21,7 @@ def app_mistakes(table: Mapping[str, Any], directory: Path) -> Iterator[Mistake]
     yield from repeated(found(table, "file", "*", "path"))
     yield from repeated(found(table, "run", "commands", "*"))
     yield from _names(table)
+    yield from _swallowing(table)
     yield from _sources(table, directory)
     yield from _moves(table)
     yield from _services(table)
@@ -38,6 +39,20 @@ def _build(table: Mapping[str, Any], directory: Path) -> Iterator[Mistake]:
     templates = build.get("templates")
     if isinstance(templates, str) and not (directory / templates).is_dir():
         yield Mistake(("build", "templates"), f"there is no folder {quoted(templates)}")
+
+
+def _swallowing(table: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What ends in a backslash takes the next line of a unit with it (systemd.syntax(7))."""
+    for path in (
+        ("app", "summary"),
+        ("app", "homepage"),
+        ("service", "*", "schedule"),
+        ("service", "*", "unit", "*"),
+        ("service", "*", "unit", "*", "*"),
+    ):
+        for loc, value in found(table, *path):
+            if isinstance(value, str) and value.rstrip().endswith("\\"):
+                yield Mistake(loc, "ends in a backslash: systemd would read on in the next line")
 
 
 def _names(table: Mapping[str, Any]) -> Iterator[Mistake]:
