@@ -133,6 +133,15 @@ def test_names_that_are_too_long(sample: Sample, tmp_path: Path) -> None:
         sample.build()
 
 
+def test_a_version_that_no_file_can_bear(sample: Sample) -> None:
+    """The wheel fits, and the package's papers do not."""
+    next((sample.app.directory / "dist").glob("*.whl")).unlink()
+    make_wheel(sample.app.directory / "dist", "tiny", f"1.0+{'a' * 220}", scripts=SCRIPTS)
+    with pytest.raises(Refused, match=r"no file system takes such a name: .*a-1_all\.deb"):
+        sample.build()
+    assert not sample.output.exists()
+
+
 def test_a_file_whose_name_has_a_line_break(sample: Sample) -> None:
     """uv takes no dependency with one."""
     make_wheel(sample.app.directory / "dist", "tiny", files={"tiny/a\nb.txt": "x"}, scripts=SCRIPTS)
