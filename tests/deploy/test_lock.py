@@ -92,6 +92,39 @@ def test_who_lost_the_lock_is_fenced_and_does_nothing_more(host: Host, tmp_path:
             mine["a"].confirm()
 
 
+def test_a_host_that_grumbles_turns_a_roll_away_all_the_same(host: Host) -> None:
+    """A missing locale, a name that sudo cannot resolve: each of its answers has a line before it."""
+    said, run = b"bash: warning: setlocale: LC_ALL: cannot change locale\n", host.run
+
+    def grumbling(argv: Sequence[str], **more) -> Answer:
+        answer = run(argv, **more)
+        return Answer(answer.returncode, answer.stdout, said + answer.stderr)
+
+    with held(lock_of("r1"), host) as mine:
+        host.run = grumbling
+        mine["a"].confirmed = -1000.0
+        mine["a"].confirm()
+        break_lock(host, AUTH, show_lock(host, AUTH))
+        mine["a"].confirmed = -1000.0
+        with pytest.raises(Fenced, match="a: this roll no longer holds the lock: fenced by -"):
+            mine["a"].confirm()
+
+
+def test_a_lock_that_cannot_be_seen_is_not_taken_for_ours() -> None:
+    host = FakeHost("a", FakeClock())
+    with held(lock_of("r1"), host) as mine:
+        host.run = lambda *_args, **_kwargs: Answer(127, b"", b"sh: not found")
+        mine["a"].confirmed = -1000.0
+        with pytest.raises(Failed, match="a: the lock could not be seen: sh: not found"):
+            mine["a"].confirm()
+
+
+def test_an_exit_code_of_a_command_is_no_fence(tmp_path: Path) -> None:
+    host = LocalHost("a", tmp_path)
+    with held(lock_of("r1"), host) as mine:
+        assert mine["a"].run(("sh", "-c", "echo later >&2; exit 75")).returncode == 75
+
+
 def test_what_a_guarded_command_says_is_what_it_says(tmp_path: Path) -> None:
     host = LocalHost("a", tmp_path)
     with held(lock_of("r1"), host) as mine:
@@ -173,8 +206,9 @@ def test_of_two_that_begin_one_gets_all() -> None:
 def test_a_damaged_lock_is_an_error() -> None:
     host = FakeHost("a", FakeClock())
     host.run = lambda *_args, **_kwargs: Answer(0, b"what", b"")
-    with pytest.raises(Failed, match="damaged"):
+    with pytest.raises(Failed, match="a: what it said of the lock cannot be read") as raised:
         show_lock(host, AUTH)
+    assert "/var/lib/debship/auth/lock" in raised.value.hint
 
 
 def test_what_is_known_dead_does_not_seem_alive() -> None:

@@ -55,11 +55,12 @@ class GuardedHost:
             raise Fenced(self.lost[0])
         asked = self.clock.monotonic()
         answer = self.inner.run(guarded(argv, self.path, self.roll), stdin=stdin, timeout=timeout)
-        if answer.returncode == _FENCED and answer.stderr.startswith(b"debship: "):
-            said = answer.complaint.removeprefix("debship: ")
-            self.lost.append(f"{self.address}: this roll no longer holds the lock: {said}")
-            raise Fenced(self.lost[0])
-        self.confirmed = asked
+        if answer.returncode == _FENCED:
+            if said := _turned_away(answer):
+                self.lost.append(f"{self.address}: this roll no longer holds the lock: {said}")
+                raise Fenced(self.lost[0])
+        else:
+            self.confirmed = asked
         return answer
 
     def put(self, path: str, data: bytes, *, owner: str, group: str, mode: int) -> None:
@@ -77,11 +78,23 @@ class GuardedHost:
         if self.lost:
             raise Fenced(self.lost[0])
         if self.clock.monotonic() - self.confirmed > JUST:
-            self.run(("true",))
+            answer = self.run(("true",))
+            if answer.returncode != 0:
+                raise Failed(f"{self.address}: the lock could not be seen: {answer.complaint}")
 
     def close(self) -> None:
         """Let the connection go."""
         self.inner.close()
+
+
+def _turned_away(answer: Answer) -> str:
+    """What the guard said; "" where it did not, and a command left its exit code.
+
+    A host's shell and sudo may write lines of their own before: of a locale, of a name.
+    """
+    lines = answer.stderr.decode(errors="replace").splitlines()
+    mark = "debship: "
+    return next((line.removeprefix(mark) for line in lines if line.startswith(mark)), "")
 
 
 def guarded(argv: Sequence[str], path: str, roll: str) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ class Lock:
             try:
                 since = self.clock.now().replace(" ", "_")
                 words = (self.roll, since, self.by, self.process, watch.over(name))
-                return _parse(_script(hosts[name], self.package, "take", *words))
+                return _ask(hosts[name], self.package, "take", *words)
             except DebshipError as error:
                 return error
 
@@ -245,12 +245,12 @@ def seems_alive(holders: Iterable[Holder], dead: Callable[[str], bool]) -> Holde
 
 def show_lock(host: Host, package: PackageName) -> Holder | None:
     """Who holds the lock on a host; None where nobody does."""
-    return _parse(_script(host, package, "show"))
+    return _ask(host, package, "show")
 
 
 def break_lock(host: Host, package: PackageName, holder: Holder) -> None:
     """Take the lock from a holder, whoever it is; what it does next there is refused."""
-    _parse(_script(host, package, "drop", holder.roll))
+    _ask(host, package, "drop", holder.roll)
 
 
 def _script(host: Host, package: PackageName, verb: str, *words: str) -> str:
@@ -261,13 +261,18 @@ def _script(host: Host, package: PackageName, verb: str, *words: str) -> str:
     return answer.text
 
 
-def _parse(text: str) -> Holder | None:
+def _ask(host: Host, package: PackageName, verb: str, *words: str) -> Holder | None:
+    text = _script(host, package, verb, *words)
     match text.split():
         case ["held", roll, number, since, by, process, age]:
             return Holder(roll, int(number), since, by, process, max(0.0, float(age)))
         case ["taken" | "free", _]:
             return None
-    raise Failed(f"a lock on a host is damaged: {json.dumps(text[:200])}")
+    raise Failed(
+        f"{host.address}: what it said of the lock cannot be read: {json.dumps(text[:200])}",
+        "a shell that prints text where nobody is logged in (.bashrc) does so; else look at "
+        f"{lock_path(package)} there, and take it away where no roll is alive",
+    )
 
 
 @cache
