@@ -251,7 +251,9 @@ class FakeHost:
         lines += ["unit Job=412"] * self.going_down + ["unit "]
         if self.unit is not None:
             lines += [f"unit Id=debship-install-{self.package}.service", "unit LoadState=loaded"]
-            lines.append(f"unit ActiveState={self.unit}")
+            result = "exit-code" if self.unit == "failed" else "success"
+            lines += [f"unit ActiveState={self.unit}", f"unit Result={result}"]
+            lines.append("unit InvocationID=cafe")
         if self.conffile:
             lines.append(f"edited {self.conffile}")
         for path in argv[4:]:

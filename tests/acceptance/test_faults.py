@@ -49,6 +49,10 @@ port = 8101
 version = "version"
 timeout = 5
 """
+NO_NETWORK = "/etc/apt/apt.conf.d/99nowhere"
+NO_WAY_BACK = f"""\
+rm -f /var/cache/apt/archives/tiny_1.0*
+echo 'Acquire::http::Proxy "http://127.0.0.1:9";' > {NO_NETWORK}"""
 VERSIONS: dict[str, dict[str, Any]] = {
     "1.0": {"conffile": "a = 1"},
     "1.1": {"conffile": "a = 2"},
@@ -59,13 +63,15 @@ VERSIONS: dict[str, dict[str, Any]] = {
     "2.2": {"crash": 3.0},
     "2.3": {"start": 30.0},
     "2.4": {"depends": ", no-such-package"},
-    "2.5": {"status": 500, "postinst": "rm -f /var/cache/apt/archives/tiny_1.0*"},
+    "2.5": {"status": 500, "postinst": NO_WAY_BACK},
+    "2.7": {"status": 500, "postinst": "rm -f /var/cache/apt/archives/tiny_1.0*"},
     "2.6": {"port": 8109},
 }
 # fab as it is, but of less patience with a lock that is never let go.
 IMPATIENT = """\
-from debship.deploy import apt
+from debship.deploy import apt, installation
 apt._LOCK = ("-o", "DPkg::Lock::Timeout=2")
+installation.HOLDING = 2.0
 from fabric.main import program
 program.run()
 """
@@ -266,19 +272,59 @@ def test_2_a_link_that_is_lost_in_an_installation_is_taken_up_again(
     assert hit.sh("grep -c 'upgrade tiny:all 1.0-1 1.2-1' /var/log/dpkg.log | tail -n 1") >= "1"
 
 
+@pytest.mark.parametrize(
+    ("hit", "how"),
+    [
+        ("bookworm", "systemctl daemon-reexec"),
+        ("trixie", "systemctl daemon-reexec"),
+        ("bookworm", "pkill -KILL -x apt-get"),
+    ],
+    indirect=["hit"],
+)
+def test_2_a_systemd_that_begins_anew_or_an_apt_that_is_killed_is_no_fault_of_the_version(
+    hit: Fleet, watched, tmp_path: Path, how: str
+) -> None:
+    roller = begun(hit, tmp_path / "log")
+    wait_on(hit, "pgrep -x sleep")
+    hit.sh(how)
+    assert roller.process.wait(timeout=240) == 0, (tmp_path / "log").read_text()
+    assert hit.is_at("1.2")
+
+
 def _connected(host: str) -> bool:
     told = run(["ss", "-Htn", "state", "established", "dst", f"{host}:22"]).text
     return bool(told.strip())
 
 
-def hold(hit: Fleet, lock: str, seconds: int) -> None:
-    """Hold a lock of apt's on the victim."""
+def held(lock: str, seconds: int) -> str:
+    """The line of sh that holds a lock of apt's, and ends when it is held."""
     code = (
         f"import fcntl, time; f = open('{lock}', 'w'); "
-        f"fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep({seconds})"
+        f"fcntl.lockf(f, fcntl.LOCK_EX); open('/run/held', 'w').close(); time.sleep({seconds})"
     )
-    hit.sh(f'systemd-run -q --collect --unit=holder python3 -c "{code}"')
-    wait_on(hit, "journalctl -q -u holder | grep -q held")
+    begin = f'rm -f /run/held; systemd-run -q --collect --unit=holder python3 -c "{code}"'
+    return f"{begin}; until [ -e /run/held ]; do sleep 0.05; done"
+
+
+def hold(hit: Fleet, lock: str, seconds: int) -> None:
+    """Hold a lock of apt's on the victim."""
+    hit.sh(held(lock, seconds))
+
+
+@pytest.mark.parametrize(
+    ("hit", "meanwhile"),
+    [("bookworm", held("/var/cache/apt/archives/lock", 6)), ("trixie", "apt-get clean")],
+    ids=["another apt fetches", "the archives are cleaned"],
+    indirect=["hit"],
+)
+def test_3_what_befalls_apt_between_preparation_and_turn_is_no_fault_of_the_version(
+    hit: Fleet, watched, meanwhile: str
+) -> None:
+    hook = {"name": "meanwhile", "when": "before-host", "command": ["sh", "-c", meanwhile]}
+    with hit.changed(hooks=[hook]):
+        done = hit.deploy("1.1", *hit.only)
+    assert hit.outcomes(done) == ["changed"]
+    assert hit.is_at("1.1")
 
 
 def test_3_a_lock_of_dpkg_is_waited_for_while_the_host_serves(hit: Fleet, watched) -> None:
@@ -446,8 +492,16 @@ def test_14_where_the_way_back_fails_too_the_host_is_left_out_and_the_rest_serve
     assert hit.outcomes(done) == ["failed", "untouched", "untouched", "untouched"]
     assert "fab restore" in done.text
     assert serving(hit.stage).count("UP") == len(hit.hosts) - 1
+    hit.sh(f"rm {NO_NETWORK}")
     assert hit.outcomes(hit.deploy("1.1", *hit.only)) == ["changed"]
     assert hit.is_at("1.1")
+
+
+@pytest.mark.parametrize("hit", ["trixie"], indirect=True)
+def test_14_what_the_way_back_needs_is_fetched_again_where_it_is_gone(hit: Fleet, watched) -> None:
+    done = hit.deploy("2.7", *hit.only)
+    assert hit.outcomes(done) == ["returned"]
+    assert hit.is_at("1.0")
 
 
 # What needrestart and unattended-upgrades do to a host, as far as they could harm a roll: the one

@@ -69,6 +69,12 @@ def test_a_file_that_changed_after_the_start_is_stale() -> None:
     assert state.stale() == ("/etc/mycompany/a file with spaces",)
 
 
+@pytest.mark.parametrize("enabled", ["disabled", "masked", "masked-runtime"])
+def test_where_nothing_is_to_run_nothing_is_missed(enabled: str) -> None:
+    text = f"package ii |1.0-1\nunit Id=auth.service\nunit UnitFileState={enabled}\nunit ActiveState=inactive"
+    assert parse(text, AUTH, "h").resting
+
+
 @pytest.mark.parametrize(
     "told",
     [
@@ -117,8 +123,13 @@ def test_what_dpkg_says(abbrev: str, installed: bool, absent: bool, held: bool) 
 
 
 def test_a_damaged_record_is_an_error_not_a_guess() -> None:
-    with pytest.raises(Failed, match="is damaged"):
-        parse("out.json {", AUTH, "h")
+    for text in ("out.json {", "out.json "):
+        with pytest.raises(Failed, match=r"h: /var/lib/debship/auth/out\.json is damaged"):
+            parse(text, AUTH, "h")
+
+
+def test_a_memory_that_is_damaged_is_none() -> None:
+    assert parse("version.json ", AUTH, "h").history is None
 
 
 def test_the_script_reads_this_machine_and_changes_nothing(tmp_path: Path) -> None:

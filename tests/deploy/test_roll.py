@@ -641,6 +641,16 @@ def test_restoring_puts_back_what_answers_and_tells_of_the_rest(rig: Rig) -> Non
     assert report.exit_code == 4
 
 
+def test_restoring_tells_of_a_record_that_is_damaged_and_mends_the_rest(rig: Rig) -> None:
+    rig.hosts[0].files[OUT] = File(b"")
+    rig.hosts[1].files[OUT] = File(b'{"before": "1.0-1", "version": "1.1-1"}')
+    rig.balancer.take_out(rig.balancer.members()[1])
+    report = rig.restore()
+    assert outcomes(report) == ["unknown", "returned", "unchanged"]
+    assert f"{OUT} is damaged" in report.hosts[0].reason
+    assert report.exit_code == 4
+
+
 def test_a_roll_under_way_refuses_a_second_and_names_who_and_since_when(rig: Rig) -> None:
     for host in rig.hosts:
         host.lock = ["20251231-zz", "3", "2026-01-01T03:00", "ann@ci", "there/1/1"]

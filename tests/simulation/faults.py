@@ -48,7 +48,8 @@ class Fault:
         if self.kind == "throttled":
             return self.times <= 8 and self.moment != "members"
         if self.kind == "shut down":
-            return self.moment in {"install", "after install", "restart", "after restart", "probe"}
+            moment = self.moment.removeprefix("after ")
+            return moment in {"install", "restart", "probe"}
         few = self.kind in {"lost before", "lost after", "silent"} and self.times <= 2
         if self.moment == "update":  # looked at before the roll begins, twice
             return few and self.times == 1
@@ -114,10 +115,12 @@ class Fault:
                 world.later(2.0, lambda: _boot(host))
 
         def begin() -> None:
-            host.shut_down()
-            world.later(seconds, off)
+            if self in world.faults:  # else all is calm by now
+                host.shut_down()
+                world.later(seconds, off)
 
-        world.later(world.random.random() * 0.5, begin)
+        # After it was proven it goes back to its balancers, and soaks.
+        world.later(world.random.random() * (4.0 if self.moment == "after probe" else 0.5), begin)
 
     def _killed(self, world: World, roller: Roller, where: str) -> None:
         world.tell(roller.name, "is killed")

@@ -39,8 +39,8 @@ MUTANTS = (
     _m(
         "trust apt's exit code",
         "installation",
-        "    if not _whole(state, version):\n        raise",
-        "    if complaint:\n        raise",
+        "        if _whole(state, version):\n            break",
+        "        if not answer.returncode:\n            break",
     ),
     _m(
         "skip hosts already at the version",

@@ -72,7 +72,6 @@ def _commands(app: FleetApp) -> Iterator[Rule]:
         ("cat", "--", f"{folder}/history.jsonl"),
         ("systemctl", "daemon-reload"),
         ("journalctl", "--sync"),
-        ("journalctl", "-q", "-o", "cat", "-n", "30", "-u", apt.unit_name(package)),
     ):
         yield _rule(words)
     yield _rule(("journalctl", "-q", "-o", "cat", "-n", "80"), tail=r"_SYSTEMD_INVOCATION_ID=\w+")

@@ -1,34 +1,61 @@
 """One package installed on one host: carried by a unit, believed only when dpkg says so."""
 
-from debship.deploy import apt
+import re
+from enum import Enum
+
+from debship.deploy import apt, services
 from debship.deploy.clock import Clock
-from debship.deploy.host import Answer, Host
-from debship.deploy.observation import HostState, observe
+from debship.deploy.host import Answer, Host, LinkLost
+from debship.deploy.observation import HostState, PackageState, observe
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
 
 UNDER_WAY = frozenset({"activating", "deactivating", "reloading"})
 LONGEST = 900.0  # seconds that apt may take
-HOLDING = 120.0  # seconds that a hold waits for dpkg's lock, as an installation does
+HOLDING = (
+    120.0  # seconds that a lock is waited for of which apt itself says at once that it is held
+)
+AGAIN = 2.0  # seconds between looks at such a lock
+
+_LOCKED = re.compile(r"could not get lock|unable to (?:lock|acquire)", re.IGNORECASE)
+_SCRIPT_FAILED = re.compile(r"script subprocess|subprocess .*script")  # dpkg 1.21, and before
+_ENDED_FROM_OUTSIDE = frozenset({"signal", "core-dump", "oom-kill"})
 
 
 class StepFailed(Failed):
-    """A step failed on the host; ``log`` is the end of what the service or apt wrote."""
+    """A step failed on the host; ``log`` is the end of what the service or apt wrote.
 
-    def __init__(self, message: str, log: str = "") -> None:
+    Attributes:
+        of_host: whether it says nothing of the version: the host would fail another alike.
+    """
+
+    def __init__(self, message: str, log: str = "", *, of_host: bool = False) -> None:
         super().__init__(message)
         self.log = log
+        self.of_host = of_host
+
+
+class Fault(Enum):
+    """Why a package is not installed though apt was asked."""
+
+    VERSION = "dpkg took it up, and a script or the package failed"
+    LOCKED = "another apt has a lock that this one does not wait for"
+    CUT_OFF = "somebody or the kernel ended apt"
+    HOST = "dpkg never took it up: nothing fetched, no room, a disk that is read-only"
 
 
 def settled(host: Host, package: PackageName, files: tuple[str, ...], clock: Clock) -> HostState:
     """Read a host's state; an installation that still runs there is waited for.
 
     Raises:
+        LinkLost: systemd does not say whether one runs, for it goes down or begins anew.
         Failed: it does not end.
     """
     deadline = clock.monotonic() + LONGEST
     while True:
         state = observe(host, package, files)
+        if state.going_down:
+            raise LinkLost(f"{host.address}: it is being shut down, or its systemd does not answer")
         if state.install not in UNDER_WAY:
             return state
         if clock.monotonic() > deadline:
@@ -55,6 +82,20 @@ def carry(host: Host, argv: apt.Argv, package: PackageName, roll: str, state: Ho
     return host.run(apt.carried(argv, package, roll), timeout=LONGEST)
 
 
+def unlocked(host: Host, argv: apt.Argv, clock: Clock, timeout: float = 600.0) -> Answer:
+    """Run apt; while another one has a lock that it does not wait for, again (apt.conf(5)).
+
+    ``DPkg::Lock::Timeout`` is about dpkg's own lock: not that of the archives, or of the lists.
+    """
+    deadline = clock.monotonic() + HOLDING
+    while True:
+        answer = host.run(argv, timeout=timeout)
+        locked = answer.returncode != 0 and _LOCKED.search(answer.complaint)
+        if not locked or clock.monotonic() > deadline:
+            return answer
+        clock.sleep(AGAIN)
+
+
 def install(
     host: Host,
     package: PackageName,
@@ -67,35 +108,59 @@ def install(
 ) -> HostState:
     """Bring a package to a version. Asked again after a lost link, it looks before it acts.
 
+    What was fetched may be gone since (apt-get clean), and apt may be ended from outside: then it is
+    fetched and begun again, once. A lock is waited for.
+
     Args:
         held: an administrator had the package on hold, and finds it so again.
 
     Raises:
         StepFailed: dpkg does not say that it is installed; an exit code of 0 is no proof.
     """
-    state = settled(host, package, files, clock)
-    complaint = ""
-    if not _whole(state, version):
+    deadline = clock.monotonic() + HOLDING
+    state, fetched = settled(host, package, files, clock), False
+    while not _whole(state, version):
         if not (state.package.installed or state.package.absent):
             carry(host, apt.configure(), package, roll, state)
-            state = observe(host, package, files)
-        again = state.package.version == version
+            state = settled(host, package, files, clock)
+        before, again = state.package, state.package.version == version
         words = apt.install(package, version, reinstall=again, held=held)
         answer = carry(host, words, package, roll, state)
-        complaint = answer.complaint if answer.returncode else ""
-        state = observe(host, package, files)
-    if not _whole(state, version):
-        raise StepFailed(
-            f"{package} {version} was not installed; dpkg has {_told(state)}. {complaint}".rstrip(),
-            said(host, package),
-        )
+        state = settled(host, package, files, clock)
+        if _whole(state, version):
+            break
+        log = said(host, state)
+        fault = diagnosis(before, state, log)
+        if fault is Fault.LOCKED and clock.monotonic() < deadline:
+            clock.sleep(AGAIN)
+        elif fault in {Fault.CUT_OFF, Fault.HOST} and not fetched:
+            unlocked(host, apt.fetch(package, version), clock)
+            fetched = True
+        else:
+            why = _reason(log) or (answer.complaint if answer.returncode else "")
+            told = f"{package} {version} was not installed; dpkg has {_told(state)}. {why}"
+            raise StepFailed(told.rstrip(), log, of_host=fault is not Fault.VERSION)
     return state
 
 
-def said(host: Host, package: PackageName) -> str:
+def diagnosis(before: PackageState, state: HostState, log: str) -> Fault:
+    """Say what kept a package from being installed.
+
+    Args:
+        before: what dpkg had.
+        state: of the host now; the package is not whole.
+        log: what apt and dpkg wrote.
+    """
+    if state.install_result in _ENDED_FROM_OUTSIDE:
+        return Fault.CUT_OFF
+    if state.package != before or _SCRIPT_FAILED.search(log):
+        return Fault.VERSION
+    return Fault.LOCKED if _LOCKED.search(log) else Fault.HOST
+
+
+def said(host: Host, state: HostState) -> str:
     """The end of what apt and dpkg wrote when they were last carried."""
-    unit = apt.unit_name(package)
-    return host.run(("journalctl", "-q", "-o", "cat", "-n", "30", "-u", unit)).text
+    return services.log(host, (state.install_invocation,))
 
 
 def hold(host: Host, package: PackageName, clock: Clock) -> None:
@@ -152,3 +217,9 @@ def _whole(state: HostState, version: DebVersion) -> bool:
 
 def _told(state: HostState) -> str:
     return f"{state.package.abbrev.strip()} {state.package.version or ''}".strip()
+
+
+def _reason(log: str) -> str:
+    """The first line in which apt or dpkg says what is wrong."""
+    lines = (line.strip() for line in log.splitlines())
+    return next((line for line in lines if line.startswith(("E: ", "dpkg: error"))), "")

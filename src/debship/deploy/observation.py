@@ -1,5 +1,6 @@
 """What is true on a host now: read in one call, never remembered from one step to the next."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,8 @@ from debship.deploy.apt import unit_name
 from debship.deploy.host import Host
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
+
+_PUT_TO_REST = frozenset({"disabled", "masked", "masked-runtime"})  # UnitFileState
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class HostState:
     install: str | None  # the state of the unit that carries apt, where there is one
     once: tuple[Once, ...] = ()  # how hooks that are meant once ended, as this host knows it
     going_down: bool = False  # it is being shut down, or its systemd answers no more
+    install_result: str = ""  # how that unit ended (systemd.exec(5), $SERVICE_RESULT)
+    install_invocation: str = ""
 
     @property
     def wanted_units(self) -> tuple[UnitState, ...]:
@@ -102,9 +107,14 @@ class HostState:
         return tuple(unit for unit in self.units if unit.wanted)
 
     @property
+    def invocations(self) -> tuple[str, ...]:
+        """The present ones of those units."""
+        return tuple(unit.invocation for unit in self.wanted_units)
+
+    @property
     def resting(self) -> bool:
         """Whether an administrator disabled all that could run: then nothing is to answer."""
-        return not self.wanted_units and any(unit.enabled == "disabled" for unit in self.units)
+        return not self.wanted_units and any(unit.enabled in _PUT_TO_REST for unit in self.units)
 
     def runs(self, version: DebVersion) -> bool:
         """Whether every service that is to run does, and its process is of this version."""
@@ -165,13 +175,19 @@ def parse(text: str, package: PackageName, address: str) -> HostState:
         elif key == "edited":
             edited.append(value)
         elif key == "once":
-            told = _record(value, address)
+            told = _record(value, address, f"/var/lib/debship/{package}/once.jsonl")
             note = Once(*(str(told.get(k)) for k in ("hook", "version", "roll", "state")))
             once[note.hook, note.version] = note
-        elif key in {"out.json", "version.json"}:
-            records[key] = _record(value, address)
+        elif key == "out.json":
+            records[key] = _record(value, address, f"/var/lib/debship/{package}/{key}")
+        elif key == "version.json":
+            # It remembers only what there was before; half a one is as good as none.
+            with contextlib.suppress(Failed):
+                records[key] = _record(value, address, key)
     named = {block["Id"]: block for block in blocks if "Id" in block}
     carrier = named.pop(unit_name(package), {})
+    if carrier.get("LoadState") != "loaded":
+        carrier = {}
     shutdown = named.pop("shutdown.target", None)
     units = [
         _unit({**block, **processes.get(block.get("MainPID", ""), {})}) for block in named.values()
@@ -183,9 +199,11 @@ def parse(text: str, package: PackageName, address: str) -> HostState:
         edited=tuple(edited),
         out=records.get("out.json"),
         history=records.get("version.json"),
-        install=carrier.get("ActiveState") if carrier.get("LoadState") == "loaded" else None,
+        install=carrier.get("ActiveState"),
         once=tuple(once.values()),
         going_down=shutdown is not None and _begun(shutdown),
+        install_result=carrier.get("Result", ""),
+        install_invocation=carrier.get("InvocationID", ""),
     )
 
 
@@ -214,14 +232,14 @@ def _file(value: str) -> FileState:
     return FileState(path, int(mode, 8), owner, group, int(changed), sha256)
 
 
-def _record(value: str, address: str) -> dict[str, Any]:
+def _record(value: str, address: str, path: str) -> dict[str, Any]:
     try:
         record = json.loads(value)
     except ValueError:
         record = None
     if not isinstance(record, dict):
         raise Failed(
-            f"{address}: a record below /var/lib/debship is damaged",
-            "look at it; take the file away when the host is where it should be",
+            f"{address}: {path} is damaged",
+            "look at it there; take the file away when the host is where it should be",
         )
     return record

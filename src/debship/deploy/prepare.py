@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from debship.deploy import apt
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
-from debship.deploy.installation import carry, mend, said, settled
+from debship.deploy.installation import carry, mend, said, settled, unlocked
 from debship.deploy.observation import HostState
 from debship.errors import Failed, Refused
 from debship.model import DebVersion, PackageName
@@ -72,9 +72,9 @@ def prepare(
     if state.package.version == version and state.package.installed:
         _must_be_whole(host, host.run(apt.check(), timeout=180))
         return Prepared(state, ())
-    _fetch(host, package, version)
+    _fetch(host, package, version, clock)
     if state.package.version is not None and state.package.installed:
-        back = host.run(apt.fetch(package, state.package.version), timeout=600)
+        back = unlocked(host, apt.fetch(package, state.package.version), clock)
         if back.returncode != 0:
             raise Refused(
                 f"{host.address}: the way back is closed: {package} {state.package.version} "
@@ -103,11 +103,12 @@ def install_ahead(
         return
     state = settled(host, package, (), clock)
     carry(host, apt.install_ahead(targets), package, roll, state)
+    state = settled(host, package, (), clock)
     there = apt.parse_installed(host.run(apt.installed(targets)).text)
     missing = [target for target in targets if target not in there]
     if missing:
         raise Failed(
-            f"{host.address}: {', '.join(missing)} could not be installed\n{said(host, package)}"
+            f"{host.address}: {', '.join(missing)} could not be installed\n{said(host, state)}"
         )
 
 
@@ -115,9 +116,9 @@ def _target(change: apt.Change) -> str:
     return f"{change.name}={change.new}"
 
 
-def _fetch(host: Host, package: PackageName, version: DebVersion) -> None:
+def _fetch(host: Host, package: PackageName, version: DebVersion, clock: Clock) -> None:
     """Fetch a version. On its way there apt waits for dpkg's lock, and finds what is broken."""
-    answer = host.run(apt.fetch(package, version), timeout=600)
+    answer = unlocked(host, apt.fetch(package, version), clock)
     if answer.returncode == 0:
         return
     if "lock" not in answer.complaint:  # that was waited for, and long enough

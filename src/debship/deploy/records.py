@@ -54,8 +54,9 @@ cd -- "$1"
 systemctl stop "$2" 2>/dev/null || :
 IFS= read -r line
 { tail -n 199 history.jsonl 2>/dev/null || :; printf '%s\\n' "$line"; } > history.jsonl.new
-mv -f -- history.jsonl.new history.jsonl
 cat > version.json.new
+sync -- history.jsonl.new version.json.new
+mv -f -- history.jsonl.new history.jsonl
 if [ -s version.json.new ]; then mv -f -- version.json.new version.json
 else rm -f -- version.json.new; fi
 rm -f -- out.json

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from debship.config.fleet import FleetApp
-from debship.deploy import apt
 from debship.deploy.balancer.door import Standing
 from debship.deploy.campaign import World
 from debship.deploy.fence import GuardedHost
@@ -47,10 +46,9 @@ class Restore:
         """
         start = self.world.clock.monotonic()
         looked = self.world.workers.together([partial(self._look, h) for h in self.hosts])
-        states = {h: state for h, state in zip(self.hosts, looked, strict=True) if state}
-        reports = {
-            h: HostReport(h, Outcome.UNKNOWN, reason="it does not answer") for h in self.names
-        }
+        found = dict(zip(self.hosts, looked, strict=True))
+        states = {h: state for h, state in found.items() if isinstance(state, HostState)}
+        reports = {h: _unread(h, found.get(h)) for h in self.names}
         written = {name: state.out for name, state in states.items()}
         places = find_places(self.names, self.world.balancers, self.world.resolve, written)
         left = []
@@ -74,12 +72,12 @@ class Restore:
             well=frozenset({Outcome.CHANGED, Outcome.UNCHANGED, Outcome.RETURNED}),
         )
 
-    def _look(self, name: str) -> HostState | None:
+    def _look(self, name: str) -> HostState | DebshipError:
         paths = tuple(str(file.path) for file in self.app.files)
         try:
             return settled(self.hosts[name], self.app.package, paths, self.world.clock)
-        except (LinkLost, Unreachable):
-            return None
+        except DebshipError as error:
+            return error
 
     def _turn(
         self,
@@ -99,9 +97,6 @@ class Restore:
             if not stays:
                 steps = self._steps(target, name, places[name])
                 self._may_leave(name, places, steps.plan)
-                # Mostly it lies there already; where it is gone for good, the installation says so.
-                fetch = apt.fetch(self.app.package, target)
-                steps.take(lambda: steps.host.run(fetch, timeout=600))
                 now = reinstate(steps, was, target)
                 steps.take(lambda: steps.come_back(now))
             notes.mark("back", self.world.clock.monotonic())
@@ -145,6 +140,13 @@ class Restore:
 
 def _serves(places: Sequence[Place]) -> bool:
     return any(place.member.standing in {Standing.IN, Standing.WAVERING} for place in places)
+
+
+def _unread(name: str, found: HostState | DebshipError | None) -> HostReport:
+    """Report a host of which nothing is known; a record that is damaged is another matter."""
+    if found is None or isinstance(found, HostState | LinkLost | Unreachable):
+        return HostReport(name, Outcome.UNKNOWN, reason="it does not answer")
+    return HostReport(name, Outcome.UNKNOWN, reason=found.message, hint=found.hint or "")
 
 
 def _as_it_is(name: str, state: HostState, places: Sequence[Place]) -> HostReport:

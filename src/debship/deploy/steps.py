@@ -9,13 +9,13 @@ from debship.deploy import records, services
 from debship.deploy.checks import check_files
 from debship.deploy.clock import Clock
 from debship.deploy.configuration import RenderedFile, differing
-from debship.deploy.established import established
+from debship.deploy.established import linger
 from debship.deploy.health import complaint
 from debship.deploy.hooks import Hooks
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.installation import StepFailed, hold, install
 from debship.deploy.journal import Journal
-from debship.deploy.observation import HostState, UnitState, observe
+from debship.deploy.observation import HostState, observe
 from debship.deploy.plan import RollPlan
 from debship.deploy.records import Before
 from debship.deploy.stop import Stop
@@ -23,8 +23,6 @@ from debship.deploy.traffic import SERVED, Traffic
 from debship.errors import Failed
 from debship.model import DebVersion
 
-LINGER = 120.0  # seconds that a network balancer may go on handing out a target that left
-QUIET = 3  # looks in a row without a connection
 PATIENCE = 120.0  # seconds in which a lost link must come back before a host counts as unknown
 LOSSES = 4  # times that a link may be lost within one step
 WATCH = 1.0  # seconds between looks while a host soaks
@@ -111,8 +109,10 @@ class Steps:
         left = self.traffic.drained(self.stop.safe_point)
         if left:
             self._write("drain-limit", left=left)
-        if self.traffic.lingering:
-            self._let_linger(self.traffic.lingering)
+        if ports := self.traffic.lingering:
+            self._say("waiting for its last connections")
+            if left := linger(self.host, ports, self.clock, self.stop.safe_point):
+                self._write("drain-limit", left=left)
 
     def install(self, version: DebVersion, *, held: bool) -> HostState:
         """Install in a unit that outlives the connection, and believe dpkg's state alone.
@@ -169,9 +169,7 @@ class Steps:
         services.listen(self.host, [socket.name for socket in sockets if not socket.up])
         well, begun = services.restart(self.host, units)
         if not well:
-            down = [unit for unit in self.observe().wanted_units if not unit.up]
-            names = ", ".join(unit.name for unit in down) or ", ".join(units)
-            raise StepFailed(f"{names} did not start", self.log(begun))
+            self._must_have_begun(state, units, begun)
         return begun
 
     def prove(self, version: DebVersion, state: HostState, begun: Sequence[str] = ()) -> None:
@@ -208,6 +206,8 @@ class Steps:
         if not seconds:
             return
         self._say(f"staying well for {seconds:g} s")
+        if any(m.standing not in SERVED for m in self.traffic.now()) and not self.observe().resting:
+            self.traffic.risen(lambda: None)  # it was lost meanwhile, and begins again
         deadline = self.clock.monotonic() + seconds
         while self.clock.monotonic() < deadline and not self.stop.now:
             self.clock.sleep(min(WATCH, max(0.05, deadline - self.clock.monotonic())))
@@ -237,19 +237,20 @@ class Steps:
         """The end of what these invocations of units wrote, not those that followed a crash."""
         return services.log(self.host, invocations)
 
-    def _let_linger(self, ports: Collection[int]) -> None:
-        """Wait for connections that live on after their balancer calls the host out."""
-        self._say("waiting for its last connections")
-        deadline = self.clock.monotonic() + LINGER
-        quiet = 0
-        while quiet < QUIET:
-            left = established(self.host, ports)
-            quiet = 0 if left else quiet + 1
-            if left and self.clock.monotonic() > deadline:
-                self._write("drain-limit", left=left)
-                return
-            self.stop.safe_point()
-            self.clock.sleep(1.0)
+    def _must_have_begun(self, was: HostState, units: Sequence[str], begun: Sequence[str]) -> None:
+        """See that units run anew, though systemctl could not say so: systemd itself may begin anew.
+
+        Raises:
+            StepFailed: one is down.
+            LinkLost: one still runs as it did, and nothing is known to be wrong with it.
+        """
+        now = {unit.name: unit for unit in self.observe().units}
+        down = [name for name in units if name not in now or not now[name].up]
+        if down:
+            raise StepFailed(f"{', '.join(down)} did not start", self.log(begun))
+        before = {unit.name: unit.invocation for unit in was.units}
+        if any(now[name].invocation == before.get(name) for name in units):
+            raise LinkLost(f"{self.host.address}: systemd did not restart {', '.join(units)}")
 
     def _must_run(self, version: DebVersion) -> None:
         state = self.observe()
@@ -261,11 +262,11 @@ class Steps:
             + (f", restarted {unit.restarts} times" if unit.restarts else "")
             for unit in units
         )
-        raise StepFailed(f"it does not run {version}: {runs}", self.log(_invocations(units)))
+        raise StepFailed(f"it does not run {version}: {runs}", self.log(state.invocations))
 
     def _last_log(self) -> str:
         try:
-            return self.log(_invocations(self.observe().wanted_units))
+            return self.log(self.observe().invocations)
         except (LinkLost, Unreachable):
             return ""
 
@@ -295,7 +296,3 @@ class Steps:
 
     def _say(self, what: str) -> None:
         self.say(f"{self.host.address}: {what}")
-
-
-def _invocations(units: Sequence[UnitState]) -> tuple[str, ...]:
-    return tuple(unit.invocation for unit in units)

@@ -19,6 +19,7 @@ from debship.errors import DebshipError, Failed, Refused
 from debship.model import DebVersion, Secret
 
 AGAIN = "when it answers again, run the same deploy again, or: fab restore"
+MENDED = "mend it, then run the same deploy again, or: fab restore"
 # Whatever may be true of the host now, this roll cannot tell, or may not act.
 ADRIFT = (LinkLost, Unreachable, Fenced, JournalLost, Interrupted)
 
@@ -157,7 +158,7 @@ def _go_back(
 ) -> HostReport:
     """Bring the host back to what it ran, prove it, and let it serve again."""
     log, reason = _log(error, secrets), _masked(error.message, secrets)
-    version_failed = isinstance(error, StepFailed)
+    version_failed = isinstance(error, StepFailed) and not error.of_host
     try:
         steps.journal.write("failed", steps.host.address, reason=reason)
         if notes.reached("drained"):
@@ -172,6 +173,8 @@ def _go_back(
         return adrift(steps, lost, notes, secrets, because=f"{reason}; then ", log=log)
     except DebshipError as worse:
         because = f"{reason}; going back: "
+        if isinstance(worse, StepFailed):  # what it ran before fails alike: it is the host
+            version_failed = False
         return left_out(
             steps, worse, notes, secrets, because, log=log, version_failed=version_failed
         )
@@ -214,7 +217,7 @@ def adrift(
         Outcome.UNKNOWN,
         after=None,
         reason=f"{because}{_masked(error.message, secrets)}; it stands {_where(standing)}",
-        hint=AGAIN,
+        hint=AGAIN if isinstance(error, ADRIFT) else MENDED,
         log=log,
         standing=standing,
     )
@@ -245,7 +248,7 @@ def left_out(
         Outcome.FAILED,
         after=None,
         reason=f"{reason}; it stands {_where(standing)}",
-        hint="mend it, then run the deploy again, or: fab restore",
+        hint=MENDED,
         log="\n".join(filter(None, (log, _log(error, secrets)))),
         standing=standing,
         version_failed=version_failed,

@@ -1,0 +1,163 @@
+"""What keeps a package from being installed, and whether that speaks against its version."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from test_roll import OUT, Rig, outcomes
+
+from debship.deploy.host import Answer
+from debship.deploy.installation import Fault, diagnosis, unlocked
+from debship.deploy.observation import HostState, PackageState
+from debship.model import DebVersion
+
+from fakes_fleet import Behaviour, FakeClock, FakeHost, verb
+
+OLD = PackageState("ii ", DebVersion("1.0-1"))
+HALF = PackageState("iF ", DebVersion("1.1-1"))
+NO_LOCK = "E: Could not get lock /var/cache/apt/archives/lock. It is held by process 859 (apt-get)"
+NO_ROOM = "dpkg: error processing archive x.deb: cannot copy: No space left on device"
+PREINST = "new auth package pre-installation script subprocess returned error exit status 1"
+OLD_PREINST = "subprocess new pre-installation script returned error exit status 1"
+NOT_THERE = "E: Unable to fetch some archives, maybe run apt-get update?"
+
+
+@pytest.fixture
+def rig(tmp_path) -> Rig:
+    return Rig(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("now", "result", "log", "fault"),
+    [
+        (OLD, "exit-code", NO_LOCK, Fault.LOCKED),
+        (OLD, "exit-code", NOT_THERE, Fault.HOST),
+        (OLD, "exit-code", NO_ROOM, Fault.HOST),
+        (OLD, "", "", Fault.HOST),
+        (OLD, "exit-code", PREINST, Fault.VERSION),
+        (OLD, "exit-code", OLD_PREINST, Fault.VERSION),
+        (HALF, "exit-code", "", Fault.VERSION),
+        (HALF, "timeout", "", Fault.VERSION),
+        (HALF, "success", "", Fault.VERSION),
+        (HALF, "signal", "", Fault.CUT_OFF),
+        (OLD, "oom-kill", "", Fault.CUT_OFF),
+    ],
+)
+def test_whose_fault_it_is(now: PackageState, result: str, log: str, fault: Fault) -> None:
+    state = HostState(now, (), (), (), None, None, "failed", install_result=result)
+    assert diagnosis(OLD, state, log) is fault
+
+
+def at_its_turn(host: FakeHost, happens: Callable[[], None]) -> None:
+    """Let something happen on a host when it has left its balancer, just before apt begins."""
+    run, done = host.run, []
+
+    def watching(argv: Sequence[str], **more) -> Answer:
+        if verb(argv) == "install" and OUT in host.files and not done:
+            done.append(True)
+            happens()
+        return run(argv, **more)
+
+    host.run = watching
+
+
+def test_what_was_fetched_and_is_gone_is_fetched_again(rig: Rig) -> None:
+    at_its_turn(rig.hosts[1], rig.hosts[1].cached.clear)
+    assert outcomes(rig.deploy()) == ["changed"] * 3
+
+
+def test_the_way_back_is_fetched_again_too(rig: Rig) -> None:
+    host = rig.hosts[0]
+    host.behaviours["1.1-1"] = Behaviour(healthy=False)
+    at_its_turn(host, lambda: host.cached.discard("1.0-1"))
+    assert outcomes(rig.deploy()) == ["returned", "untouched", "untouched"]
+    assert (host.version, host.running) == ("1.0-1", "1.0-1")
+
+
+def test_a_disk_that_fills_at_its_turn_is_no_reason_to_take_others_back(rig: Rig) -> None:
+    def full() -> None:
+        rig.hosts[1].room = False
+
+    at_its_turn(rig.hosts[1], full)
+    report = rig.deploy()
+    assert outcomes(report) == ["changed", "returned", "untouched"]
+    assert "1.1-1 was not installed; dpkg has ii 1.0-1" in report.hosts[1].reason
+
+
+def test_a_version_whose_script_fails_is_one(rig: Rig) -> None:
+    rig.hosts[1].behaviours["1.1-1"] = Behaviour(installs=False)
+    assert outcomes(rig.deploy()) == ["returned", "returned", "untouched"]
+
+
+def test_a_host_that_cannot_start_its_old_version_either_is_the_one_to_blame(rig: Rig) -> None:
+    host = rig.hosts[1]
+    host.behaviours = {"1.1-1": Behaviour(starts=False), "1.0-1": Behaviour(starts=False)}
+    assert outcomes(rig.deploy()) == ["changed", "failed", "untouched"]
+
+
+def test_an_installation_goes_on_where_systemd_begins_anew(rig: Rig) -> None:
+    """systemctl loses its connection; what it was to start may run all the same, or not yet."""
+    for took in (True, False):
+        host = rig.hosts[0]
+        host.version = host.running = "1.0-1"
+        restart, lost = host._restart, []
+
+        def broken(argv: tuple[str, ...], restart=restart, lost=lost, took=took) -> Answer:
+            if lost:
+                return restart(argv)
+            lost.append(True)
+            if took:
+                restart(argv)
+            return Answer(1, b"", b"Warning! D-Bus connection terminated.")
+
+        host._restart = broken
+        assert outcomes(rig.deploy(roll=f"r{took}"))[0] == "changed"
+        del host._restart
+
+
+def test_a_lock_is_waited_for_and_not_for_ever() -> None:
+    clock = FakeClock()
+    host, asked = FakeHost("a", clock), []
+
+    def answer(argv: Sequence[str], **_more) -> Answer:
+        asked.append(clock.at)
+        return (
+            Answer(100, b"", NO_LOCK.encode())
+            if clock.at - asked[0] < free
+            else Answer(0, b"", b"")
+        )
+
+    host.run = answer
+    free = 60.0
+    assert unlocked(host, ("apt-get", "update"), clock).returncode == 0
+    asked.clear()
+    free = 1e6
+    assert unlocked(host, ("apt-get", "update"), clock).returncode == 100
+    assert 100 < asked[-1] - asked[0] < 130
+
+
+def test_what_fails_otherwise_is_not_asked_again() -> None:
+    host, asked = FakeHost("a", FakeClock()), []
+    host.run = lambda argv, **_more: asked.append(argv) or Answer(100, b"", NOT_THERE.encode())
+    assert unlocked(host, ("apt-get", "update"), FakeClock()).returncode == 100
+    assert len(asked) == 1
+
+
+def test_a_host_that_goes_down_in_its_turn_is_waited_for(rig: Rig) -> None:
+    host = rig.hosts[0]
+
+    def canceled(_argv: tuple[str, ...]) -> Answer:
+        del host._install
+        return Answer(1, b"", b"Job for debship-install-auth.service canceled.")
+
+    def go_down() -> None:
+        host.going_down, host._install = True, canceled
+
+    at_its_turn(host, go_down)
+    sleep = rig.clock.sleep
+
+    def later(seconds: float) -> None:
+        host.going_down = False
+        sleep(seconds)
+
+    rig.clock.sleep = later
+    assert outcomes(rig.deploy()) == ["changed"] * 3
