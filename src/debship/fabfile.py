@@ -1,7 +1,6 @@
 """The Fabric tasks: `from debship.fabfile import *` in a fabfile.py beside fleet.toml."""
 
 import functools
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from invoke.tasks import task
 from debship.cli import rolls
 from debship.cli.doors import open_doors
 from debship.cli.new_hosts import print_sudoers, print_user_data, sources_of
-from debship.cli.output import progress, show_error, show_json
+from debship.cli.output import progress, show_error, show_json, tell
 from debship.cli.person import stopping
 from debship.errors import DebshipError
 
@@ -49,7 +48,7 @@ def _shown(body: Callable[..., int | None]) -> Callable[..., None]:
             show_error(error)
             code = error.exit_code
         except KeyboardInterrupt:
-            print("interrupted; see: fab status", file=sys.stderr)
+            tell("interrupted; see: fab status")
             code = 130
         if code:
             raise Exit(code=code)

@@ -2,12 +2,13 @@
 
 import contextlib
 import json
+import os
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 from debship.errors import DebshipError
 
@@ -40,9 +41,64 @@ def show_lines(lines: Iterable[str]) -> None:
 
 def show_error(error: DebshipError) -> None:
     """Write an error, and on a line of its own the way out."""
-    print(f"error: {_printable_lines(error.message)}", file=sys.stderr)
+    tell(f"error: {_printable_lines(error.message)}")
     if error.hint:
-        print(f"hint: {_printable_lines(error.hint)}", file=sys.stderr)
+        tell(f"hint: {_printable_lines(error.hint)}")
+
+
+def tell(text: str) -> None:
+    """Write a line to stderr; where nobody reads it any more, what goes on goes on."""
+    print(text, file=_Stderr(sys.stderr))
+
+
+@contextlib.contextmanager
+def read_or_not() -> Iterator[None]:
+    """Let a block write its result to stdout; a reader that has gone is no reason to fail.
+
+    What was done is done, and its exit code says how it ended.
+    """
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _to_nobody(sys.stdout)
+
+
+def _to_nobody(stream: TextIO) -> None:
+    """Let what is still to be written go nowhere: Python flushes at its end, and would complain."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+class _Stderr:
+    """Stderr, which may lose its reader: a ``| tee`` that Ctrl-C ended, a terminal that is closed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, and never fail."""
+        self._do(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, and never fail."""
+        self._do(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the stream in all else."""
+        return getattr(self._stream, name)
+
+    def _do(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except BlockingIOError:
+            pass  # a reader that is behind is there, and gets it later
+        except (OSError, ValueError):
+            _to_nobody(self._stream)
 
 
 def _printable_lines(text: str) -> str:
@@ -96,7 +152,7 @@ class _Steps:
         ends = [start for start, _ in self._begun[1:]] + [time.monotonic()]
         took = [(end - start, step) for (start, step), end in zip(self._begun, ends, strict=True)]
         for seconds, step in sorted(took, reverse=True)[:_SLOWEST]:
-            print(f"{seconds:6.1f}s  of all: {printable(step)}", file=sys.stderr)
+            tell(f"{seconds:6.1f}s  of all: {printable(step)}")
 
 
 @contextlib.contextmanager
@@ -104,7 +160,7 @@ def _live() -> Iterator[Say]:
     from rich.console import Console
     from rich.markup import escape
 
-    console = Console(stderr=True)
+    console = Console(file=cast("TextIO", _Stderr(sys.stderr)), stderr=True)
     with console.status("") as status:
 
         def show(step: str) -> None:
@@ -122,6 +178,6 @@ def _lines() -> Iterator[Say]:
     start = time.monotonic()
 
     def say(step: str) -> None:
-        print(f"{time.monotonic() - start:6.1f}s  {printable(step)}", file=sys.stderr)
+        tell(f"{time.monotonic() - start:6.1f}s  {printable(step)}")
 
     yield say

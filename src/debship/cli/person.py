@@ -48,5 +48,8 @@ def stopping(say: Callable[[str], None]) -> "Iterator[Stop]":
 
 def ask_before(hosts: Sequence[str]) -> bool:
     """Ask whether the next batch is to go; no answer is no."""
-    print(f"next: {', '.join(hosts)}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    try:
+        print(f"next: {', '.join(hosts)}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    except OSError:  # its terminal is closed
+        return False

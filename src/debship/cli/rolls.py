@@ -4,13 +4,14 @@ import getpass
 import secrets
 import socket
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from debship.cli.doors import open_doors
-from debship.cli.output import progress, show_json
+from debship.cli.output import progress, read_or_not, show_json
 from debship.cli.person import ask_before, stopping
 from debship.errors import Misused
 
@@ -53,10 +54,7 @@ def roll(typed: Typed, **wishes: Any) -> int:
     ordered = order(**{**wishes, "undo": wishes["undo"] and settings.undo})
     if typed.plan:
         plan = recipe.plan(file, settings, world, ordered)
-        if typed.json:
-            show_json(typed.command, plan.as_dict())
-        else:
-            print("\n".join(plan.lines()))
+        _write(typed, plan.as_dict(), plan.lines())
         return 0
     carry_on = ask_before if typed.pause else lambda _hosts: True
     with progress() as say, stopping(say) as stop:
@@ -78,11 +76,17 @@ def show(typed: Typed, settings: Any, world: Any, report: Any) -> int:
         from debship.deploy.page import page
 
         Path(typed.html).write_text(page(report))
-    if typed.json:
-        show_json(typed.command, {**report.as_dict(), "journal": str(journal)})
-    else:
-        print("\n".join((*report.lines(), f"journal: {journal}")))
+    found = {**report.as_dict(), "journal": str(journal)}
+    _write(typed, found, (*report.lines(), f"journal: {journal}"))
     return int(report.exit_code)
+
+
+def _write(typed: Typed, found: Mapping[str, Any], lines: Sequence[str]) -> None:
+    with read_or_not():
+        if typed.json:
+            show_json(typed.command, found)
+        else:
+            print("\n".join(lines))
 
 
 def order(**wishes: Any) -> Any:
