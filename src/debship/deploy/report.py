@@ -1,11 +1,16 @@
 """The condition of every host when a roll ended, for people and for machines."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from debship.model import Secret
+
+_HIDDEN = "[hidden]"
+_SHORTEST = 4  # hiding "a" would hide the log and no secret
+_START = 8  # characters that say: here a secret begins
 
 
 class Outcome(Enum):
@@ -161,11 +166,25 @@ class Notes:
 
 
 def masked(text: str, secrets: Iterable[Secret]) -> str:
-    """Hide every secret that a service wrote into its own log."""
-    for value in sorted((s.reveal() for s in secrets), key=len, reverse=True):
-        if len(value) >= 4:  # masking "a" would hide the log and no secret
-            text = text.replace(value, "[hidden]")
-    return text
+    """Hide every secret that a service wrote into its own log.
+
+    A log is cut to its end, and an answer to its beginning: each line of a key is hidden by itself,
+    and what the text ends with, where a secret begins so.
+    """
+    forms = {form for secret in secrets for form in _forms(secret.reveal())}
+    forms = {form for form in forms if len(form) >= _SHORTEST}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, _HIDDEN)
+    ends = (n for form in forms for n in range(_START, len(form)) if text.endswith(form[:n]))
+    cut = max(ends, default=0)
+    return text[:-cut] + _HIDDEN if cut else text
+
+
+def _forms(value: str) -> Iterator[str]:
+    """What a log may have of a secret: the whole, also as JSON and repr write it; its lines."""
+    for whole in (value, value.strip()):
+        yield from (whole, json.dumps(whole)[1:-1], repr(whole)[1:-1])
+    yield from (line.strip() for line in value.splitlines())
 
 
 def _line(host: HostReport, width: int) -> str:
