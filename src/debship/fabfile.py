@@ -11,9 +11,16 @@ from invoke.tasks import task
 from debship.cli import rolls
 from debship.cli.doors import open_doors
 from debship.cli.new_hosts import print_sudoers, print_user_data, sources_of
-from debship.cli.output import progress, show_error, show_json, tell
+from debship.cli.output import (
+    progress,
+    read_or_not,
+    show_error,
+    show_json,
+    show_lines,
+    tell,
+)
 from debship.cli.person import stopping
-from debship.errors import DebshipError
+from debship.errors import DebshipError, Uncertain
 
 __all__ = ["bootstrap", "config", "deploy", "history", "restore", "rollback", "status", "unlock"]
 
@@ -150,17 +157,15 @@ def restore(
 
 @task(help={**_FLEET, "force": "also where its holder seems alive"})
 @_shown
-def unlock(_: Context, app: str, force: bool = False, fleet: str = "") -> None:
+def unlock(_: Context, app: str, force: bool = False, fleet: str = "") -> int:
     """Show who holds the lock and since when, and break it."""
     from debship.deploy import recipe
 
     _file, surroundings, world = open_doors(fleet, app)
-    settings = surroundings.app
-    found = recipe.unlock(settings, world, force=force)
-    for host, holder in found.items():
-        print(f"{host}: was locked by {holder}")
-    if not found:
-        print("nobody holds the lock")
+    found = recipe.unlock(surroundings.app, world, force=force)
+    with read_or_not():
+        show_lines(recipe.unlocked_lines(found))
+    return Uncertain.exit_code if found.silent else 0
 
 
 @task(help={**_FLEET, "json": "print it for machines"})
@@ -170,41 +175,31 @@ def history(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
     from debship.deploy import recipe
 
     _file, surroundings, world = open_doors(fleet, app)
-    settings = surroundings.app
-    found = recipe.history(settings, world)
-    if json:
-        show_json("history", {"app": app, "rolls": [entry.as_dict() for entry in found]})
-        return
-    for entry in found:
-        print(entry.line())
+    found = recipe.history(surroundings.app, world)
+    with read_or_not():
+        if json:
+            show_json("history", {"app": app, **found.as_dict()})
+        else:
+            show_lines(found.lines())
 
 
 @task(help={**_FLEET, "json": "print it for machines"})
 @_shown
-def status(_: Context, app: str, fleet: str = "", json: bool = False) -> None:
+def status(_: Context, app: str, fleet: str = "", json: bool = False) -> int:
     """Show every host: what is installed, what runs, its configuration, its balancers."""
-    from debship.deploy import campaign
-    from debship.deploy.places import find_places
-    from debship.deploy.status import judge
+    from debship.deploy.status import look
 
     file, surroundings, world = open_doors(fleet, app)
-    settings = surroundings.app
-    with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
-        states = campaign.observe_all(settings, hosts, world.workers)
-        files, _secrets = campaign.render_all(file, settings, tuple(hosts), world)
-        written = {name: state.out for name, state in states.items()}
-        places = find_places(tuple(hosts), world.balancers, world.resolve, written)
-    found = [judge(name, states[name], files[name], places[name]) for name in hosts]
-    if json:
-        show_json("status", {"app": app, "hosts": [host.as_dict() for host in found]})
-        return
-    width = max(len(host.host) for host in found)
-    for host in found:
-        drift = f"  DRIFT: {', '.join(host.drift)}" if host.drift else ""
-        print(
-            f"{host.host:<{width}}  installed {host.installed}  running {host.running}  "
-            f"configuration {host.configuration}  {host.places}{drift}"
-        )
+    found = look(file, surroundings.app, world)
+    with read_or_not():
+        if json:
+            show_json("status", {"app": app, "hosts": [host.as_dict() for host in found]})
+        else:
+            width = max(len(host.host) for host in found)
+            show_lines(host.line(width) for host in found)
+    for hint in dict.fromkeys(hint for host in found for hint in host.hints):
+        tell(f"hint: {hint}")
+    return Uncertain.exit_code if any(host.unknown for host in found) else 0
 
 
 @task(
@@ -226,6 +221,7 @@ def bootstrap(
 ) -> None:
     """Make bare hosts able to receive: the apt source with its key, and the gate."""
     from debship.deploy import campaign
+    from debship.deploy.asking import everywhere
     from debship.deploy.bootstrap import bootstrap as prepare_host
     from debship.deploy.gate import gate_path, gate_program
 
@@ -240,7 +236,7 @@ def bootstrap(
     gate = (gate_path(settings), gate_program(settings)) if file.ssh.gate else None
     text = sources_of(file)
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
-        changed = campaign.everywhere(
+        changed = everywhere(
             hosts,
             lambda host: prepare_host(host, text, gate),
             "the other hosts are ready",

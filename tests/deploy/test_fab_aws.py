@@ -60,8 +60,9 @@ def test_hosts_are_found_by_their_tags_and_named_where_they_do_not_answer(here) 
     cloud, folder, write = here
     write('{ ec2 = { "tag:app" = "typed" } }')
     done = fab(folder, "status", "--app", "auth", **cloud.environment)
-    assert done.returncode == 1
-    assert "error: 10.0.0.81: no connection" in done.stderr
+    assert done.returncode == 4
+    assert done.stdout.startswith("10.0.0.81  unknown: no connection")
+    assert "hint: check that it is up" in done.stderr
     assert "Traceback" not in done.stderr
 
 

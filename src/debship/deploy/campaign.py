@@ -4,12 +4,11 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from debship.config.fleet import Fleet, FleetApp
 from debship.deploy import apt
+from debship.deploy.asking import Answers, ask_all, everywhere
 from debship.deploy.aws import Aws
 from debship.deploy.balancer.door import Balancer
 from debship.deploy.checks import check_files
@@ -21,7 +20,7 @@ from debship.deploy.configuration import (
     resolve_secrets,
 )
 from debship.deploy.fence import GuardedHost
-from debship.deploy.host import Host, LinkLost
+from debship.deploy.host import Host
 from debship.deploy.installation import StepFailed
 from debship.deploy.journal import Journal
 from debship.deploy.observation import HostState, Once, observe
@@ -31,12 +30,9 @@ from debship.deploy.prepare import Prepared, install_ahead, prepare, refresh
 from debship.deploy.report import masked
 from debship.deploy.steps import Gone, Say
 from debship.deploy.workers import Workers
-from debship.errors import DebshipError, Failed, Misused, Refused
+from debship.errors import Failed, Misused, Refused
 from debship.model import DebVersion, Secret
 from debship.run import Run
-
-T = TypeVar("T")
-H = TypeVar("H", bound=Host)
 
 
 @dataclass(frozen=True)
@@ -88,42 +84,6 @@ def connected(names: Sequence[str], connect: Callable[[str], Host]) -> Iterator[
             host.close()
 
 
-def everywhere(
-    hosts: Mapping[str, H], action: Callable[[H], T], what: str, workers: Workers
-) -> dict[str, T]:
-    """Do one thing on every host at once; it must be such that it can be done again.
-
-    A link that is lost once is opened again: before a roll has begun that is no reason to stop.
-
-    Args:
-        what: the condition of things where some could not, for the message.
-
-    Raises:
-        Failed: some hosts could not; all of them are named.
-    """
-
-    def attempt(host: H) -> T | DebshipError:
-        for again in (True, False):
-            try:
-                return action(host)
-            except LinkLost as error:
-                if not again:
-                    return error
-                host.close()
-            except DebshipError as error:
-                return error
-        raise AssertionError("the second time is the last")
-
-    results = workers.together([partial(attempt, host) for host in hosts.values()])
-    errors = [result for result in results if isinstance(result, DebshipError)]
-    if errors:
-        message = "\n".join(dict.fromkeys(error.message for error in errors))
-        hint = next((error.hint for error in errors if error.hint), None)
-        kind = type(errors[0]) if len({type(e) for e in errors}) == 1 else Failed
-        raise kind(f"{message}\n{what}", hint)
-    return dict(zip(hosts, results, strict=True))  # type: ignore[arg-type]
-
-
 def find_version(
     app: FleetApp, hosts: Mapping[str, Host], wanted: str | None, workers: Workers
 ) -> DebVersion:
@@ -161,10 +121,17 @@ def last_change(states: Mapping[str, HostState]) -> DebVersion:
 
 def observe_all(app: FleetApp, hosts: Mapping[str, Host], workers: Workers) -> dict[str, HostState]:
     """Read the state of every host."""
+    return everywhere(hosts, _observer(app), "nothing was changed", workers)
+
+
+def observe_each(app: FleetApp, hosts: Mapping[str, Host], workers: Workers) -> Answers[HostState]:
+    """Read the state of every host that lets it be read."""
+    return ask_all(hosts, _observer(app), workers)
+
+
+def _observer(app: FleetApp) -> Callable[[Host], HostState]:
     files = tuple(str(file.path) for file in app.files)
-    return everywhere(
-        hosts, lambda h: observe(h, app.package, files), "nothing was changed", workers
-    )
+    return lambda host: observe(host, app.package, files)
 
 
 def render_all(

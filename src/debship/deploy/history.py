@@ -32,6 +32,23 @@ class Entry:
         return f"{self.at}  {self.version}  {counts}  by {self.by} (roll {self.roll})"
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a fleet remembers."""
+
+    rolls: tuple[Entry, ...]  # the newest first
+    silent: dict[str, str]  # host and why it did not say what it remembers
+
+    def as_dict(self) -> dict[str, Any]:
+        """The memory for machines."""
+        return {"rolls": [entry.as_dict() for entry in self.rolls], "silent": self.silent}
+
+    def lines(self) -> tuple[str, ...]:
+        """The memory for people: a line a roll, then who may have been part of them as well."""
+        unknown = (f"{host}: what it remembers is unknown: {w}" for host, w in self.silent.items())
+        return (*(entry.line() for entry in self.rolls), *unknown)
+
+
 def entries(told: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Entry, ...]:
     """Group what each host wrote down by roll, the newest first.
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TypeVar
 
 from debship.config.fleet import Fleet, FleetApp
 from debship.deploy import campaign, records
+from debship.deploy.asking import Answers, ask_all, ask_some
 from debship.deploy.campaign import World, connected
-from debship.deploy.history import Entry, entries
+from debship.deploy.history import Remembered, entries
 from debship.deploy.hooks import open_hooks
-from debship.deploy.host import Host, LinkLost, Unreachable
+from debship.deploy.host import Host
 from debship.deploy.lock import Holder, Lock, break_lock, seems_alive, show_lock
 from debship.deploy.observation import HostState
 from debship.deploy.places import Place, find_places, unminded, unusable
@@ -20,10 +19,8 @@ from debship.deploy.restore import Restore
 from debship.deploy.roll import Doors, Roll
 from debship.deploy.steps import Say
 from debship.deploy.stop import Stop
-from debship.errors import DebshipError, Failed, Misused, Refused
+from debship.errors import DebshipError, Misused, Refused
 from debship.model import DebVersion
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +140,7 @@ def restore(
         ).run()
 
 
-def unlock(app: FleetApp, world: World, *, force: bool = False) -> dict[str, Holder]:
+def unlock(app: FleetApp, world: World, *, force: bool = False) -> Answers[Holder]:
     """Break the lock on every host that answers; who held it, and where.
 
     Args:
@@ -151,27 +148,42 @@ def unlock(app: FleetApp, world: World, *, force: bool = False) -> dict[str, Hol
 
     Raises:
         Refused: its holder seems alive.
+        Failed: no host answers.
     """
     with connected(campaign.host_names(app), world.connect) as hosts:
-        found = _where_answered(hosts, lambda host: show_lock(host, app.package), world)
-        held = {name: holder for name, holder in found.items() if holder is not None}
+        seen = ask_some(hosts, lambda host: show_lock(host, app.package), world.workers)
+        held = {name: holder for name, holder in seen.told.items() if holder is not None}
         alive = seems_alive(held.values(), world.dead)
         if alive is not None and not force:
             raise Refused(
                 f"{app.package} is being rolled by {alive}, which seems alive",
                 "stop it, or break its lock all the same: --force; it stops at the next step",
             )
-        for name, holder in held.items():
-            break_lock(hosts[name], app.package, holder)
-    return held
-
-
-def history(app: FleetApp, world: World) -> tuple[Entry, ...]:
-    """The rolls that the hosts which answer remember, the newest first."""
-    with connected(campaign.host_names(app), world.connect) as hosts:
-        return entries(
-            _where_answered(hosts, lambda host: records.read_history(host, app.package), world)
+        broken = ask_all(
+            {name: hosts[name] for name in held},
+            lambda host: break_lock(host, app.package, held[host.address]),
+            world.workers,
         )
+    return Answers({name: held[name] for name in broken.told}, seen.silent | broken.silent)
+
+
+def unlocked_lines(found: Answers[Holder]) -> tuple[str, ...]:
+    """What ``unlock`` found, for people."""
+    held = [f"{host}: was locked by {holder}" for host, holder in found.told.items()]
+    nobody = "no host that answers is locked" if found.silent else "nobody holds the lock"
+    unknown = (f"{host}: its lock is unknown: {why}" for host, why in found.why().items())
+    return (*(held or [nobody]), *unknown)
+
+
+def history(app: FleetApp, world: World) -> Remembered:
+    """The rolls that hosts remember.
+
+    Raises:
+        Failed: no host answers.
+    """
+    with connected(campaign.host_names(app), world.connect) as hosts:
+        seen = ask_some(hosts, lambda host: records.read_history(host, app.package), world.workers)
+    return Remembered(entries(seen.told), seen.why())
 
 
 def _names(app: FleetApp, order: Order) -> tuple[str, ...]:
@@ -240,25 +252,3 @@ def _places(
     if idle := unusable(place for mine in places.values() for place in mine):
         raise Refused(idle, "wire it to a load balancer, or take it out of fleet.toml")
     return places
-
-
-def _where_answered(
-    hosts: Mapping[str, Host], ask: Callable[[Host], T], world: World
-) -> dict[str, T]:
-    """Ask every host at once; those that do not answer are left out.
-
-    Raises:
-        Failed: none answers.
-    """
-
-    def attempt(host: Host) -> list[T]:
-        try:
-            return [ask(host)]
-        except (LinkLost, Unreachable):
-            return []
-
-    answers = world.workers.together([partial(attempt, host) for host in hosts.values()])
-    found = {name: told[0] for name, told in zip(hosts, answers, strict=True) if told}
-    if hosts and not found:
-        raise Failed("no host answers")
-    return found
