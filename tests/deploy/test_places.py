@@ -63,6 +63,25 @@ def test_a_host_that_is_nobody_is_refused() -> None:
         find_places(["b"], [group(member("a"))], lambda _: frozenset())
 
 
+def test_one_server_by_two_names_is_refused() -> None:
+    servers = group(member("10.77.1.11"), member("10.77.1.12"))
+    known = {"alias": frozenset({"10.77.1.12"})}
+
+    def resolve(host: str) -> frozenset[str]:
+        return known.get(host, frozenset())
+
+    with pytest.raises(Refused) as caught:
+        find_places(["alias", "10.77.1.11", "10.77.1.12"], [servers], resolve)
+    assert caught.value.message == "alias and 10.77.1.12 are the same server (i-10.77.1.12) of g"
+    assert caught.value.hint == "name it once in fleet.toml"
+    assert len(find_places(["alias", "10.77.1.11"], [servers], resolve)) == 2
+
+
+def test_two_hosts_behind_one_address_are_two_where_their_ports_are() -> None:
+    one, two = (Member("g", f"s{n}", "127.0.0.1", n, IN, 0) for n in (1, 2))
+    assert len(find_places(["s1", "s2"], [group(one, two)], lambda _: frozenset())) == 2
+
+
 def places_of(balancer: Group, record) -> list[tuple[str, int, str, Standing]]:
     found = find_places(["a"], [balancer], lambda _: frozenset(), {"a": record})["a"]
     return [(p.member.id, p.member.port, p.member.zone, p.member.standing) for p in found]

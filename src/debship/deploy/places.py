@@ -41,11 +41,13 @@ def find_places(
 
     Raises:
         Refused: a host is in none of the places of a balancer; it would be restarted while
-            that balancer still sends it requests.
+            that balancer still sends it requests. Or two are one there: while the one is out,
+            the other would be counted on.
     """
     found: dict[str, list[Place]] = {host: [] for host in hosts}
     for balancer in balancers:
         members = balancer.members()
+        whose: dict[tuple[str, int], str] = {}
         for host in hosts:
             names = frozenset({host}) | resolve(host)
             mine = [member for member in members if member.is_of(names)]
@@ -59,8 +61,21 @@ def find_places(
                     f"{balancer.name}: {host} is not in this balancer, which has {has}",
                     "add it there, or take the host out of fleet.toml",
                 )
+            _must_be_its_own(balancer, host, mine, whose)
             found[host] += [Place(balancer, member) for member in mine]
     return {host: tuple(places) for host, places in found.items()}
+
+
+def _must_be_its_own(
+    balancer: Balancer, host: str, mine: Sequence[Member], whose: dict[tuple[str, int], str]
+) -> None:
+    for member in mine:
+        other = whose.setdefault(key(member), host)
+        if other != host:
+            raise Refused(
+                f"{other} and {host} are the same server ({member.id}) of {balancer.name}",
+                "name it once in fleet.toml",
+            )
 
 
 def _written(
