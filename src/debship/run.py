@@ -196,6 +196,8 @@ def _open(
         )
     except FileNotFoundError as error:
         raise _missing(words, error) from error
+    except OSError as error:  # a script that nobody may execute, or that has no first line
+        raise Failed(f"{words[0]} cannot be run: {error.strerror}") from error
 
 
 def _environment(env: Mapping[str, str | None] | None) -> dict[str, str]:

@@ -48,15 +48,17 @@ def resolve_secrets(
         aws: the door to AWS, where a secret is of its services.
 
     Raises:
-        Failed: one cannot be had; the message never holds a part of one.
+        Failed: one cannot be had, or is empty; the message never holds a part of one.
     """
     found: dict[str, Secret] = {}
     missing: list[str] = []
     for name, source in sources.items():
         try:
-            found[name] = Secret(_resolve(source, run, env, folder, aws))
+            found[name] = Secret(_usable(source, _resolve(source, run, env, folder, aws)))
         except Failed as error:
             missing.append(f"secret {name}: {error.message}")
+        except UnicodeError:  # which shows the bytes that it stumbled over
+            missing.append(f"secret {name}: {_told(source)} gives bytes that are no UTF-8")
     if missing:
         raise Failed("\n".join(missing), "nothing was changed; see apps.*.secrets in fleet.toml")
     return found
@@ -78,12 +80,25 @@ def _resolve(
         return env[value]
     if source.kind == "file":
         try:
-            return (folder / value).read_text().rstrip("\n")
+            return (folder / value).read_text("utf-8").rstrip("\n")
         except OSError as error:
             raise Failed(f"{folder / value} cannot be read: {error.strerror}") from error
     if aws is None:
         raise Failed(f"nobody opened the door to AWS for {source.kind} {value}")
     return read_secret(source.kind, value, aws)
+
+
+def _usable(source: SecretSource, value: str) -> str:
+    """Refuse what a template would write as nothing, on every host, and what it could not write."""
+    value.encode()  # a variable of the environment may be of any bytes
+    if not value.strip():
+        raise Failed(f"{_told(source)} gives nothing")
+    return value
+
+
+def _told(source: SecretSource) -> str:
+    where = source.value[0] if isinstance(source.value, tuple) else source.value
+    return f"{source.kind} {where}"
 
 
 def render_files(
