@@ -10,6 +10,11 @@ from debship.deploy.balancer.door import Member, Standing, Terms
 from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
 from debship.errors import Failed
 
+# As apt 2.6.2 says it.
+LISTS_LOCKED = b"""\
+E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)
+E: Unable to lock directory /var/lib/apt/lists/
+"""
 _READS_STDIN = frozenset({"put", "keep", "settle", "note", "check-file"})
 
 
@@ -86,6 +91,7 @@ class FakeHost:
     going_down: bool = False  # somebody shuts it down
     room: bool = True  # for one more version on the disk
     dpkg_locked_until: float = 0.0
+    lists_locked_until: float = 0.0
     conffile: str = ""  # a conffile that an administrator edited
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Answer:
@@ -270,8 +276,11 @@ class FakeHost:
                 lines.append(f"{record} {self.files[path].content.decode().strip()}")
         return "\n".join(lines)
 
-    def _update(self, argv: tuple[str, ...]) -> None:
-        pass
+    def _update(self, argv: tuple[str, ...]) -> Answer:
+        """Fail at once where another apt reads: it waits for dpkg's lock alone."""
+        if self.lists_locked_until > self.clock.at:
+            return Answer(100, b"", LISTS_LOCKED)
+        return Answer(0, b"", b"")
 
     def _check(self, argv: tuple[str, ...]) -> Answer:
         return self._waited_for_dpkg() or Answer(0, b"", b"")

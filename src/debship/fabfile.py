@@ -238,7 +238,7 @@ def bootstrap(
     with campaign.connected(campaign.host_names(settings), world.connect) as hosts:
         changed = everywhere(
             hosts,
-            lambda host: prepare_host(host, text, gate),
+            lambda host: prepare_host(host, text, gate, clock=world.clock),
             "the other hosts are ready",
             world.workers,
         )

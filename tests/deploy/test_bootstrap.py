@@ -1,16 +1,20 @@
 """A bare host that is made able to receive."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from debship.deploy import apt
-from debship.deploy.bootstrap import bootstrap
+from debship.deploy import bootstrap as preparing
 from debship.deploy.host import Answer
 from debship.errors import Failed
 from debship.publish.sources import sources_text
 
+from fakes_fleet import LISTS_LOCKED, FakeClock
+
+bootstrap = functools.partial(preparing.bootstrap, clock=FakeClock())
 KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDMEZ\n-----END PGP PUBLIC KEY BLOCK-----\n"
 SOURCES = sources_text("http://apt.example.com", "production", ("main",), KEY)
 GATE = ("/usr/local/sbin/debship-gate-auth", "#!/usr/bin/python3 -I\n")
@@ -24,10 +28,14 @@ class Bare:
     lacks: str = ""  # a word of a command that fails
     files: dict[str, bytes] = field(default_factory=dict)
     address: str = "h1"
+    locked: int = 0  # times that another apt has the lists
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Answer:
         if self.lacks and any(self.lacks in word for word in argv):
             return Answer(1, b"", b"E: it says no")
+        if argv[-1] == "update" and self.locked:
+            self.locked -= 1
+            return Answer(100, b"", LISTS_LOCKED)
         if argv[0] == "cat":
             there = self.files.get(argv[-1])
             return Answer(0 if there is not None else 1, there or b"", b"")
@@ -77,3 +85,9 @@ def test_without_a_gate_no_python_is_asked_for() -> None:
     with pytest.raises(Failed):
         bootstrap(host, SOURCES, GATE)
     assert GATE[0] not in host.files
+
+
+def test_an_apt_of_somebody_else_is_waited_for() -> None:
+    assert bootstrap(Bare(locked=3), SOURCES) == (f"wrote {apt.SOURCE}",)
+    with pytest.raises(Failed, match="Could not get lock /var/lib/apt/lists/lock"):
+        bootstrap(Bare(locked=1000), SOURCES)

@@ -1,7 +1,9 @@
 """Makes a bare host of Debian or Ubuntu able to receive: the source with its key, and a place for records."""
 
 from debship.deploy import apt
+from debship.deploy.clock import Clock
 from debship.deploy.host import Host
+from debship.deploy.lists import once_free
 from debship.errors import Failed
 from debship.model import DebVersion
 
@@ -9,7 +11,9 @@ from debship.model import DebVersion
 _ABLE = "test -d /run/systemd/system && command -v apt-get >/dev/null && dpkg-query -W -f='${Version}' apt"
 
 
-def bootstrap(host: Host, sources: str, gate: tuple[str, str] | None = None) -> tuple[str, ...]:
+def bootstrap(
+    host: Host, sources: str, gate: tuple[str, str] | None = None, *, clock: Clock
+) -> tuple[str, ...]:
     """Prepare one host; doing it again changes nothing.
 
     Args:
@@ -44,10 +48,14 @@ def bootstrap(host: Host, sources: str, gate: tuple[str, str] | None = None) -> 
         if host.run(("cat", "--", path)).stdout != text.encode():
             host.put(path, text.encode(), owner="root", group="root", mode=mode)
             changed.append(f"wrote {path}")
+    once_free(lambda: _must_read(host), clock)
+    return tuple(changed)
+
+
+def _must_read(host: Host) -> None:
     answer = host.run(apt.update(), timeout=120)
     if answer.returncode != 0:
         raise Failed(
             f"{host.address}: the repository could not be read\n{answer.complaint}",
             "compare repository.url in fleet.toml with what the host can reach",
         )
-    return tuple(changed)

@@ -23,6 +23,7 @@ from debship.deploy.fence import GuardedHost
 from debship.deploy.host import Host
 from debship.deploy.installation import StepFailed
 from debship.deploy.journal import Journal
+from debship.deploy.lists import once_free
 from debship.deploy.observation import HostState, Once, observe
 from debship.deploy.places import Place, Resolve, standing
 from debship.deploy.plan import costless_first
@@ -85,14 +86,18 @@ def connected(names: Sequence[str], connect: Callable[[str], Host]) -> Iterator[
 
 
 def find_version(
-    app: FleetApp, hosts: Mapping[str, Host], wanted: str | None, workers: Workers
+    app: FleetApp, hosts: Mapping[str, Host], wanted: str | None, world: World
 ) -> DebVersion:
     """Find the version that is meant, as every host can get it; only indices are read.
 
     Raises:
         Misused: it is not in the repository, or not for every host.
     """
-    offers = everywhere(hosts, lambda h: refresh(h, app.package), "nothing was changed", workers)
+
+    def read(host: Host) -> tuple[DebVersion, ...]:
+        return once_free(lambda: refresh(host, app.package), world.clock)
+
+    offers = everywhere(hosts, read, "nothing was changed", world.workers)
     version = apt.choose(wanted, next(iter(offers.values())), app.package)
     without = [name for name, offered in offers.items() if version not in offered]
     if without:

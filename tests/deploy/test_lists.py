@@ -1,0 +1,41 @@
+"""Another apt reads its lists on a host: that is waited for, and nothing else is."""
+
+from pathlib import Path
+
+import pytest
+from test_roll import Rig, outcomes
+
+from debship.errors import Failed
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_another_apt_that_reads_its_lists_is_waited_for(rig: Rig) -> None:
+    rig.hosts[1].lists_locked_until = rig.clock.at + 40
+    assert outcomes(rig.deploy()) == ["changed"] * 3
+
+
+def test_one_that_does_not_end_is_named_while_every_host_serves(rig: Rig) -> None:
+    rig.hosts[1].lists_locked_until = rig.clock.at + 10**6
+    began = rig.clock.at
+    with pytest.raises(Failed, match="b: the repository could not be read\nE: Could not get lock"):
+        rig.deploy()
+    assert 60 <= rig.clock.at - began < 70
+    assert rig.balancer.log == []
+
+
+def test_an_index_that_cannot_be_read_is_said_at_once(rig: Rig) -> None:
+    asked = []
+
+    def fault(moment: str) -> None:
+        if moment == "before update":
+            asked.append(moment)
+            raise Failed("b: the repository could not be read\nE: http://blocks: 404")
+
+    rig.hosts[1].fault = fault
+    with pytest.raises(Failed, match="blocks: 404"):
+        rig.deploy()
+    assert len(asked) == 1
