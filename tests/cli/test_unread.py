@@ -35,7 +35,7 @@ from debship.cli.rolls import Typed, show
 from debship.deploy.report import HostReport, Outcome, RollReport
 hosts = tuple(HostReport(f"h{n}", Outcome.UNKNOWN, reason="x" * 9000) for n in range(9))
 report = RollReport("r1", "auth", "auth 1", "1", hosts, 1.0)
-typed = Typed("deploy", "auth", "", json=sys.argv[1] == "json")
+typed = Typed("deploy", "auth", "", json=sys.argv[1] == "json", html="".join(sys.argv[2:]))
 sys.exit(show(typed, SimpleNamespace(name="auth"), SimpleNamespace(env={}), report))
 """
 
@@ -66,3 +66,13 @@ def test_a_report_that_nobody_reads_leaves_the_exit_code_of_the_roll(
 ) -> None:
     done = ended(ROLLED.replace("9000", length), form, stdout=unread())
     assert (done.stderr, done.returncode) == (b"", 4)
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("UNKNOWN", 4), ("CHANGED", 1)])
+def test_a_page_that_cannot_be_written_hides_no_report(outcome: str, code: int) -> None:
+    done = ended(ROLLED.replace("UNKNOWN", outcome), "lines", "/nowhere/report.html")
+    assert done.returncode == code
+    assert done.stdout.startswith(f"  h0  {outcome.lower()}".encode())
+    assert done.stderr == (
+        b"error: /nowhere/report.html: the report cannot be written: No such file or directory\n"
+    )

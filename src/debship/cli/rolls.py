@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from debship.cli.doors import open_doors
-from debship.cli.output import progress, read_or_not, show_json
+from debship.cli.output import progress, read_or_not, show_error, show_json
 from debship.cli.person import ask_before, stopping
-from debship.errors import Misused
+from debship.errors import Failed, Misused
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,25 @@ def show(typed: Typed, settings: Any, world: Any, report: Any) -> int:
     from debship.deploy.campaign import where_journals_lie
 
     journal = where_journals_lie(world.env, settings, report.roll)
-    if typed.html:
-        from debship.deploy.page import page
-
-        Path(typed.html).write_text(page(report))
     found = {**report.as_dict(), "journal": str(journal)}
     _write(typed, found, (*report.lines(), f"journal: {journal}"))
-    return int(report.exit_code)
+    code = int(report.exit_code)
+    if typed.html:
+        try:
+            _write_page(Path(typed.html), report)
+        except Failed as error:  # the roll is over, and how it ended is worth more
+            show_error(error)
+            code = code or error.exit_code
+    return code
+
+
+def _write_page(path: Path, report: Any) -> None:
+    from debship.deploy.page import page
+
+    try:
+        path.write_text(page(report), "utf-8")
+    except OSError as error:
+        raise Failed(f"{path}: the report cannot be written: {error.strerror}") from error
 
 
 def _write(typed: Typed, found: Mapping[str, Any], lines: Sequence[str]) -> None:
