@@ -6,11 +6,11 @@ import pytest
 from test_roll import OUT, Rig, outcomes
 
 from debship.deploy.host import Answer
-from debship.deploy.installation import Fault, diagnosis, unlocked
+from debship.deploy.installation import Fault, diagnosis
 from debship.deploy.observation import HostState, PackageState
 from debship.model import DebVersion
 
-from fakes_fleet import Behaviour, FakeClock, FakeHost, verb
+from fakes_fleet import Behaviour, FakeHost, verb
 
 OLD = PackageState("ii ", DebVersion("1.0-1"))
 HALF = PackageState("iF ", DebVersion("1.1-1"))
@@ -112,34 +112,6 @@ def test_an_installation_goes_on_where_systemd_begins_anew(rig: Rig) -> None:
         host._restart = broken
         assert outcomes(rig.deploy(roll=f"r{took}"))[0] == "changed"
         del host._restart
-
-
-def test_a_lock_is_waited_for_and_not_for_ever() -> None:
-    clock = FakeClock()
-    host, asked = FakeHost("a", clock), []
-
-    def answer(argv: Sequence[str], **_more) -> Answer:
-        asked.append(clock.at)
-        return (
-            Answer(100, b"", NO_LOCK.encode())
-            if clock.at - asked[0] < free
-            else Answer(0, b"", b"")
-        )
-
-    host.run = answer
-    free = 60.0
-    assert unlocked(host, ("apt-get", "update"), clock).returncode == 0
-    asked.clear()
-    free = 1e6
-    assert unlocked(host, ("apt-get", "update"), clock).returncode == 100
-    assert 100 < asked[-1] - asked[0] < 130
-
-
-def test_what_fails_otherwise_is_not_asked_again() -> None:
-    host, asked = FakeHost("a", FakeClock()), []
-    host.run = lambda argv, **_more: asked.append(argv) or Answer(100, b"", NOT_THERE.encode())
-    assert unlocked(host, ("apt-get", "update"), FakeClock()).returncode == 100
-    assert len(asked) == 1
 
 
 def test_a_host_that_goes_down_in_its_turn_is_waited_for(rig: Rig) -> None:

@@ -8,9 +8,7 @@ from debship.run import Run
 
 _CHUNK = 40  # files that are compiled by one process; which they are shows in the bytes
 
-_LONGEST = (
-    200  # bytes of a name: that of its bytecode, and one that Python writes first, are longer
-)
+_LONGEST = 200  # bytes of a name: those of its bytecode, before and after, are longer
 
 # Unchecked hashes (PEP 552): dpkg sets the mtime of a source to its own, and Python would take
 # timestamped bytecode for stale. Runs under the hosts' interpreter; a file that does not compile

@@ -3,7 +3,7 @@
 from debship.deploy import apt
 from debship.deploy.clock import Clock
 from debship.deploy.host import Host
-from debship.deploy.lists import once_free
+from debship.deploy.locked import unlocked
 from debship.errors import Failed
 from debship.model import DebVersion
 
@@ -48,12 +48,12 @@ def bootstrap(
         if host.run(("cat", "--", path)).stdout != text.encode():
             host.put(path, text.encode(), owner="root", group="root", mode=mode)
             changed.append(f"wrote {path}")
-    once_free(lambda: _must_read(host), clock)
+    _must_read(host, clock)
     return tuple(changed)
 
 
-def _must_read(host: Host) -> None:
-    answer = host.run(apt.update(), timeout=120)
+def _must_read(host: Host, clock: Clock) -> None:
+    answer = unlocked(host, apt.update(), clock, timeout=120)
     if answer.returncode != 0:
         raise Failed(
             f"{host.address}: the repository could not be read\n{answer.complaint}",

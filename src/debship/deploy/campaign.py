@@ -23,7 +23,6 @@ from debship.deploy.fence import GuardedHost
 from debship.deploy.host import Host
 from debship.deploy.installation import StepFailed
 from debship.deploy.journal import Journal
-from debship.deploy.lists import once_free
 from debship.deploy.observation import HostState, Once, observe
 from debship.deploy.places import Place, Resolve, standing
 from debship.deploy.plan import costless_first
@@ -95,7 +94,7 @@ def find_version(
     """
 
     def read(host: Host) -> tuple[DebVersion, ...]:
-        return once_free(lambda: refresh(host, app.package), world.clock)
+        return refresh(host, app.package, world.clock)
 
     offers = everywhere(hosts, read, "nothing was changed", world.workers)
     version = apt.choose(wanted, next(iter(offers.values())), app.package)

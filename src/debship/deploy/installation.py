@@ -6,18 +6,16 @@ from enum import Enum
 from debship.deploy import apt, services
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host, LinkLost
+from debship.deploy.locked import HOLDING, is_locked, unlocked
 from debship.deploy.observation import HostState, PackageState, observe
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
 
 UNDER_WAY = frozenset({"activating", "deactivating", "reloading"})
 LONGEST = 900.0  # seconds that apt may take
-HOLDING = (
-    120.0  # seconds that a lock is waited for of which apt itself says at once that it is held
-)
-AGAIN = 2.0  # seconds between looks at such a lock
+FETCHING = 600.0  # seconds that a download may take
+AGAIN = 2.0  # seconds between looks at a lock of another apt
 
-_LOCKED = re.compile(r"could not get lock|unable to (?:lock|acquire)", re.IGNORECASE)
 _SCRIPT_FAILED = re.compile(r"script subprocess|subprocess .*script")  # dpkg 1.21, and before
 _ENDED_FROM_OUTSIDE = frozenset({"signal", "core-dump", "oom-kill"})
 
@@ -82,20 +80,6 @@ def carry(host: Host, argv: apt.Argv, package: PackageName, roll: str, state: Ho
     return host.run(apt.carried(argv, package, roll), timeout=LONGEST)
 
 
-def unlocked(host: Host, argv: apt.Argv, clock: Clock, timeout: float = 600.0) -> Answer:
-    """Run apt; while another one has a lock that it does not wait for, again (apt.conf(5)).
-
-    ``DPkg::Lock::Timeout`` is about dpkg's own lock: not that of the archives, or of the lists.
-    """
-    deadline = clock.monotonic() + HOLDING
-    while True:
-        answer = host.run(argv, timeout=timeout)
-        locked = answer.returncode != 0 and _LOCKED.search(answer.complaint)
-        if not locked or clock.monotonic() > deadline:
-            return answer
-        clock.sleep(AGAIN)
-
-
 def install(
     host: Host,
     package: PackageName,
@@ -134,7 +118,7 @@ def install(
         if fault is Fault.LOCKED and clock.monotonic() < deadline:
             clock.sleep(AGAIN)
         elif fault in {Fault.CUT_OFF, Fault.HOST} and not fetched:
-            unlocked(host, apt.fetch(package, version), clock)
+            unlocked(host, apt.fetch(package, version), clock, timeout=FETCHING)
             fetched = True
         else:
             why = _reason(log) or (answer.complaint if answer.returncode else "")
@@ -155,7 +139,7 @@ def diagnosis(before: PackageState, state: HostState, log: str) -> Fault:
         return Fault.CUT_OFF
     if state.package != before or _SCRIPT_FAILED.search(log):
         return Fault.VERSION
-    return Fault.LOCKED if _LOCKED.search(log) else Fault.HOST
+    return Fault.LOCKED if is_locked(log) else Fault.HOST
 
 
 def said(host: Host, state: HostState) -> str:

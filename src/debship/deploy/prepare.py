@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from debship.deploy import apt
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
-from debship.deploy.installation import carry, mend, said, settled, unlocked
+from debship.deploy.installation import FETCHING, carry, mend, said, settled
+from debship.deploy.locked import unlocked
 from debship.deploy.observation import HostState
 from debship.errors import Failed, Refused
 from debship.model import DebVersion, PackageName
@@ -33,7 +34,7 @@ class Prepared:
     also: tuple[apt.Change, ...]  # what the installation will change besides the package
 
 
-def refresh(host: Host, package: PackageName) -> tuple[DebVersion, ...]:
+def refresh(host: Host, package: PackageName, clock: Clock) -> tuple[DebVersion, ...]:
     """Read the repository's index on a host; the versions it offers, the newest first.
 
     Raises:
@@ -44,7 +45,8 @@ def refresh(host: Host, package: PackageName) -> tuple[DebVersion, ...]:
         raise Failed(
             f"{host.address}: {apt.SOURCE} is missing", "prepare the host: fab bootstrap --app APP"
         )
-    _must(host, host.run(apt.update(), timeout=120), "the repository could not be read")
+    heard = unlocked(host, apt.update(), clock, timeout=120)
+    _must(host, heard, "the repository could not be read")
     answer = _must(host, host.run(apt.available(package)), "apt-cache failed")
     return apt.parse_available(answer.text)
 
@@ -74,7 +76,7 @@ def prepare(
         return Prepared(state, ())
     _fetch(host, package, version, clock)
     if state.package.version is not None and state.package.installed:
-        back = unlocked(host, apt.fetch(package, state.package.version), clock)
+        back = unlocked(host, apt.fetch(package, state.package.version), clock, timeout=FETCHING)
         if back.returncode != 0:
             raise Refused(
                 f"{host.address}: the way back is closed: {package} {state.package.version} "
@@ -118,7 +120,7 @@ def _target(change: apt.Change) -> str:
 
 def _fetch(host: Host, package: PackageName, version: DebVersion, clock: Clock) -> None:
     """Fetch a version. On its way there apt waits for dpkg's lock, and finds what is broken."""
-    answer = unlocked(host, apt.fetch(package, version), clock)
+    answer = unlocked(host, apt.fetch(package, version), clock, timeout=FETCHING)
     if answer.returncode == 0:
         return
     if "lock" not in answer.complaint:  # that was waited for, and long enough
