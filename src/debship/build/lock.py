@@ -173,7 +173,7 @@ def check_requirements(lock: Lock, path: Path, seen: frozenset[Path] = frozenset
     """
     if not path.is_file():
         raise Misused(f"{lock.path}: it includes {path}, which is not there")
-    for number, line in logical_lines(path.read_text()):
+    for number, line in logical_lines(lock_text(path)):
         include = INCLUDE.fullmatch(line)
         if include is not None:
             inner = included(path, include["path"])

@@ -66,7 +66,7 @@ def take_turn(steps: Steps, secrets: tuple[Secret, ...], start: float) -> HostRe
             Outcome.UNTOUCHED, after=notes.before, reason=reason, hint=hint, log=log
         )
     except DebshipError as error:
-        return _unbegun(steps, error, notes)
+        return _unbegun(steps, error, notes, secrets)
     if was is None:
         return notes.report(Outcome.UNCHANGED, after=notes.before, standing="in")
     return _change(steps, was, secrets, notes)
@@ -242,7 +242,7 @@ def left_out(
     try:
         steps.traffic.take_out()
     except DebshipError as worse:
-        reason += f"; taking it out: {worse.message}"
+        reason += f"; taking it out: {_masked(worse.message, secrets)}"
     standing = steps.traffic.told()
     return notes.report(
         Outcome.FAILED,
@@ -266,13 +266,15 @@ def _masked(text: str, secrets: tuple[Secret, ...] | None) -> str:
     return masked(text, secrets or ())
 
 
-def _unbegun(steps: Steps, error: DebshipError, notes: Notes) -> HostReport:
+def _unbegun(
+    steps: Steps, error: DebshipError, notes: Notes, secrets: tuple[Secret, ...]
+) -> HostReport:
     """Report a host that nothing was done to."""
     unknown = isinstance(error, ADRIFT)
     return notes.report(
         Outcome.UNKNOWN if unknown else Outcome.FAILED,
         after=notes.before,
-        reason=error.message,
+        reason=_masked(error.message, secrets),
         hint=error.hint or (AGAIN if unknown else ""),
         standing=steps.traffic.told(),
     )
