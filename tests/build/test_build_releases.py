@@ -207,7 +207,7 @@ def test_where_one_release_fails_no_package_appears(sample: Sample) -> None:
     app = sample.with_build(test="test -e /usr/bin/python3.11")
     with pytest.raises(Failed, match="in a root of trixie: test exited with 1"):
         build(sample, *RELEASES[1:], app=app, smoke=False)
-    assert not list(sample.output.iterdir())
+    assert not sample.output.exists()
 
 
 EXTENSION = """\
@@ -309,7 +309,7 @@ def test_what_cannot_work_does_not_appear(sample: Sample, case: str) -> None:
     with pytest.raises((Refused, Failed), match=message) as raised:
         build(sample, RELEASES[2], app=app)
     assert "trixie" in raised.value.message
-    assert not list(sample.output.iterdir())
+    assert not sample.output.exists()
 
 
 @on_roots

@@ -213,6 +213,9 @@ def _draw(chance: random.Random, hosts: tuple[str, ...], balancers: tuple[str, .
         fault.other = chance.choice(("", "", chance.choice(hosts)))
     elif kind == "shut down":
         fault.seconds = chance.choice((0.0, 0.5, 3.0, 20.0))
+        if chance.random() < 0.7:  # in its turn
+            fault.moment = chance.choice(("install", "restart", "restart", "probe", "after probe"))
+            fault.skip = 0
     elif kind == "offline":
         fault.seconds = chance.choice((5.0, 60.0, 400.0))
     elif kind == "paused":

@@ -87,8 +87,8 @@ class Link:
                 raise LinkLost(f"{self.address}: no end within {timeout:g} s")
             if task.error is not None:
                 raise task.error
-            if task.result is None and name == "install" and host.going_down:
-                return CANCELED  # the end of its unit is told before the end of the connection
+            if task.result is None and name in {"install", "restart"} and host.going_down:
+                return CANCELED  # systemd tells the end of its jobs before that of the connection
             if task.result is None:
                 self.close()
                 raise LinkLost(f"{self.address}: the link was lost")
