@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from test_roll import OUT, Rig, outcomes
 
-from debship.deploy.host import Answer
+from debship.deploy.host import Answer, LinkLost
 from debship.deploy.installation import Fault, diagnosis
 from debship.deploy.observation import HostState, PackageState
 from debship.model import DebVersion
@@ -40,6 +40,8 @@ def rig(tmp_path) -> Rig:
         (HALF, "success", "", Fault.VERSION),
         (HALF, "signal", "", Fault.CUT_OFF),
         (OLD, "oom-kill", "", Fault.CUT_OFF),
+        (PackageState("in ", None), "exit-code", NO_ROOM, Fault.HOST),
+        (PackageState("hi ", DebVersion("1.0-1")), "exit-code", NOT_THERE, Fault.HOST),
     ],
 )
 def test_whose_fault_it_is(now: PackageState, result: str, log: str, fault: Fault) -> None:
@@ -133,3 +135,37 @@ def test_a_host_that_goes_down_in_its_turn_is_waited_for(rig: Rig) -> None:
 
     rig.clock.sleep = later
     assert outcomes(rig.deploy()) == ["changed"] * 3
+
+
+def test_an_apt_that_is_killed_twice_speaks_against_the_version(rig: Rig) -> None:
+    host, observed = rig.hosts[1], rig.hosts[1]._observe
+    host.behaviours["1.1-1"] = Behaviour(installs=False)
+    killed = "unit Result=signal"
+    host._observe = lambda argv: observed(argv).replace("unit Result=exit-code", killed)
+    assert outcomes(rig.deploy()) == ["returned", "returned", "untouched"]
+
+
+def test_a_unit_that_systemd_will_not_start_anew_is_a_fault_with_its_words(rig: Rig) -> None:
+    """Unlike a systemd that was not heard, it says no; what ran goes on, and is of the old version."""
+    host = rig.hosts[0]
+    restart = host._restart
+
+    def refuse(argv: tuple[str, ...]) -> Answer:
+        if host.version == "1.1-1":
+            return Answer(5, b"", b"Failed to restart auth.service: Unit redis.service not found.")
+        return restart(argv)
+
+    host._restart = refuse
+    report = rig.deploy()
+    assert outcomes(report) == ["returned", "untouched", "untouched"]
+    assert "auth.service did not start anew: " in report.hosts[0].reason
+    assert "redis.service not found" in report.hosts[0].reason
+
+
+def test_where_systemd_does_not_answer_nothing_is_taken_for_well(rig: Rig) -> None:
+    """Without what systemd says there is no unit that should run: that must not look like well."""
+    host = rig.hosts[0]
+    host.version, host.going_down = "1.1-1", True
+    with pytest.raises(LinkLost, match="a: it is being shut down, or its systemd does not answer"):
+        rig.deploy()
+    assert rig.balancer.log == []

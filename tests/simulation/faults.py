@@ -48,8 +48,8 @@ class Fault:
         if self.kind == "throttled":
             return self.times <= 8 and self.moment != "members"
         if self.kind == "shut down":
-            moment = self.moment.removeprefix("after ")
-            return moment in {"install", "restart", "probe"}
+            # Not after an installation: nobody knows how a hook ended that a shutdown cut off.
+            return self.moment in {"install", "restart", "after restart", "probe", "after probe"}
         few = self.kind in {"lost before", "lost after", "silent"} and self.times <= 2
         if self.moment == "update":  # looked at before the roll begins, twice
             return few and self.times == 1

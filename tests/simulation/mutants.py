@@ -114,8 +114,8 @@ MUTANTS = (
     ),
     _m(
         "take a host that goes down for one that came back",
-        "steps",
-        "if self.observe().going_down:",
+        "observation",
+        "if state.going_down:",
         "if False:",
     ),
     _m("no fence", "fence", "guarded(argv, self.path, self.roll)", "tuple(argv)"),

@@ -207,6 +207,8 @@ def _signing_key(keys: tuple[str, ...]) -> tuple[tuple[str, ...], Secret | None]
     value = os.environ.get("DEBSHIP_SIGNING_KEY", "").strip()
     if value.startswith("-----BEGIN"):
         return keys, Secret(value)
+    if keys:
+        return keys, None
     names = tuple(value.split())
     if not all(_NAMES_A_KEY.fullmatch(name) for name in names):
         # What it holds may be a key in another form, and is not shown.
@@ -214,7 +216,7 @@ def _signing_key(keys: tuple[str, ...]) -> tuple[tuple[str, ...], Secret | None]
             "DEBSHIP_SIGNING_KEY is neither a fingerprint nor a key as armored text",
             "it holds what `gpg --armor --export-secret-keys FINGERPRINT` prints, not encoded again",
         )
-    return keys or names, None
+    return names, None
 
 
 def _epoch() -> datetime | None:

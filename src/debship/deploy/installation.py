@@ -1,11 +1,12 @@
 """One package installed on one host: carried by a unit, believed only when dpkg says so."""
 
+import math
 import re
 from enum import Enum
 
 from debship.deploy import apt, services
 from debship.deploy.clock import Clock
-from debship.deploy.host import Answer, Host, LinkLost
+from debship.deploy.host import Answer, Host
 from debship.deploy.locked import HOLDING, is_locked, unlocked
 from debship.deploy.observation import HostState, PackageState, observe
 from debship.errors import Failed
@@ -14,6 +15,7 @@ from debship.model import DebVersion, PackageName
 UNDER_WAY = frozenset({"activating", "deactivating", "reloading"})
 LONGEST = 900.0  # seconds that apt may take
 FETCHING = 600.0  # seconds that a download may take
+FETCHING_AGAIN = 200.0  # while the host is out of its balancers; longer than apt waits for dpkg's lock
 AGAIN = 2.0  # seconds between looks at a lock of another apt
 
 _SCRIPT_FAILED = re.compile(r"script subprocess|subprocess .*script")  # dpkg 1.21, and before
@@ -46,14 +48,11 @@ def settled(host: Host, package: PackageName, files: tuple[str, ...], clock: Clo
     """Read a host's state; an installation that still runs there is waited for.
 
     Raises:
-        LinkLost: systemd does not say whether one runs, for it goes down or begins anew.
         Failed: it does not end.
     """
     deadline = clock.monotonic() + LONGEST
     while True:
         state = observe(host, package, files)
-        if state.going_down:
-            raise LinkLost(f"{host.address}: it is being shut down, or its systemd does not answer")
         if state.install not in UNDER_WAY:
             return state
         if clock.monotonic() > deadline:
@@ -101,8 +100,7 @@ def install(
     Raises:
         StepFailed: dpkg does not say that it is installed; an exit code of 0 is no proof.
     """
-    deadline = clock.monotonic() + HOLDING
-    state, fetched = settled(host, package, files, clock), False
+    state, until, fetched = settled(host, package, files, clock), None, False
     while not _whole(state, version):
         if not (state.package.installed or state.package.absent):
             carry(host, apt.configure(), package, roll, state)
@@ -115,15 +113,19 @@ def install(
             break
         log = said(host, state)
         fault = diagnosis(before, state, log)
-        if fault is Fault.LOCKED and clock.monotonic() < deadline:
+        why = _reason(log) or (answer.complaint if answer.returncode else "")
+        if fault is Fault.LOCKED and clock.monotonic() < (until or math.inf):
+            until = until or clock.monotonic() + HOLDING
             clock.sleep(AGAIN)
-        elif fault in {Fault.CUT_OFF, Fault.HOST} and not fetched:
-            unlocked(host, apt.fetch(package, version), clock, timeout=FETCHING)
-            fetched = True
-        else:
-            why = _reason(log) or (answer.complaint if answer.returncode else "")
-            told = f"{package} {version} was not installed; dpkg has {_told(state)}. {why}"
-            raise StepFailed(told.rstrip(), log, of_host=fault is not Fault.VERSION)
+            continue
+        if fault in {Fault.CUT_OFF, Fault.HOST} and not fetched:
+            answer = unlocked(host, apt.fetch(package, version), clock, timeout=FETCHING_AGAIN)
+            fetched, why = True, answer.complaint
+            if answer.returncode == 0:
+                continue
+        told = f"{package} {version} was not installed; dpkg has {_told(state)}. {why}"
+        of_host = fault in {Fault.LOCKED, Fault.HOST}
+        raise StepFailed(told.rstrip(), log, of_host=of_host)
     return state
 
 
@@ -137,7 +139,12 @@ def diagnosis(before: PackageState, state: HostState, log: str) -> Fault:
     """
     if state.install_result in _ENDED_FROM_OUTSIDE:
         return Fault.CUT_OFF
-    if state.package != before or _SCRIPT_FAILED.search(log):
+    now = state.package
+    taken_up = not now.absent and (now.abbrev[1:], now.version) != (
+        before.abbrev[1:],
+        before.version,
+    )
+    if taken_up or _SCRIPT_FAILED.search(log):
         return Fault.VERSION
     return Fault.LOCKED if is_locked(log) else Fault.HOST
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from debship.deploy.apt import unit_name
-from debship.deploy.host import Host
+from debship.deploy.host import Host, LinkLost
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
 
@@ -134,13 +134,17 @@ def observe(host: Host, package: PackageName, files: tuple[str, ...]) -> HostSta
     """Read the state of a host in one call that changes nothing.
 
     Raises:
-        Unreachable, LinkLost: the host did not answer.
+        Unreachable, LinkLost: the host did not answer; or it goes down, or its systemd begins anew:
+            then nothing that systemd says of services, or does not say, is to be believed.
         Failed: it answered, but not sensibly.
     """
     answer = host.run(("sh", "-s", "--", package, *files), stdin=_script(), timeout=60)
     if answer.returncode != 0:
         raise Failed(f"{host.address}: its state could not be read: {answer.complaint}")
-    return parse(answer.text, package, host.address)
+    state = parse(answer.text, package, host.address)
+    if state.going_down:
+        raise LinkLost(f"{host.address}: it is being shut down, or its systemd does not answer")
+    return state
 
 
 @cache

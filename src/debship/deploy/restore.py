@@ -8,7 +8,7 @@ from debship.config.fleet import FleetApp
 from debship.deploy.balancer.door import Standing
 from debship.deploy.campaign import World
 from debship.deploy.fence import GuardedHost
-from debship.deploy.host import LinkLost, Unreachable
+from debship.deploy.host import Unreachable
 from debship.deploy.installation import StepFailed, settled
 from debship.deploy.journal import Journal
 from debship.deploy.observation import HostState
@@ -144,7 +144,7 @@ def _serves(places: Sequence[Place]) -> bool:
 
 def _unread(name: str, found: HostState | DebshipError | None) -> HostReport:
     """Report a host of which nothing is known; a record that is damaged is another matter."""
-    if found is None or isinstance(found, HostState | LinkLost | Unreachable):
+    if found is None or isinstance(found, HostState | Unreachable):
         return HostReport(name, Outcome.UNKNOWN, reason="it does not answer")
     return HostReport(name, Outcome.UNKNOWN, reason=found.message, hint=found.hint or "")
 

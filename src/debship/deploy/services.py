@@ -1,5 +1,6 @@
 """The services of one host: restarted, their logs, and the configuration files edited there."""
 
+import re
 from collections.abc import Sequence
 
 from debship.deploy.host import Host
@@ -19,6 +20,12 @@ systemctl show --value -p InvocationID "$@"
 exit $code
 """
 
+# What systemctl says where systemd begins anew, or ends, while it is asked.
+_UNHEARD = re.compile(
+    r"Failed to (?:connect to|get D-Bus|wait for)|connection (?:reset|timed out|terminated)"
+    r"|Transport endpoint|disconnected from message bus",
+    re.IGNORECASE,
+)
 # What the package shipped is in its .deb, which was fetched for this roll; dpkg keeps no copy.
 DIFF = """deb=$(ls "/var/cache/apt/archives/$1_$(printf %s "$2" | sed s/:/%3a/)"_*.deb 2>/dev/null | head -n 1)
 [ -n "$deb" ] || exit 0
@@ -41,14 +48,19 @@ def listen(host: Host, sockets: Sequence[str]) -> None:
         host.run(("systemctl", "start", name))
 
 
-def restart(host: Host, units: Sequence[str]) -> tuple[bool, tuple[str, ...]]:
-    """Restart units; whether all did, and the invocations that began."""
+def restart(host: Host, units: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """Restart units; the invocations that run then, and what systemctl said where it failed."""
     answer = host.run(("sh", "-c", RESTART, "debship-restart", *units), timeout=150)
-    return answer.returncode == 0, tuple(answer.text.split())
+    return tuple(answer.text.split()), answer.complaint if answer.returncode else None
+
+
+def is_unheard(complaint: str) -> bool:
+    """Whether systemctl lost systemd while it waited: what it asked for may be done, or not."""
+    return _UNHEARD.search(complaint) is not None
 
 
 def log(host: Host, invocations: Sequence[str]) -> str:
-    """The end of what invocations of units wrote."""
+    """The end of what these invocations of units wrote, not those that followed a crash."""
     which = tuple(f"_SYSTEMD_INVOCATION_ID={one}" for one in invocations if one)
     if not which:
         return ""

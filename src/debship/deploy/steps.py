@@ -14,7 +14,7 @@ from debship.deploy.health import complaint
 from debship.deploy.hooks import Hooks
 from debship.deploy.host import Host, LinkLost, Unreachable
 from debship.deploy.installation import StepFailed, hold, install
-from debship.deploy.journal import Journal
+from debship.deploy.journal import Journal, JournalLost
 from debship.deploy.observation import HostState, observe
 from debship.deploy.plan import RollPlan
 from debship.deploy.records import Before
@@ -68,6 +68,8 @@ class Steps:
             except (LinkLost, Unreachable):
                 if not left:
                     raise
+            except JournalLost:
+                raise
             except Failed:
                 if not (left and self._goes_down()):
                     raise
@@ -162,14 +164,13 @@ class Steps:
         """
         self._say("restarting")
         self._write("restart")
-        wanted = state.wanted_units
-        sockets = [unit for unit in wanted if unit.name.endswith(".socket")]
-        units = [unit.name for unit in wanted if unit not in sockets]
+        sockets = [unit for unit in state.wanted_units if unit.name.endswith(".socket")]
+        units = [unit.name for unit in state.wanted_units if unit not in sockets]
         self.traffic.stay_out(self.stop.safe_point)
         services.listen(self.host, [socket.name for socket in sockets if not socket.up])
-        well, begun = services.restart(self.host, units)
-        if not well:
-            self._must_have_begun(state, units, begun)
+        begun, complaint = services.restart(self.host, units)
+        if complaint is not None:
+            self._must_have_begun(state, units, begun, complaint)
         return begun
 
     def prove(self, version: DebVersion, state: HostState, begun: Sequence[str] = ()) -> None:
@@ -183,7 +184,7 @@ class Steps:
             units = tuple(unit.name for unit in state.wanted_units)
             ill = complaint(self.host, self.plan.app.package, health, version, units)
             if ill:
-                raise StepFailed(ill, self.log(begun) if begun else self._last_log())
+                raise StepFailed(ill, services.log(self.host, begun) if begun else self._last_log())
         self._must_run(version)
 
     def come_back(self, state: HostState) -> None:
@@ -222,10 +223,6 @@ class Steps:
         self._write("return-files")
         return records.return_files(self.host, self.plan.app.package, self.paths)
 
-    def edits(self, state: HostState) -> str:
-        """How the conffiles that differ from the package's do so; "" where it cannot be told."""
-        return services.edits(self.host, self.plan.app.package, state)
-
     def settle(self, outcome: str, was: Before) -> None:
         """Put back what was on hold, and write down how the turn ended: the host is no longer out."""
         if was.held:
@@ -233,24 +230,25 @@ class Steps:
         records.settle(self.host, self.plan, outcome, was, self.clock)
         self._write(outcome)
 
-    def log(self, invocations: Sequence[str]) -> str:
-        """The end of what these invocations of units wrote, not those that followed a crash."""
-        return services.log(self.host, invocations)
-
-    def _must_have_begun(self, was: HostState, units: Sequence[str], begun: Sequence[str]) -> None:
-        """See that units run anew, though systemctl could not say so: systemd itself may begin anew.
+    def _must_have_begun(
+        self, was: HostState, units: Sequence[str], begun: Sequence[str], complaint: str
+    ) -> None:
+        """See that units run anew, though systemctl did not say so.
 
         Raises:
-            StepFailed: one is down.
-            LinkLost: one still runs as it did, and nothing is known to be wrong with it.
+            StepFailed: one does not.
+            LinkLost: systemctl lost systemd meanwhile, so it may come to it yet.
         """
         now = {unit.name: unit for unit in self.observe().units}
-        down = [name for name in units if name not in now or not now[name].up]
-        if down:
-            raise StepFailed(f"{', '.join(down)} did not start", self.log(begun))
         before = {unit.name: unit.invocation for unit in was.units}
-        if any(now[name].invocation == before.get(name) for name in units):
-            raise LinkLost(f"{self.host.address}: systemd did not restart {', '.join(units)}")
+        down = [name for name in units if name not in now or not now[name].up]
+        if not down and all(now[name].invocation != before.get(name) for name in units):
+            return
+        if services.is_unheard(complaint):
+            raise LinkLost(f"{self.host.address}: {complaint}")
+        if down:
+            raise StepFailed(f"{', '.join(down)} did not start", services.log(self.host, begun))
+        raise StepFailed(f"{', '.join(units)} did not start anew: {complaint}")
 
     def _must_run(self, version: DebVersion) -> None:
         state = self.observe()
@@ -262,20 +260,25 @@ class Steps:
             + (f", restarted {unit.restarts} times" if unit.restarts else "")
             for unit in units
         )
-        raise StepFailed(f"it does not run {version}: {runs}", self.log(state.invocations))
+        raise StepFailed(
+            f"it does not run {version}: {runs}", services.log(self.host, state.invocations)
+        )
 
     def _last_log(self) -> str:
         try:
-            return self.log(self.observe().invocations)
+            return services.log(self.host, self.observe().invocations)
         except (LinkLost, Unreachable):
             return ""
 
     def _goes_down(self) -> bool:
         """Whether the host is being shut down: what failed on it then says nothing of a version."""
         try:
-            return self.observe().going_down
+            self.observe()
         except (LinkLost, Unreachable):
             return True
+        except Failed:
+            return False  # what failed before says more
+        return False
 
     def _reach(self) -> None:
         deadline = self.clock.monotonic() + PATIENCE
@@ -283,8 +286,7 @@ class Steps:
             self.stop.safe_point()
             self.clock.sleep(1.0)
             try:
-                if self.observe().going_down:
-                    raise LinkLost(f"{self.host.address}: it is being shut down")
+                self.observe()
             except (LinkLost, Unreachable):
                 if self.clock.monotonic() > deadline or self.gone((self.host.address,)):
                     raise

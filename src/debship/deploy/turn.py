@@ -2,6 +2,7 @@
 
 import contextlib
 
+from debship.deploy import services
 from debship.deploy.balancer.door import Member, Standing
 from debship.deploy.configuration import differing
 from debship.deploy.fence import Fenced
@@ -102,7 +103,7 @@ def _change(steps: Steps, was: Before, secrets: tuple[Secret, ...], notes: Notes
     reason = log = ""
     notes.edited = state.edited
     with contextlib.suppress(DebshipError):
-        notes.edits = _masked(steps.edits(state), secrets)
+        notes.edits = _masked(services.edits(steps.host, steps.plan.app.package, state), secrets)
     try:
         steps.at("after-host")
     except DebshipError as error:
@@ -173,7 +174,7 @@ def _go_back(
         return adrift(steps, lost, notes, secrets, because=f"{reason}; then ", log=log)
     except DebshipError as worse:
         because = f"{reason}; going back: "
-        if isinstance(worse, StepFailed):  # what it ran before fails alike: it is the host
+        if worse.message == error.message:  # what it ran before fails alike: it is the host
             version_failed = False
         return left_out(
             steps, worse, notes, secrets, because, log=log, version_failed=version_failed
