@@ -15,7 +15,9 @@ from debship.model import DebVersion, PackageName
 UNDER_WAY = frozenset({"activating", "deactivating", "reloading"})
 LONGEST = 900.0  # seconds that apt may take
 FETCHING = 600.0  # seconds that a download may take
-FETCHING_AGAIN = 200.0  # while the host is out of its balancers; longer than apt waits for dpkg's lock
+FETCHING_AGAIN = (
+    200.0  # while the host is out of its balancers; longer than apt waits for dpkg's lock
+)
 AGAIN = 2.0  # seconds between looks at a lock of another apt
 
 _SCRIPT_FAILED = re.compile(r"script subprocess|subprocess .*script")  # dpkg 1.21, and before
@@ -100,7 +102,7 @@ def install(
     Raises:
         StepFailed: dpkg does not say that it is installed; an exit code of 0 is no proof.
     """
-    state, until, fetched = settled(host, package, files, clock), None, False
+    state, until, begun_again = settled(host, package, files, clock), None, False
     while not _whole(state, version):
         if not (state.package.installed or state.package.absent):
             carry(host, apt.configure(), package, roll, state)
@@ -118,11 +120,14 @@ def install(
             until = until or clock.monotonic() + HOLDING
             clock.sleep(AGAIN)
             continue
-        if fault in {Fault.CUT_OFF, Fault.HOST} and not fetched:
+        first, begun_again = not begun_again, True
+        if first and fault is Fault.CUT_OFF:
+            continue
+        if first and fault is Fault.HOST:
             answer = unlocked(host, apt.fetch(package, version), clock, timeout=FETCHING_AGAIN)
-            fetched, why = True, answer.complaint
             if answer.returncode == 0:
                 continue
+            why = answer.complaint
         told = f"{package} {version} was not installed; dpkg has {_told(state)}. {why}"
         of_host = fault in {Fault.LOCKED, Fault.HOST}
         raise StepFailed(told.rstrip(), log, of_host=of_host)
