@@ -96,7 +96,7 @@ MUTANTS = (
     ),
     _m(
         "take a lost link for a failure",
-        "turn",
+        "unfinished",
         "ADRIFT = (LinkLost, Unreachable, Fenced, JournalLost, Interrupted)",
         "ADRIFT = (Fenced, JournalLost, Interrupted)",
     ),

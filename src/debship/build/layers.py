@@ -7,26 +7,22 @@ installed. Else the lock is installed, which takes uv little where its cache is 
 distribution is looked up by what came of it.
 """
 
-import hashlib
 import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache as remembered
 from functools import partial
-from importlib.metadata import version as version_of
 from pathlib import Path
 from types import MappingProxyType
 
-import zstandard
-
 from debship.build.bytecode import compile_files
 from debship.build.cache import Cache
-from debship.build.dists import Dist, mode_of
+from debship.build.dists import Dist
 from debship.build.installed import Installed, relation_names
 from debship.build.layer import Layer, frozen, near, thawed
+from debship.build.layer_key import contents, layer_key
 from debship.build.libraries import Libraries, machine_code, shared_libraries
 from debship.build.origins import Locked, locked_files, origin
 from debship.build.parts import Packed, pack, wheel_part
@@ -275,41 +271,7 @@ class Layers:
         return self._key("dist", *contents(dist, installed), *of_lock)
 
     def _key(self, *words: str) -> str:
-        release = self.plan.release
-        ground = (
-            _makers_code(),
-            zstandard.__version__,
-            ".".join(map(str, zstandard.ZSTD_VERSION)),
-            version_of("uv"),
-            release.codename,
-            str(release.date),
-            release.compression,
-            str(self.level),
-            self.plan.machine,
-            str(self.plan.interpreter),
-            str(self.plan.prefix),
-            str(self.plan.python_here),
-            *self.plan.app.build.ignore_libraries,
-        )
-        return hashlib.sha256(json.dumps([*ground, *words]).encode()).hexdigest()
-
-
-@remembered
-def _makers_code() -> str:
-    """Name the code that makes layers: when it changes, so may they."""
-    rooms = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    # More than has a part in it: a list would be forgotten when a module is added.
-    for module in sorted((*rooms.glob("build/*.py"), *rooms.glob("debian/*.py"))):
-        digest.update(module.read_bytes())
-    return digest.hexdigest()
-
-
-def contents(dist: Dist, installed: Virtualenv) -> tuple[str, ...]:
-    """Say all that is in a distribution: RECORD has a hash of each file, and the modes go beside."""
-    record = next(file for file in dist.files if file.endswith(".dist-info/RECORD"))
-    modes = (f"{mode_of(f'{installed.prefix}/{file}'):o} {file}" for file in dist.files)
-    return ((installed.prefix / record).read_text("utf-8", "surrogateescape"), *modes)
+        return layer_key(self.plan, self.level, *words)
 
 
 def _size(dist: Dist, prefix: Path) -> int:

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 import zstandard
 
 from debship.build.dists import Dist
-from debship.build.layers import contents
+from debship.build.layer_key import contents
 from debship.build.parts import Part
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv

@@ -7,7 +7,7 @@ from enum import Enum
 from debship.deploy import apt, services
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
-from debship.deploy.locked import HOLDING, is_locked, unlocked
+from debship.deploy.locked import HOLDING, PAUSE, is_locked, unlocked
 from debship.deploy.observation import HostState, PackageState, observe
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
@@ -18,7 +18,6 @@ FETCHING = 600.0  # seconds that a download may take
 FETCHING_AGAIN = (
     200.0  # while the host is out of its balancers; longer than apt waits for dpkg's lock
 )
-AGAIN = 2.0  # seconds between looks at a lock of another apt
 
 _SCRIPT_FAILED = re.compile(r"script subprocess|subprocess .*script")  # dpkg 1.21, and before
 _ENDED_FROM_OUTSIDE = frozenset({"signal", "core-dump", "oom-kill"})
@@ -118,7 +117,7 @@ def install(
         why = _reason(log) or (answer.complaint if answer.returncode else "")
         if fault is Fault.LOCKED and clock.monotonic() < (until or math.inf):
             until = until or clock.monotonic() + HOLDING
-            clock.sleep(AGAIN)
+            clock.sleep(PAUSE)
             continue
         first, begun_again = not begun_again, True
         if first and fault is Fault.CUT_OFF:

@@ -6,7 +6,7 @@ from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
 
 HOLDING = 120.0  # seconds that another apt may take
-_PAUSE = 2.0
+PAUSE = 2.0  # seconds between looks at a lock
 # Whether apt says so at its beginning or its end; LC_ALL=C.UTF-8 makes these its words.
 _LOCKED = re.compile(r"Could not get lock|Unable to (?:lock|acquire)")
 
@@ -34,4 +34,4 @@ def unlocked(
         locked = answer.returncode != 0 and is_locked(answer.complaint)
         if not locked or clock.monotonic() >= deadline:
             return answer
-        clock.sleep(_PAUSE)
+        clock.sleep(PAUSE)

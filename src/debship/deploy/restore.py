@@ -19,7 +19,8 @@ from debship.deploy.report import HostReport, Notes, Outcome, RollReport
 from debship.deploy.steps import Say, Steps
 from debship.deploy.stop import Stop
 from debship.deploy.traffic import Traffic
-from debship.deploy.turn import ADRIFT, adrift, left_out, reinstate
+from debship.deploy.turn import reinstate
+from debship.deploy.unfinished import ADRIFT, adrift, left_out
 from debship.errors import DebshipError, Failed
 from debship.model import DebVersion, Secret
 

@@ -5,24 +5,17 @@ import contextlib
 from debship.deploy import services
 from debship.deploy.balancer.door import Member, Standing
 from debship.deploy.configuration import differing
-from debship.deploy.fence import Fenced
 from debship.deploy.hooks import HookFailed
-from debship.deploy.host import LinkLost, Unreachable
 from debship.deploy.installation import StepFailed
-from debship.deploy.journal import JournalLost
 from debship.deploy.observation import HostState
 from debship.deploy.records import Before, before
-from debship.deploy.report import HostReport, Notes, Outcome, masked
+from debship.deploy.report import HostReport, Notes, Outcome
 from debship.deploy.steps import Steps
 from debship.deploy.stop import Interrupted
 from debship.deploy.traffic import ASIDE
+from debship.deploy.unfinished import ADRIFT, adrift, left_out, log_of, shown, unbegun
 from debship.errors import DebshipError, Failed, Refused
 from debship.model import DebVersion, Secret
-
-AGAIN = "when it answers again, run the same deploy again, or: fab restore"
-MENDED = "mend it, then run the same deploy again, or: fab restore"
-# Whatever may be true of the host now, this roll cannot tell, or may not act.
-ADRIFT = (LinkLost, Unreachable, Fenced, JournalLost, Interrupted)
 
 
 def converged(steps: Steps, state: HostState) -> bool:
@@ -61,13 +54,13 @@ def take_turn(steps: Steps, secrets: tuple[Secret, ...], start: float) -> HostRe
     except Interrupted:
         return notes.report(Outcome.UNTOUCHED, after=notes.before)
     except HookFailed as error:
-        reason, log = _masked(error.message, secrets), _log(error, secrets)
+        reason, log = shown(error.message, secrets), log_of(error, secrets)
         hint = error.hint or ""
         return notes.report(
             Outcome.UNTOUCHED, after=notes.before, reason=reason, hint=hint, log=log
         )
     except DebshipError as error:
-        return _unbegun(steps, error, notes, secrets)
+        return unbegun(steps, error, notes, secrets)
     if was is None:
         return notes.report(Outcome.UNCHANGED, after=notes.before, standing="in")
     return _change(steps, was, secrets, notes)
@@ -103,11 +96,11 @@ def _change(steps: Steps, was: Before, secrets: tuple[Secret, ...], notes: Notes
     reason = log = ""
     notes.edited = state.edited
     with contextlib.suppress(DebshipError):
-        notes.edits = _masked(services.edits(steps.host, steps.plan.app.package, state), secrets)
+        notes.edits = shown(services.edits(steps.host, steps.plan.app.package, state), secrets)
     try:
         steps.at("after-host")
     except DebshipError as error:
-        reason, log = _masked(error.message, secrets), _log(error, secrets)
+        reason, log = shown(error.message, secrets), log_of(error, secrets)
     return notes.report(
         Outcome.CHANGED, after=str(steps.plan.version), reason=reason, log=log, standing="in"
     )
@@ -158,7 +151,7 @@ def _go_back(
     steps: Steps, was: Before, error: DebshipError, secrets: tuple[Secret, ...], notes: Notes
 ) -> HostReport:
     """Bring the host back to what it ran, prove it, and let it serve again."""
-    log, reason = _log(error, secrets), _masked(error.message, secrets)
+    log, reason = log_of(error, secrets), shown(error.message, secrets)
     version_failed = isinstance(error, StepFailed) and not error.of_host
     try:
         steps.journal.write("failed", steps.host.address, reason=reason)
@@ -203,84 +196,6 @@ def reinstate(steps: Steps, was: Before, version: DebVersion) -> HostState:
     return state
 
 
-def adrift(
-    steps: Steps,
-    error: DebshipError,
-    notes: Notes,
-    secrets: tuple[Secret, ...] | None,
-    *,
-    because: str = "",
-    log: str = "",
-) -> HostReport:
-    """Leave a host that cannot be told, or may not be touched: with its record, as it stands."""
-    standing = steps.traffic.told()
-    return notes.report(
-        Outcome.UNKNOWN,
-        after=None,
-        reason=f"{because}{_masked(error.message, secrets)}; it stands {_where(standing)}",
-        hint=AGAIN if isinstance(error, ADRIFT) else MENDED,
-        log=log,
-        standing=standing,
-    )
-
-
-def left_out(
-    steps: Steps,
-    error: DebshipError,
-    notes: Notes,
-    secrets: tuple[Secret, ...] | None,
-    because: str = "",
-    *,
-    log: str = "",
-    version_failed: bool = False,
-) -> HostReport:
-    """Leave a host that could not be brought back out of its balancers.
-
-    Args:
-        log: what was written before it was to go back; what was written then follows.
-    """
-    reason = because + _masked(error.message, secrets)
-    try:
-        steps.traffic.take_out()
-    except DebshipError as worse:
-        reason += f"; taking it out: {_masked(worse.message, secrets)}"
-    standing = steps.traffic.told()
-    return notes.report(
-        Outcome.FAILED,
-        after=None,
-        reason=f"{reason}; it stands {_where(standing)}",
-        hint=MENDED,
-        log="\n".join(filter(None, (log, _log(error, secrets)))),
-        standing=standing,
-        version_failed=version_failed,
-    )
-
-
-def _log(error: DebshipError, secrets: tuple[Secret, ...] | None) -> str:
-    """The log that came with an error; none where what it must not show is not known."""
-    return (
-        _masked(error.log, secrets) if isinstance(error, StepFailed) and secrets is not None else ""
-    )
-
-
-def _masked(text: str, secrets: tuple[Secret, ...] | None) -> str:
-    return masked(text, secrets or ())
-
-
-def _unbegun(
-    steps: Steps, error: DebshipError, notes: Notes, secrets: tuple[Secret, ...]
-) -> HostReport:
-    """Report a host that nothing was done to."""
-    unknown = isinstance(error, ADRIFT)
-    return notes.report(
-        Outcome.UNKNOWN if unknown else Outcome.FAILED,
-        after=notes.before,
-        reason=_masked(error.message, secrets),
-        hint=error.hint or (AGAIN if unknown else ""),
-        standing=steps.traffic.told(),
-    )
-
-
 def _must_not_be_held_by_others(steps: Steps, state: HostState) -> None:
     """Leave alone what somebody took out of a balancer, and not a roll: they had a reason."""
     if state.out is None and any(m.standing in ASIDE for m in steps.traffic.now()):
@@ -288,15 +203,6 @@ def _must_not_be_held_by_others(steps: Steps, state: HostState) -> None:
             "it is out of its balancer, and not by a roll: somebody holds it out",
             "put it back there, then run the deploy again",
         )
-
-
-def _where(standing: str) -> str:
-    return {
-        "in": "in its balancers",
-        "out": "out of its balancers",
-        "in part": "out of some of its balancers",
-        "": "behind no balancer",
-    }.get(standing, "nobody can tell where")
 
 
 def _installed(state: HostState) -> str | None:
