@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from test_roll import Rig, outcomes
 
+from debship.deploy.host import Answer
 from debship.errors import Failed
 
 
@@ -30,12 +31,11 @@ def test_one_that_does_not_end_is_named_while_every_host_serves(rig: Rig) -> Non
 def test_an_index_that_cannot_be_read_is_said_at_once(rig: Rig) -> None:
     asked = []
 
-    def fault(moment: str) -> None:
-        if moment == "before update":
-            asked.append(moment)
-            raise Failed("b: the repository could not be read\nE: http://blocks: 404")
+    def missing(argv: tuple[str, ...]) -> Answer:
+        asked.append(argv)
+        return Answer(100, b"", b"E: http://blocks/locked: 404")
 
-    rig.hosts[1].fault = fault
-    with pytest.raises(Failed, match="blocks: 404"):
+    rig.hosts[1]._update = missing
+    with pytest.raises(Failed, match="blocks/locked: 404"):
         rig.deploy()
     assert len(asked) == 1
