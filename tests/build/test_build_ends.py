@@ -111,8 +111,10 @@ def test_a_signal_leaves_nothing(
     lock_wheels(folder, *sorted(wheels.glob("*.whl")))
     out, temporary, cache = tmp_path / "out", tmp_path / "tmp", tmp_path / "cache"
     temporary.mkdir()
+    # As from a terminal: what a shell began in the background ignores Ctrl-C, and so would this.
+    heard = ("env", "--default-signal=INT,HUP")
     process = subprocess.Popen(
-        [DEBSHIP, "build", folder, "--output", out],
+        [*heard, DEBSHIP, "build", folder, "--output", out],
         env={**os.environ, "TMPDIR": str(temporary), "DEBSHIP_CACHE": str(cache)},
         stderr=subprocess.PIPE,
         text=True,
