@@ -5,8 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import jinja2
+from typing import TYPE_CHECKING
 
 from debship.config.fleet import FleetApp, ManagedFile, SecretSource
 from debship.deploy.aws import Aws, read_secret
@@ -14,6 +13,9 @@ from debship.deploy.observation import HostState
 from debship.errors import Failed, Refused
 from debship.model import Secret
 from debship.run import Run
+
+if TYPE_CHECKING:  # it takes time to load, and most fleets manage no file
+    import jinja2
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ def render_without_secrets(app: FleetApp) -> tuple[RenderedFile, ...]:
 def _render(
     managed: ManagedFile, app: FleetApp, address: str | None, secrets: Mapping[str, Secret]
 ) -> RenderedFile:
+    import jinja2
+
     values = {
         **app.variables,
         **{name: secret.reveal() for name, secret in secrets.items()},
@@ -154,8 +158,10 @@ def _render(
 
 
 @functools.cache
-def _compiled(text: str) -> jinja2.Template:
+def _compiled(text: str) -> "jinja2.Template":
     """Compile a template once for all hosts."""
+    import jinja2
+
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,

@@ -14,10 +14,19 @@ def connect() -> Any:
     are: some hundred folders.
     """
     from botocore.config import Config
+    from botocore.hooks import HierarchicalEmitter
     from botocore.loaders import create_loader
-    from botocore.session import get_session
+    from botocore.session import Session
 
-    session = get_session()
+    class Handlers(HierarchicalEmitter):  # type: ignore[misc]  # botocore has no types
+        """What is to happen at the events of S3, and not at those of what else there is."""
+
+        def register(self, event_name: str, *args: Any, **words: Any) -> None:
+            event, _, of = event_name.partition(".")
+            if event != "docs" and of.partition(".")[0] in {"", "*", "s3"}:
+                super().register(event_name, *args, **words)
+
+    session = Session(event_hooks=Handlers())
     loader = create_loader(session.get_config_variable("data_path"))
     loader.list_available_services = lambda kind: ["s3"]
     loader.file_loader = _Models()
