@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from examples.rehearsal import Rehearsal
@@ -120,6 +120,7 @@ class Ansible(Deployer):
     """A playbook: out of HAProxy, what `tasks` says, in again; one host after the other."""
 
     ansible: Path
+    facts: ClassVar[bool] = True  # are gathered, as they are where a play says nothing of it
 
     @abstractmethod
     def tasks(self, version: str) -> list[dict[str, Any]]:
@@ -187,7 +188,7 @@ class Ansible(Deployer):
             {
                 "hosts": "all",
                 "serial": 1,
-                "gather_facts": False,
+                "gather_facts": self.facts,
                 "pre_tasks": [] if first else [balancer("disabled", drain=True)],
                 "tasks": self.tasks(version),
                 "post_tasks": [] if first else [balancer("enabled")],
@@ -281,12 +282,18 @@ class AnsibleDocker(Ansible):
             "recreate": True,
         }
         return [
-            {"community.docker.docker_image_pull": {"name": image}},
+            {"community.docker.docker_image": {"name": image, "source": "pull"}},
             {"community.docker.docker_container": container},
         ]
 
     def leave(self) -> None:
         self.everywhere("docker rm -f auth")
+
+
+class AnsibleDockerLean(AnsibleDocker):
+    """The same by who saves where the play needs no facts."""
+
+    facts = False
 
 
 @contextmanager

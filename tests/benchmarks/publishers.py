@@ -7,7 +7,6 @@ versions are kept where a tool can.
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +14,6 @@ from typing import Protocol
 from tests.publishing import S3Server
 
 Argv = list[str]
-BIN = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ class Tool(Protocol):
 class Debship:
     signer: Signer
     place: Path | Bucket
+    venv: Path
     name: str = "debship"
     env: dict[str, str] = field(default_factory=dict)
 
@@ -74,7 +73,15 @@ class Debship:
         store = (
             str(self.place) if isinstance(self.place, Path) else f"s3://{self.place.name}/debian"
         )
-        return [str(BIN / "debship"), *verb.split(), "--store", store, "--suite", "stable", *more]
+        return [
+            str(self.venv / "bin/debship"),
+            *verb.split(),
+            "--store",
+            store,
+            "--suite",
+            "stable",
+            *more,
+        ]
 
     def begin(self) -> list[Argv]:
         return [self._do("repo init")]

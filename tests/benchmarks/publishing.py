@@ -76,7 +76,8 @@ def main() -> None:
         server() as endpoint,
     ):
         key = Signer(home.path, home.fingerprints[0])
-        bench = Bench(Path(folder), key, endpoint, given.runs, given.fill)
+        ours = debship_of(TOP / ".bench")
+        bench = Bench(Path(folder), key, endpoint, given.runs, given.fill, ours)
         for name, part in parts.items():
             if not given.only or name in given.only:
                 found[name] = part(bench)
@@ -106,12 +107,13 @@ class Bench:
     endpoint: str
     runs: int
     fill: float
+    ours: Path  # the environment that debship is installed in
 
     def directory(self, size: int) -> list[Row]:
         """One package more in a directory of so many."""
         place = self.root / f"directory-{size}"
         tools: list[Tool] = [
-            Debship(self.signer, place / "debship"),
+            Debship(self.signer, place / "debship", self.ours),
             Reprepro(self.signer, place / "reprepro"),
             Aptly(self.signer, place / "aptly"),
             Ftparchive(self.signer, place / "ftparchive"),
@@ -156,13 +158,13 @@ class Bench:
     def races(self) -> list[Row]:
         """Several publishers at once, each with one package, again and again."""
         tools: list[Tool] = [
-            Debship(self.signer, self.root / "race", name="debship, directory"),
+            Debship(self.signer, self.root / "race", self.ours, name="debship, directory"),
             *self._s3_tools("race", locked=True),
         ]
         return [noted(self._race(tool)) for tool in tools if not isinstance(tool, Aptly)]
 
     def _s3_tools(self, use: str, *, locked: bool = False) -> list[Tool]:
-        tools: list[Tool] = [Debship(self.signer, self._bucket(f"debship-{use}"))]
+        tools: list[Tool] = [Debship(self.signer, self._bucket(f"debship-{use}"), self.ours)]
         if use == "speed":
             bucket = self._bucket("aptly-speed")
             tools.append(Aptly(self.signer, self.root / "aptly-s3", bucket))
@@ -372,25 +374,31 @@ def server() -> Iterator[str]:
         process.wait()
 
 
-def pydeb_s3(folder: Path) -> Path | None:
-    """Install pydeb-s3 from the package index of this machine, compiled as pip does it."""
-    venv = folder / "pydeb-s3"
-    uv = str(Path(sys.executable).parent / "uv")
-    if not (venv / "bin/pydeb-s3").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run([uv, "venv", "-q", "--clear", str(venv)], check=True)
-        words = (
-            "-q",
-            "--compile-bytecode",
-            "--python",
-            str(venv / "bin/python"),
-            "pydeb-s3==1.4.0",
-        )
-        if subprocess.run([uv, "pip", "install", *words], check=False).returncode:
-            print("pydeb-s3 is left out: it cannot be installed", file=sys.stderr)
-            shutil.rmtree(venv)
-            return None
+def debship_of(folder: Path) -> Path:
+    """Install this checkout as its users do, in an environment of its own."""
+    venv = folder / "debship"
+    if not installed(venv, "--reinstall-package", "debship", str(TOP)):
+        raise SystemExit("debship cannot be installed")
     return venv
+
+
+def pydeb_s3(folder: Path) -> Path | None:
+    """Install pydeb-s3 from the package index of this machine."""
+    venv = folder / "pydeb-s3"
+    if not installed(venv, "pydeb-s3==1.4.0"):
+        print("pydeb-s3 is left out: it cannot be installed", file=sys.stderr)
+        return None
+    return venv
+
+
+def installed(venv: Path, *words: str) -> bool:
+    """Install something, compiled as pip does it; whether it could be."""
+    uv = str(Path(sys.executable).parent / "uv")
+    if not (venv / "bin/python").exists():
+        venv.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([uv, "venv", "-q", "--clear", str(venv)], check=True)
+    into = ("-q", "--compile-bytecode", "--python", str(venv / "bin/python"))
+    return subprocess.run([uv, "pip", "install", *into, *words], check=False).returncode == 0
 
 
 def noted(row: Row) -> Row:
