@@ -16,6 +16,7 @@ from debship.publish.store import Conflict, IfAbsent, IfMatch, open_store
 from debship.publish.store.directory import DirectoryStore
 from debship.publish.store.s3 import S3Store
 from fakes_store import MemoryStore
+from publishing import S3Server
 
 
 @pytest.fixture(params=["memory", "directory", "s3"])
@@ -324,6 +325,42 @@ class TestLarge:
         assert len(left()) == 1
         store.sweep(datetime.now(UTC))
         assert left() == []
+
+
+ROLE = "arn:aws:iam::123456789012:role/publisher"
+PROFILE = f"""\
+[profile base]
+aws_access_key_id = test
+aws_secret_access_key = test
+[profile publisher]
+role_arn = {ROLE}
+source_profile = base
+"""
+
+
+@pytest.mark.parametrize("way", ["web identity", "profile"])
+def test_a_role_is_assumed_as_boto3_does_it(
+    way: str, s3: S3Server, tmp_path: Path, monkeypatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "token").write_text("a.b.c")
+    (tmp_path / "config").write_text(PROFILE)
+    ways = {
+        "web identity": {
+            "AWS_ROLE_ARN": ROLE,
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
+        },
+        "profile": {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_PROFILE": "publisher"},
+    }
+    given = {"AWS_ENDPOINT_URL": s3.url, "AWS_DEFAULT_REGION": "us-east-1", **ways[way]}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"b-{uuid.uuid4().hex}"
+    s3.bucket(bucket)
+    store = S3Store.open(f"s3://{bucket}/debian")
+    store.write("a", b"1")
+    assert store.read("a").data == b"1"
 
 
 def test_progress_is_said_each_tenth() -> None:

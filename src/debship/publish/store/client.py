@@ -6,6 +6,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+# S3, and whom credentials may have to be asked of: a role is assumed at STS, and so on.
+_SERVICES = ("s3", "sts", "sso", "sso-oidc", "signin")
+
 
 def connect() -> Any:
     """Make a client, with endpoint, region and credentials as boto3 finds them.
@@ -19,16 +22,16 @@ def connect() -> Any:
     from botocore.session import Session
 
     class Handlers(HierarchicalEmitter):  # type: ignore[misc]  # botocore has no types
-        """What is to happen at the events of S3, and not at those of what else there is."""
+        """What is to happen at the events of these services, and not at those of all others."""
 
         def register(self, event_name: str, *args: Any, **words: Any) -> None:
             event, _, of = event_name.partition(".")
-            if event != "docs" and of.partition(".")[0] in {"", "*", "s3"}:
+            if event != "docs" and of.partition(".")[0] in {"", "*", *_SERVICES}:
                 super().register(event_name, *args, **words)
 
     session = Session(event_hooks=Handlers())
     loader = create_loader(session.get_config_variable("data_path"))
-    loader.list_available_services = lambda kind: ["s3"]
+    loader.list_available_services = lambda kind: list(_SERVICES)
     loader.file_loader = _Models()
     session.register_component("data_loader", loader)
     # Stores that only speak like S3 refuse the checksums that boto3 adds by itself.
