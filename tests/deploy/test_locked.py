@@ -17,6 +17,8 @@ def rig(tmp_path: Path) -> Rig:
 def test_another_apt_that_reads_its_lists_is_waited_for(rig: Rig) -> None:
     rig.hosts[1].lists_locked_until = rig.clock.at + 40
     assert outcomes(rig.deploy()) == ["changed"] * 3
+    waiting = "b: another apt is at work there; waiting for it, at most 120 s"
+    assert rig.steps.count(waiting) == 1
 
 
 def test_one_that_does_not_end_is_named_while_every_host_serves(rig: Rig) -> None:

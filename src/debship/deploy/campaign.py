@@ -85,7 +85,11 @@ def connected(names: Sequence[str], connect: Callable[[str], Host]) -> Iterator[
 
 
 def find_version(
-    app: FleetApp, hosts: Mapping[str, Host], wanted: str | None, world: World
+    app: FleetApp,
+    hosts: Mapping[str, Host],
+    wanted: str | None,
+    world: World,
+    say: Say = lambda _: None,
 ) -> DebVersion:
     """Find the version that is meant, as every host can get it; only indices are read.
 
@@ -94,7 +98,7 @@ def find_version(
     """
 
     def read(host: Host) -> tuple[DebVersion, ...]:
-        return refresh(host, app.package, world.clock)
+        return refresh(host, app.package, world.clock, say)
 
     offers = everywhere(hosts, read, "nothing was changed", world.workers)
     version = apt.choose(wanted, next(iter(offers.values())), app.package)
@@ -167,7 +171,9 @@ def prepare_all(
     paths = tuple(str(file.path) for file in app.files)
 
     def fetch(host: GuardedHost) -> Prepared:
-        return prepare(host, app.package, version, paths, roll=host.roll, clock=world.clock)
+        return prepare(
+            host, app.package, version, paths, roll=host.roll, clock=world.clock, say=say
+        )
 
     def install(host: GuardedHost) -> None:
         one = ready[host.address]

@@ -7,7 +7,7 @@ from enum import Enum
 from debship.deploy import apt, services
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
-from debship.deploy.locked import HOLDING, PAUSE, is_locked, unlocked
+from debship.deploy.locked import HOLDING, PAUSE, Say, is_locked, say_waiting, unlocked
 from debship.deploy.observation import HostState, PackageState, observe
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
@@ -89,6 +89,7 @@ def install(
     roll: str,
     held: bool,
     clock: Clock,
+    say: Say = lambda _: None,
 ) -> HostState:
     """Bring a package to a version. Asked again after a lost link, it looks before it acts.
 
@@ -116,14 +117,16 @@ def install(
         fault = diagnosis(before, state, log)
         why = _reason(log) or (answer.complaint if answer.returncode else "")
         if fault is Fault.LOCKED and clock.monotonic() < (until or math.inf):
-            until = until or clock.monotonic() + HOLDING
+            if until is None:
+                say_waiting(host, say)
+                until = clock.monotonic() + HOLDING
             clock.sleep(PAUSE)
             continue
         first, begun_again = not begun_again, True
         if first and fault is Fault.CUT_OFF:
             continue
         if first and fault is Fault.HOST:
-            answer = unlocked(host, apt.fetch(package, version), clock, timeout=FETCHING_AGAIN)
+            answer = unlocked(host, apt.fetch(package, version), clock, say, timeout=FETCHING_AGAIN)
             if answer.returncode == 0:
                 continue
             why = answer.complaint

@@ -1,12 +1,14 @@
 """Locks of another apt on a host: waited for, where apt itself says at once that it has none."""
 
 import re
+from collections.abc import Callable
 
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
 
 HOLDING = 120.0  # seconds that another apt may take
 PAUSE = 2.0  # seconds between looks at a lock
+Say = Callable[[str], None]
 # Whether apt says so at its beginning or its end; LC_ALL=C.UTF-8 makes these its words.
 _LOCKED = re.compile(r"Could not get lock|Unable to (?:lock|acquire)")
 
@@ -16,8 +18,19 @@ def is_locked(text: str) -> bool:
     return _LOCKED.search(text) is not None
 
 
+def say_waiting(host: Host, say: Say) -> None:
+    """Say why nothing happens: a person who sees nothing may end what only waits."""
+    say(f"{host.address}: another apt is at work there; waiting for it, at most {HOLDING:g} s")
+
+
 def unlocked(
-    host: Host, argv: tuple[str, ...], clock: Clock, *, timeout: float, patience: float = HOLDING
+    host: Host,
+    argv: tuple[str, ...],
+    clock: Clock,
+    say: Say = lambda _: None,
+    *,
+    timeout: float,
+    patience: float = HOLDING,
 ) -> Answer:
     """Run apt; while another one has a lock that it needs, again.
 
@@ -29,9 +42,13 @@ def unlocked(
         patience: seconds in which it is run again.
     """
     deadline = clock.monotonic() + patience
+    waits = False
     while True:
         answer = host.run(argv, timeout=timeout)
         locked = answer.returncode != 0 and is_locked(answer.complaint)
         if not locked or clock.monotonic() >= deadline:
             return answer
+        if not waits:
+            say_waiting(host, say)
+        waits = True
         clock.sleep(PAUSE)

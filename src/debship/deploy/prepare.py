@@ -6,7 +6,7 @@ from debship.deploy import apt
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
 from debship.deploy.installation import FETCHING, carry, mend, said, settled
-from debship.deploy.locked import unlocked
+from debship.deploy.locked import Say, unlocked
 from debship.deploy.observation import HostState
 from debship.errors import Failed, Refused
 from debship.model import DebVersion, PackageName
@@ -34,7 +34,9 @@ class Prepared:
     also: tuple[apt.Change, ...]  # what the installation will change besides the package
 
 
-def refresh(host: Host, package: PackageName, clock: Clock) -> tuple[DebVersion, ...]:
+def refresh(
+    host: Host, package: PackageName, clock: Clock, say: Say = lambda _: None
+) -> tuple[DebVersion, ...]:
     """Read the repository's index on a host; the versions it offers, the newest first.
 
     Raises:
@@ -45,7 +47,7 @@ def refresh(host: Host, package: PackageName, clock: Clock) -> tuple[DebVersion,
         raise Failed(
             f"{host.address}: {apt.SOURCE} is missing", "prepare the host: fab bootstrap --app APP"
         )
-    heard = unlocked(host, apt.update(), clock, timeout=120)
+    heard = unlocked(host, apt.update(), clock, say, timeout=120)
     _must(host, heard, "the repository could not be read")
     answer = _must(host, host.run(apt.available(package)), "apt-cache failed")
     return apt.parse_available(answer.text)
@@ -59,6 +61,7 @@ def prepare(
     *,
     roll: str,
     clock: Clock,
+    say: Say = lambda _: None,
 ) -> Prepared:
     """Wait for dpkg, mend it where that is ours to do, fetch both ways, and simulate.
 
@@ -74,9 +77,10 @@ def prepare(
     if state.package.version == version and state.package.installed:
         _must_be_whole(host, host.run(apt.check(), timeout=180))
         return Prepared(state, ())
-    _fetch(host, package, version, clock)
+    _fetch(host, package, version, clock, say)
     if state.package.version is not None and state.package.installed:
-        back = unlocked(host, apt.fetch(package, state.package.version), clock, timeout=FETCHING)
+        words = apt.fetch(package, state.package.version)
+        back = unlocked(host, words, clock, say, timeout=FETCHING)
         if back.returncode != 0:
             raise Refused(
                 f"{host.address}: the way back is closed: {package} {state.package.version} "
@@ -118,9 +122,9 @@ def _target(change: apt.Change) -> str:
     return f"{change.name}={change.new}"
 
 
-def _fetch(host: Host, package: PackageName, version: DebVersion, clock: Clock) -> None:
+def _fetch(host: Host, package: PackageName, version: DebVersion, clock: Clock, say: Say) -> None:
     """Fetch a version. On its way there apt waits for dpkg's lock, and finds what is broken."""
-    answer = unlocked(host, apt.fetch(package, version), clock, timeout=FETCHING)
+    answer = unlocked(host, apt.fetch(package, version), clock, say, timeout=FETCHING)
     if answer.returncode == 0:
         return
     if "lock" not in answer.complaint:  # that was waited for, and long enough

@@ -208,7 +208,7 @@ def _version(
     if order.config:
         return campaign.present_version(campaign.observe_all(app, hosts, world.workers))
     say(f"asking {len(hosts)} hosts which versions they can get")
-    return campaign.find_version(app, hosts, _wanted(app, world, order, hosts), world)
+    return campaign.find_version(app, hosts, _wanted(app, world, order, hosts), world, say)
 
 
 def _wanted(app: FleetApp, world: World, order: Order, hosts: Mapping[str, Host]) -> str | None:

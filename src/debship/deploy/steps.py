@@ -93,14 +93,9 @@ class Steps:
             "take-out",
             places=[[p.balancer.name, p.member.id, p.member.port, p.member.zone] for p in places],
         )
+        files = {file.path: file.sha256 for file in self.files}
         records.record_out(
-            self.host,
-            self.plan,
-            was,
-            places=places,
-            files={file.path: file.sha256 for file in self.files},
-            clock=self.clock,
-            keep=keep,
+            self.host, self.plan, was, places=places, files=files, clock=self.clock, keep=keep
         )
 
     def leave(self) -> None:
@@ -136,6 +131,7 @@ class Steps:
             roll=self.plan.roll,
             held=held,
             clock=self.clock,
+            say=self.say,
         )
 
     def configure(self, files: Sequence[RenderedFile], state: HostState) -> bool:
