@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,8 @@ from debship.publish.suite import init, public_keys
 from debship.roots import clean_root
 from debship.run import run
 from fakes_store import MemoryStore
-from publishing import gpg_home, make_publisher, settings
+from publishing import S3Server, gpg_home, make_publisher, settings
+from until import until
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SOUND = Key("F" * 40, "x", (Algorithm("ed25519", 255),), None, "", bound=True)
@@ -245,6 +247,36 @@ with keyring((), Secret(sys.stdin.read()), None, run) as ring:
             assert list(Path(short).iterdir()) == []
             agent = f"--homedir {left}"
             assert not any(agent in words for words in commands())
+
+    ENDED = """
+import pathlib, sys
+from debship.publish import scratch
+scratch._MEMORY = pathlib.Path(sys.argv[1])
+from debship.program import program
+sys.argv = ["debship", *sys.argv[2:]]
+program()
+"""
+
+    def test_a_signal_takes_it_away_at_once(self, home, tmp_path, debs) -> None:
+        secret = home.ring().gpg("--armor", "--export-secret-keys", home.fingerprints[0]).text
+        deb = debs().deb.path
+        with (
+            tempfile.TemporaryDirectory(prefix="dsk-") as short,
+            socket.create_server(("127.0.0.1", 0)) as silent,  # a store that never answers
+        ):
+            env = {
+                **os.environ,
+                **S3Server(f"http://127.0.0.1:{silent.getsockname()[1]}").env,
+                "DEBSHIP_SIGNING_KEY": secret,
+            }
+            words = ("publish", "--store", "s3://bucket/debian", "--suite", "x", str(deb))
+            argv = [sys.executable, "-c", self.ENDED, short, *words]
+            process = subprocess.Popen(argv, env=env, stderr=subprocess.PIPE)
+            until(lambda: list(Path(short).glob("debship-run-*/private-keys-v1.d/*.key")))
+            process.terminate()
+            process.communicate(timeout=30)
+            assert process.returncode == 128 + signal.SIGTERM
+            assert list(Path(short).rglob("*")) == []
 
     def test_what_is_not_ours_stays(self, tmp_path, monkeypatch) -> None:
         monkeypatch.setattr("debship.publish.scratch._MEMORY", tmp_path)

@@ -9,7 +9,7 @@ from debship.publish.gc import Policy, collect, plan_gc
 from debship.publish.history import history, log, rollback
 from debship.publish.promotion import Wish, promote
 from debship.publish.recipe import publish
-from debship.publish.snapshot import suites
+from debship.publish.snapshot import read_indices, suites
 from debship.publish.suite import init
 from debship.publish.verify import verify_suite
 from publishing import settings
@@ -57,6 +57,17 @@ class TestLog:
         memory.before_write = lambda path: None
         assert len(history(memory, "production")) == 4
 
+    def test_of_the_oldest_that_a_collection_left_it_says_nothing(
+        self, publisher, clock, debs
+    ) -> None:
+        publish(publisher, "production", [debs(version="1.0")])
+        clock.at += timedelta(days=100)
+        publish(publisher, "production", [debs(version="1.1")])
+        clock.at += timedelta(days=100)
+        collect(publisher, plan_gc(publisher.store, KEEP_ALL, clock.now(), ["production"]))
+        (last,) = log(publisher.store, "production", 10)
+        assert (last.added, last.removed) == (None, None)
+
 
 class TestRollback:
     def test_it_publishes_the_old_content_anew(self, publisher, debs) -> None:
@@ -81,6 +92,18 @@ class TestRollback:
         assert names(publisher) == ["auth 1.0 amd64"]
         assert publisher.snapshot("production").release.settings.architectures == ("amd64", "arm64")
         assert sound(publisher)
+
+    def test_an_architecture_that_came_later_keeps_what_is_for_all(self, publisher, debs) -> None:
+        old = publish(publisher, "production", [debs(), debs("web", "1", "all")]).publication
+        publish(publisher, "production", [debs("auth", "1.0", "arm64")])
+        rollback(publisher, "production", old.id)
+        release = publisher.snapshot("production").release
+        indices = read_indices(publisher.store, release, release.settings.parts)
+        listed = {
+            part.architecture: [key.package for key, _ in index.stanzas()]
+            for part, index in indices.items()
+        }
+        assert listed == {"amd64": ["auth", "web"], "arm64": ["web"]}
 
     def test_to_what_is_not_known_is_misused(self, publisher) -> None:
         for to in ("", "zzzz"):
@@ -188,6 +211,11 @@ class TestCollection:
         collect(publisher, self.plan(publisher, clock))
         assert memory.read("pool/main/a/auth/auth_1.0_amd64.deb")
         assert sound(publisher, "staging")
+
+    def test_a_clock_that_is_wrong_takes_nothing_away(self, publisher, memory, clock) -> None:
+        memory.now = lambda: clock.at - timedelta(days=40)
+        with pytest.raises(Refused, match=r"clock is .3456000 s off the store's"):
+            self.plan(publisher, clock)
 
     def test_what_a_publisher_uploads_just_now_stays(self, publisher, memory, clock) -> None:
         memory.write("pool/main/n/new/new_1_amd64.deb", b"x")

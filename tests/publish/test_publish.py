@@ -52,6 +52,28 @@ def test_several_versions_stay(publisher, debs) -> None:
     assert sound(publisher)
 
 
+def test_a_version_is_one_in_all_components(publisher, debs) -> None:
+    publish(publisher, "production", [debs(version="1.1")])
+    other = debs(version="1.1", content="other bytes")
+    with pytest.raises(Refused, match="is published with other bytes"):
+        publish(publisher, "production", [other], component="contrib")
+    with pytest.raises(Refused, match=r"auth 1\.0 .*is below 1\.1"):
+        publish(publisher, "production", [debs(version="1.0")], component="contrib")
+    publish(publisher, "production", [debs(version="1.1")], component="contrib")
+    publish(publisher, "production", [debs(version="1.2")], component="contrib")
+    with pytest.raises(Refused, match=r"auth 1\.1\.5 .*is below 1\.2"):
+        publish(publisher, "production", [debs(version="1.1.5")])
+    assert sound(publisher)
+
+
+@pytest.mark.parametrize("name", ["by-hash"])
+def test_a_name_that_apt_has_for_something_is_refused(publisher, debs, name: str) -> None:
+    with pytest.raises(Misused, match=name):
+        publish(publisher, "production", [debs()], component=name)
+    with pytest.raises(Misused, match=name):
+        settings(name)
+
+
 def test_inrelease_is_written_last_of_what_counts(publisher, memory: MemoryStore, debs) -> None:
     publish(publisher, "production", [debs()])
     before = memory.writes[: memory.writes.index(INRELEASE)]

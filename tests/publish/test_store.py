@@ -120,6 +120,38 @@ def test_a_directory_lists_nothing_above_it(tmp_path: Path) -> None:
         list(DirectoryStore(tmp_path / "store").list("../"))
 
 
+def test_a_directory_lists_what_hosts_reach_through_links(tmp_path: Path) -> None:
+    root, large = tmp_path / "store", tmp_path / "large"
+    store = DirectoryStore(root)
+    store.write("dists/a/InRelease", b"1")
+    (large / "b").mkdir(parents=True)
+    (large / "b/InRelease").write_bytes(b"2")
+    (root / "dists/b").symlink_to(large / "b")
+    (root / "dists/a/back").symlink_to("..")  # leads round and round
+    (root / "dists/stable").symlink_to("a")
+    listed = ["dists/a/InRelease", "dists/b/InRelease", "dists/stable/InRelease"]
+    assert [entry.path for entry in store.list("dists/")] == listed
+    with pytest.raises(Failed, match="dists/b/InRelease: a link leads out of the store"):
+        store.delete("dists/b/InRelease")
+    store.delete("dists/stable/InRelease")
+    assert [entry.path for entry in store.list("dists/")] == ["dists/b/InRelease"]
+
+
+def test_a_directory_does_not_pass_over_what_it_may_not_read(tmp_path: Path, monkeypatch) -> None:
+    store = DirectoryStore(tmp_path)
+    store.write("dists/a/InRelease", b"1")
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("dists/a"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read everything
+    with pytest.raises(Failed, match="dists/a: Permission denied"):
+        list(store.list("dists/"))
+
+
 def test_a_directory_keeps_no_half_file(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     store.write("a/b", b"1")

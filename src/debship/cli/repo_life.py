@@ -33,7 +33,7 @@ def log_(*, where: Target, limit: int, as_json: bool) -> None:
 
 def _changes(entry: "LogEntry") -> list[str]:
     if entry.added is None or entry.removed is None:
-        return ["(its indices are gone)"]
+        return ["(what it changed is no longer known)"]
     added = [f"+{key.package}={key.version}:{key.architecture}" for key in entry.added]
     return added + [f"-{key.package}={key.version}:{key.architecture}" for key in entry.removed]
 

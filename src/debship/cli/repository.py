@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from debship.cli.ending import ended_cleanly
 from debship.cli.output import Say
 from debship.errors import Misused
 from debship.model import Secret
@@ -124,29 +125,29 @@ class Target(NamedTuple):
                 "debship repo init --generate-key makes one",
             )
         names = (*self.keys, *others) if self.keys or self.armored is None else ()
-        with contextlib.ExitStack() as stack:
+        with ended_cleanly(), contextlib.ExitStack() as stack:
 
             def opened() -> "tuple[Keyring, Certificates]":
                 keys = stack.enter_context(keyring(names, self.armored, self.passphrase, run))
                 return keys, keys.certificates(keys.fingerprints)
 
             begun = soon(opened)
-            # Loaded while gpg works.
-            from debship.publish.clock import Clock
-            from debship.publish.publisher import Publisher
-
-            def ready() -> Publisher:
-                keys, ours = begun()
-                return Publisher(
-                    store=self.store,
-                    keys=keys,
-                    clock=Clock(lambda: datetime.now(UTC), time.sleep, _epoch()),
-                    say=say,
-                    jitter=random.random,
-                    ours=ours,
-                )
-
             try:
+                # Loaded while gpg works.
+                from debship.publish.clock import Clock
+                from debship.publish.publisher import Publisher
+
+                def ready() -> Publisher:
+                    keys, ours = begun()
+                    return Publisher(
+                        store=self.store,
+                        keys=keys,
+                        clock=Clock(lambda: datetime.now(UTC), time.sleep, _epoch()),
+                        say=say,
+                        jitter=random.random,
+                        ours=ours,
+                    )
+
                 yield ready
             finally:
                 with contextlib.suppress(Exception):  # it was told, or something else was before

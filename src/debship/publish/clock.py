@@ -44,12 +44,9 @@ class Clock(NamedTuple):
             Refused: this machine's clock is wrong.
         """
         now = self.now()
-        if theirs is not None and abs(theirs - now) > _ASTRAY:
-            raise Refused(
-                f"this machine's clock is {(now - theirs).total_seconds():+.0f} s off the store's",
-                "apt refuses a publication from the future and ignores one from the past: "
-                "set the clock (timedatectl)",
-            )
+        check_now(
+            now, theirs, "apt refuses a publication from the future and ignores one from the past"
+        )
         if self.epoch is not None and self.epoch - now > _ASTRAY:
             raise Refused(
                 f"SOURCE_DATE_EPOCH is {self.epoch:%Y-%m-%d %H:%M:%S} UTC, in the future",
@@ -76,3 +73,21 @@ class Clock(NamedTuple):
         if self.epoch is not None:
             date = max(self.epoch, last.date + _SECOND) if last else self.epoch
         return date.astimezone(UTC).replace(microsecond=0)
+
+
+def check_now(now: datetime, theirs: datetime | None, why: str) -> None:
+    """See that this machine's clock says what the store's does.
+
+    Args:
+        now: this machine's time, UTC.
+        theirs: the store's; None where it has no clock of its own.
+        why: it matters.
+
+    Raises:
+        Refused: it does not.
+    """
+    if theirs is not None and abs(theirs - now) > _ASTRAY:
+        raise Refused(
+            f"this machine's clock is {(now - theirs).total_seconds():+.0f} s off the store's",
+            f"{why}: set the clock (timedatectl)",
+        )

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from debship.model import DebVersion
+from debship.publish.clock import check_now
 from debship.publish.commit import Draft, commit
 from debship.publish.history import Past, history, parts_by_hash
 from debship.publish.index import Index, Key, place_of
@@ -58,8 +59,10 @@ def plan_gc(store: Store, policy: Policy, now: datetime, only: Sequence[str]) ->
 
     Raises:
         Failed: an InRelease or an index cannot be read, so that what it reaches is not known.
+        Refused: this machine's clock is wrong.
     """
     pool = {entry.path: entry for entry in store.list("pool/")}
+    check_now(now, store.now(), "what goes is judged by its age")
     past = {suite: history(store, suite) for suite in suites(store)}
     unlisted = {}
     for suite in only:

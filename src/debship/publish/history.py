@@ -9,6 +9,7 @@ from debship.publish.commit import Draft, Publication, commit
 from debship.publish.contents import refreshed
 from debship.publish.index import Index, Key, place_of
 from debship.publish.paths import history_path, inrelease_path
+from debship.publish.plan import shared
 from debship.publish.publisher import Publisher
 from debship.publish.release import Part, Release
 from debship.publish.signing import Certificates, cleartext
@@ -70,7 +71,8 @@ def log(store: Store, suite: str, limit: int) -> list[LogEntry]:
     entries = history(store, suite)[: limit + 1]
     keys = [_keys(store, entry.release) for entry in entries]
     if len(entries) <= limit:
-        keys.append(frozenset())  # before the first there was nothing
+        # A suite begins empty; where its oldest is not, what came before was taken away by a gc.
+        keys.append(None if keys[-1] else frozenset())
     return [
         LogEntry(
             entry.id,
@@ -107,15 +109,16 @@ def rollback(publisher: Publisher, suite: str, to: str) -> Publication:
     old = _find(publisher.store, suite, to, publisher.ours, publisher.keys.run)
     wanted = old.release.settings.parts
     try:
-        indices = dict(read_indices(publisher.store, old.release, wanted))
+        old_indices = read_indices(publisher.store, old.release, wanted)
     except Failed as error:
         raise Refused(f"{suite}: {to} cannot be gone back to: {error.message}") from error
+    indices = dict(old_indices)
     check_pool(publisher.store, indices.values())
 
     def change(before: Snapshot) -> Draft | None:
         now = before.release
-        for part in now.settings.parts:
-            indices.setdefault(part, Index())
+        for part in set(now.settings.parts) - set(wanted):  # an architecture that came later
+            indices[part] = Index().changed(shared(old_indices, part.component))
         files = now.files
         different = {
             part: index

@@ -99,6 +99,9 @@ def touched_parts(settings: Settings, pairs: Iterable[tuple[str, str]]) -> tuple
     parts = {part for component, arch in pairs for part in parts_of(arch, settings, component)}
     if parts - set(settings.parts):
         parts |= set(settings.parts)  # a new architecture takes over what is for all
+    names = {part.architecture for part in parts}
+    # A host that reads several components knows one package of a name in all of them.
+    parts |= {part for part in settings.parts if part.architecture in names}
     return tuple(sorted(parts))
 
 
@@ -125,7 +128,9 @@ def add(
     new: dict[Key, Addition] = {}
     for it in additions:
         for part in parts_of(it.key.architecture, settings, it.component):
-            if _is_new(it, indices.get(part, Index()).of(it.key.package), allow_older=allow_older):
+            known = {p: i.of(it.key.package) for p, i in indices.items() if _is_beside(p, part)}
+            _must_be_sound(it, known.values(), allow_older=allow_older)
+            if it.key not in known.get(part, {}):
                 more.setdefault(part, {})[it.key] = it.stanza
                 new[it.key] = it
     extended = settings.extended(frozenset(more))
@@ -183,20 +188,30 @@ def _check_doubles(debs: Sequence[Deb]) -> None:
             )
 
 
-def _is_new(it: Addition, before: Mapping[Key, bytes], *, allow_older: bool) -> bool:
+def _is_beside(one: Part, other: Part) -> bool:
+    """Whether a host reads the index of one together with that of the other."""
+    return one.architecture == other.architecture
+
+
+def _must_be_sound(
+    it: Addition, published: Iterable[Mapping[Key, bytes]], *, allow_older: bool
+) -> None:
+    """See that a version keeps its bytes, and that it is no lower one; see ``add``."""
     key = it.key
-    if key in before:
-        if place_of(before[key]).sha256 != place_of(it.stanza).sha256:
+    known = [*published]
+    for before in known:
+        if key in before and place_of(before[key]).sha256 != place_of(it.stanza).sha256:
             raise Refused(
                 f"{it.source}: {key.package} {key.version} ({key.architecture}) is published "
                 "with other bytes",
                 "what hosts may have installed never changes: publish it under a new version",
             )
-        return False
-    highest = max((DebVersion(other.version) for other in before), default=None)
+    if any(key in before for before in known):
+        return
+    versions = (DebVersion(other.version) for before in known for other in before)
+    highest = max(versions, default=None)
     if highest is not None and DebVersion(key.version) < highest and not allow_older:
         raise Refused(
             f"{it.source}: {key.package} {key.version} is below {highest}, which is published",
             "no host would install it; --allow-older takes it all the same",
         )
-    return True

@@ -63,7 +63,7 @@ class Settings:
             ("component", self.components),
         ):
             for word in words:
-                if not _WORD.fullmatch(word):
+                if not _WORD.fullmatch(word) or word == "by-hash":  # which has its meaning to apt
                     raise Misused(f'"{word}" cannot be the name of a {kind}')
         for kind, text in (("origin", self.origin), ("label", self.label)):
             if not text.strip() or not text.isprintable():

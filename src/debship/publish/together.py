@@ -21,8 +21,9 @@ class _Begun(Generic[T]):
         self._job, self._done = job, done
         self._given: list[T] = []
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
+        # Thread.join takes a thread for ended where a signal interrupts it (Python 3.11).
+        self._ended = threading.Event()
+        threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
         try:
@@ -31,9 +32,10 @@ class _Begun(Generic[T]):
             self._error = error
         finally:
             self._done()
+            self._ended.set()
 
     def wait(self) -> None:
-        self._thread.join()
+        self._ended.wait()
 
     def result(self) -> T:
         """Give what the job gave, or raise what it raised."""

@@ -93,6 +93,8 @@ class DirectoryStore:
     def delete(self, path: str) -> None:
         """Take a file away, and the folders that it leaves empty."""
         target = self._at(path)
+        if not target.parent.resolve().is_relative_to(self._root.resolve()):
+            raise Failed(f"{path}: a link leads out of the store, and nothing is deleted there")
         with _errors(path), self._locked():
             target.unlink(missing_ok=True)
             for folder in target.parents:
@@ -221,9 +223,26 @@ def _sweep(folder: Path) -> None:
 
 
 def _files(base: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(base):
+    """Give all files below a folder, through links too, as hosts reach them.
+
+    Raises:
+        OSError: a folder cannot be read: who is not told of a suite would take what it names away.
+    """
+
+    def failed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # that went meanwhile
+            raise error
+
+    for folder, inner, names in os.walk(base, onerror=failed, followlinks=True):
+        here = os.path.realpath(folder)
+        inner[:] = [name for name in inner if not _leads_back(Path(folder, name), here)]
         for name in names:
             yield Path(folder, name)
+
+
+def _leads_back(folder: Path, here: str) -> bool:
+    """Whether a link leads to where it lies in."""
+    return folder.is_symlink() and Path(here).is_relative_to(folder.resolve())
 
 
 @contextlib.contextmanager
