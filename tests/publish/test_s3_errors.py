@@ -1,0 +1,197 @@
+"""What a user reads when S3, or what stands in its place, answers as no store does."""
+
+import contextlib
+import http.server
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+from botocore import exceptions
+
+from debship.errors import DebshipError, Failed, Misused
+from debship.publish.store import Conflict, IfAbsent, IfMatch, open_store
+from debship.publish.store.s3_errors import unanswered
+
+
+class Answer(NamedTuple):
+    """What a server says."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    length: int | None = None  # that it promises, where that is not the body's
+
+
+Ask = Callable[[http.server.BaseHTTPRequestHandler], Answer]
+
+
+@contextlib.contextmanager
+def serving(ask: Ask) -> Iterator[str]:
+    """Answer as it is said; give the URL."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, body, headers, length = ask(self)
+            self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body) if length is None else length))
+            self.end_headers()
+            self.wfile.write(body if self.command != "HEAD" else b"")
+
+        def __getattr__(self, name: str):
+            if name.startswith("do_"):  # GET and all the others
+                return self._answer
+            raise AttributeError(name)
+
+        def log_message(self, *words) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture
+def at(monkeypatch):
+    """Open the store of an endpoint, as a user does."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    def open_at(endpoint: str, *, credentials: bool = True):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        if credentials:
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+            monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        return open_store("s3://apt/debian", single_publisher=True)
+
+    return open_at
+
+
+def refusal(code: str, status: int = 400, **more: str) -> Answer:
+    said = "".join(f"<{name}>{value}</{name}>" for name, value in more.items())
+    text = f"<Error><Code>{code}</Code><Message>so it is</Message>{said}</Error>"
+    return Answer(status, text.encode(), (("Content-Type", "application/xml"),))
+
+
+ACTS = {
+    "read": lambda store: store.read("a"),
+    "write": lambda store: store.write("a", b"1"),
+    "list": lambda store: list(store.list("a")),
+    "delete": lambda store: store.delete("a"),
+    "sha256": lambda store: store.sha256("a"),
+}
+
+
+def told(store, act: str = "read") -> DebshipError:
+    with pytest.raises(Failed) as caught:
+        ACTS[act](store)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "shown"),
+    [
+        ("127.0.0.1:9000", "127.0.0.1:9000"),
+        ("me:s3cret@store:9000", "store:9000"),
+        ("http://", "http://"),
+    ],
+)
+def test_an_endpoint_that_is_no_url_is_misused(at, endpoint: str, shown: str) -> None:
+    with pytest.raises(Misused, match="the endpoint of S3 is no URL") as caught:
+        at(endpoint)
+    assert caught.value.message.endswith(f": {shown}")
+    assert "AWS_ENDPOINT_URL" in caught.value.hint
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_only_a_write_with_a_condition_can_lose_it(at, act: str) -> None:
+    with serving(lambda request: refusal("OperationAborted", 409)) as url:
+        store = at(url)
+        error = told(store, act)
+        assert "s3://apt/debian/a: " in error.message
+        assert "409" in error.message or "OperationAborted" in error.message
+        assert "run it again" in error.hint
+        for condition in (IfAbsent(), IfMatch('"0"')):
+            with pytest.raises(Conflict):
+                store.write("a", b"1", condition)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message", "hint"),
+    [
+        (refusal("NoSuchBucket", 404), "s3://apt: there is no such bucket", "create it"),
+        (
+            refusal("ExpiredToken"),
+            "s3://apt/debian/a: GetObject: ExpiredToken: so it is",
+            "get new ones",
+        ),
+        (refusal("InvalidAccessKeyId", 403), "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+        (refusal("RequestTimeTooSkewed", 403), "RequestTimeTooSkewed", "clock"),
+        (
+            refusal("PermanentRedirect", 301, Region="eu-north-1"),
+            "PermanentRedirect",
+            "AWS_DEFAULT_REGION=eu-north-1",
+        ),
+        (
+            refusal("AuthorizationHeaderMalformed", 400),
+            "AuthorizationHeaderMalformed",
+            "AWS_DEFAULT_REGION=REGION",
+        ),
+    ],
+    ids=lambda it: str(it)[:40],
+)
+def test_a_refusal_names_the_place_and_the_way_out(at, answer, message: str, hint: str) -> None:
+    with serving(lambda request: answer) as url:
+        error = told(at(url))
+    assert message in error.message
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    ("act", "action", "right"),
+    [
+        ("read", "GetObject", "s3:GetObject"),
+        ("write", "PutObject", "s3:PutObject"),
+        ("list", "ListObjectsV2", "s3:ListBucket"),
+        ("delete", "DeleteObject", "s3:DeleteObject"),
+        ("sha256", "HeadObject", "s3:GetObject"),
+    ],
+)
+def test_who_is_denied_reads_which_right_is_wanted(at, act: str, action: str, right: str) -> None:
+    with serving(lambda request: refusal("AccessDenied", 403)) as url:
+        error = told(at(url), act)
+    assert error.message.startswith(f"s3://apt/debian/a: {action}: ")
+    assert error.hint.startswith(f"allow {right};")
+    assert "s3:AbortMultipartUpload" in error.hint
+    assert "without s3:ListBucket, S3 answers 403 for what is not there" in error.hint
+
+
+def test_who_has_no_credentials_reads_where_they_come_from(at) -> None:
+    error = told(at("http://127.0.0.1:1", credentials=False))
+    assert error.message.startswith("s3://apt/debian/a: ")
+    for way in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "role"):
+        assert way in error.hint
+
+
+def test_an_endpoint_that_is_not_there_is_told_without_its_password() -> None:
+    url = "http://me:s3cret@store:9000/apt/debian/a"
+    for kind in (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError):
+        error = unanswered(kind(endpoint_url=url, error="refused"), "s3://apt/debian/a")
+        assert error.message.startswith("s3://apt/debian/a: ")
+        assert "http://[hidden]@store:9000" in error.message
+        assert "s3cret" not in error.message
+        assert "AWS_ENDPOINT_URL" in error.hint
+
+
+def test_a_file_that_cannot_be_read_is_no_fault_of_the_store(at, tmp_path) -> None:
+    with pytest.raises(Failed, match=f"^{tmp_path}/gone: No such file"):
+        at("http://127.0.0.1:1").write("a", tmp_path / "gone")
