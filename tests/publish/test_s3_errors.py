@@ -5,6 +5,7 @@ import http.server
 import os
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
@@ -125,6 +126,14 @@ def test_only_a_write_with_a_condition_can_lose_it(at, act: str) -> None:
                 store.write("a", b"1", condition)
 
 
+def test_what_is_not_there_lost_no_condition_that_was_not_set(at) -> None:
+    with serving(lambda request: refusal("NoSuchKey", 404)) as url:
+        store = at(url)
+        assert "s3://apt/debian/a: PutObject: NoSuchKey" in told(store, "write").message
+        with pytest.raises(Conflict):
+            store.write("a", b"1", IfMatch('"0"'))
+
+
 @pytest.mark.parametrize(
     ("answer", "message", "hint"),
     [
@@ -195,3 +204,25 @@ def test_an_endpoint_that_is_not_there_is_told_without_its_password() -> None:
 def test_a_file_that_cannot_be_read_is_no_fault_of_the_store(at, tmp_path) -> None:
     with pytest.raises(Failed, match=f"^{tmp_path}/gone: No such file"):
         at("http://127.0.0.1:1").write("a", tmp_path / "gone")
+
+
+PAGE = b"<html><head><title>Sign in</title></head><body>Sign in to the network</body></html>"
+
+
+@pytest.mark.parametrize("act", [act for act in ACTS if act != "delete"])
+@pytest.mark.parametrize("body", [PAGE, b""], ids=["page", "empty"])
+@pytest.mark.parametrize("status", [200, 404])
+def test_what_is_not_s3_is_not_an_empty_store(at, act: str, body: bytes, status: int) -> None:
+    if act == "sha256" and status == 404:
+        pytest.skip("S3's own 404 has no body there")
+    with serving(lambda request: Answer(status, body, (("Content-Type", "text/html"),))) as url:
+        error = told(at(url), act)
+    assert error.message.startswith("s3://apt/debian/a: ")
+    assert "\n" not in error.message
+    assert "not S3" in f"{error.message} {error.hint}"
+    assert "AWS_ENDPOINT_URL" in error.hint
+
+
+def test_a_listing_that_is_not_s3s_removes_no_upload(at) -> None:
+    with serving(lambda request: Answer(200, PAGE)) as url, pytest.raises(Failed, match="not S3"):
+        at(url).sweep(datetime.now(UTC))

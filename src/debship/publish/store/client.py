@@ -8,6 +8,17 @@ from typing import Any
 
 # S3, and whom credentials may have to be asked of: a role is assumed at STS, and so on.
 _SERVICES = ("s3", "sts", "sso", "sso-oidc", "signin")
+# What each good answer of S3 says, and the page of a proxy or of another server does not.
+_SAID = {
+    "GetObject": ("ETag", "LastModified"),
+    "HeadObject": ("ETag", "LastModified"),
+    "PutObject": ("ETag",),
+    "ListObjectsV2": ("IsTruncated",),
+    "ListMultipartUploads": ("IsTruncated",),
+    "CreateMultipartUpload": ("UploadId",),
+    "UploadPart": ("ETag",),
+    "CompleteMultipartUpload": ("ETag",),
+}
 
 
 def connect() -> Any:
@@ -43,6 +54,7 @@ def connect() -> Any:
     )
     client = session.create_client("s3", config=config)
     client.meta.events.register_last("before-call.s3.PutObject", _send_at_once)
+    client.meta.events.register("after-call.s3", _look_whether_it_is_s3)
     return client
 
 
@@ -68,3 +80,20 @@ def _send_at_once(params: dict[str, Any], **_: Any) -> None:
     """Send what is small without asking first whether it is wanted: it is one wait less."""
     if isinstance(params["body"], BytesIO):
         params["headers"].pop("Expect", None)
+
+
+def _look_whether_it_is_s3(
+    http_response: Any, parsed: dict[str, Any], model: Any, **_: Any
+) -> None:
+    """Refuse the answer of what is not S3: it would read as an empty store.
+
+    Raises:
+        ResponseParserError: as botocore does itself where it can tell.
+    """
+    if http_response.status_code < 300 and not all(
+        it in parsed for it in _SAID.get(model.name, ())
+    ):
+        from botocore.parsers import ResponseParserError
+
+        kind = http_response.headers.get("Content-Type", "of no type")
+        raise ResponseParserError(f"{model.name}: the answer ({kind}) is not S3's")

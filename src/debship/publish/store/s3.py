@@ -29,7 +29,8 @@ from debship.publish.together import soon
 
 # 412 is a lost condition; 409 a write at the same moment (ConditionalRequestConflict).
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-_ABSENT = ("NoSuchKey", "404", "NotFound")
+_ABSENT = ("NoSuchKey", "NotFound")
+_ABSENT_OF_HEAD = (*_ABSENT, "404")  # no body says more; elsewhere a bare 404 is not S3's
 _HONOURED = "conditions"  # in the metadata of what we write: where conditions were tried
 _TYPES = {
     ".deb": "application/vnd.debian.binary-package",
@@ -198,9 +199,7 @@ class S3Store:
             else:
                 body, sha256, size = data, hashlib.sha256(data).hexdigest(), len(data)
             words = {**self._described(path, sha256), **_conditions(condition)}
-            answer = self._absent_as_none("put_object", path, Body=body, **words)
-        if answer is None:  # If-Match on what is not there
-            raise Conflict(path)
+            answer = self._client.put_object(**self._at(path), Body=body, **words)
         if sent:
             sent(size)
         return Written(str(answer["ETag"]), sha256)
@@ -215,14 +214,15 @@ class S3Store:
             "Metadata": metadata,
         }
 
-    def _absent_as_none(self, action: str, path: str, **words: Any) -> Any:
+    def _absent_as_none(self, action: str, path: str) -> Any:
         from botocore.exceptions import ClientError
 
         ask = getattr(self._client, action)
         try:
-            return ask(**self._at(path), **words)
+            return ask(**self._at(path))
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in _ABSENT:
+            absent = _ABSENT_OF_HEAD if action == "head_object" else _ABSENT
+            if error.response.get("Error", {}).get("Code") in absent:
                 return None
             raise
 
@@ -267,18 +267,20 @@ def _conditions(condition: Condition) -> dict[str, str]:
 def _errors(where: str, condition: Condition = None) -> Iterator[None]:
     """Tell what goes wrong; what had a condition may lose it, and nothing else may."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code")
         status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
-        if condition is not None and (code in _LOST or status in _LOST):
+        lost = _LOST if not isinstance(condition, IfMatch) else (*_LOST, *_ABSENT)
+        if condition is not None and (code in lost or status in lost):
             raise Conflict(where) from error
         from debship.publish.store.s3_errors import answered
 
         raise answered(error, where) from error
-    except (BotoCoreError, OSError) as error:
+    except (BotoCoreError, ResponseParserError, OSError) as error:
         from debship.publish.store.s3_errors import unanswered
 
         raise unanswered(error, where) from error

@@ -26,6 +26,7 @@ _ALL_RIGHTS = (
     "for what is not there"
 )
 _ENDPOINT = "AWS_ENDPOINT_URL, or endpoint_url of the profile, is http://host:port or https://host"
+_NOT_S3 = "what stands there is not S3, or a proxy answers in its place: look at AWS_ENDPOINT_URL"
 _REACH = "look at AWS_ENDPOINT_URL, at AWS_DEFAULT_REGION, and at the network and its proxy"
 _LOGIN = (
     "give AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where there is a role"
@@ -54,6 +55,8 @@ _HINTS = {
     "SignatureDoesNotMatch": _REFUSED,
     "RequestTimeTooSkewed": _CLOCK,
     "RequestExpired": _CLOCK,
+    "404": _NOT_S3,
+    "405": _NOT_S3,
     "409": "something else changes it at this moment; run it again",
     "OperationAborted": "something else changes it at this moment; run it again",
     "SlowDown": _LATER,
@@ -75,6 +78,7 @@ _HINTS = {
     "NoRegionError": "set AWS_DEFAULT_REGION",
     "InvalidRegionError": "look at AWS_DEFAULT_REGION",
     "EndpointProviderError": _ENDPOINT,
+    "ResponseParserError": _NOT_S3,
     "ConnectionError": _REACH,
     "HTTPClientError": _REACH,
 }
@@ -88,7 +92,9 @@ def answered(error: Any, where: str) -> Failed:
         where: ``s3://bucket/key``.
     """
     said, action = error.response.get("Error", {}), error.operation_name
-    code, bucket = str(said.get("Code")), where.removeprefix("s3://").partition("/")[0]
+    about = error.response.get("ResponseMetadata", {})
+    code = str(said.get("Code") or about.get("HTTPStatusCode"))
+    bucket = where.removeprefix("s3://").partition("/")[0]
     if code == "NoSuchBucket":
         return Failed(
             f"s3://{bucket}: there is no such bucket (NoSuchBucket)",
@@ -98,10 +104,9 @@ def answered(error: Any, where: str) -> Failed:
     if code in _DENIED_CODES:
         hint = f"allow {_RIGHTS[action]}; {_ALL_RIGHTS}" if action in _RIGHTS else _REFUSED
     if code in _REGION_CODES:
-        headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        region = said.get("Region") or headers.get("x-amz-bucket-region")
+        region = said.get("Region") or about.get("HTTPHeaders", {}).get("x-amz-bucket-region")
         hint = f"the bucket is in another region: AWS_DEFAULT_REGION={region or 'REGION'}"
-    text = f"{where}: {action}: {code}: {said.get('Message')}"
+    text = f"{where}: {action}: {code}: {said.get('Message') or 'it says no more'}"
     return Failed(without_passwords(text), hint)
 
 
@@ -116,7 +121,8 @@ def unanswered(error: Exception, where: str) -> Failed:
         return Failed(f"{error.filename}: {error.strerror}")
     named = (_HINTS.get(kind.__name__) for kind in type(error).__mro__)
     hint = next((hint for hint in named if hint), None)
-    return Failed(without_passwords(f"{where}: {error}"), hint)
+    line = str(error).partition("\n")[0]  # botocore shows the rest of what it could not read
+    return Failed(without_passwords(f"{where}: {line}"), hint)
 
 
 def no_endpoint(error: ValueError, where: str) -> Misused:
