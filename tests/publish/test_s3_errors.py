@@ -1,6 +1,7 @@
 """What a user reads when S3, or what stands in its place, answers as no store does."""
 
 import contextlib
+import hashlib
 import http.server
 import os
 import threading
@@ -226,3 +227,30 @@ def test_what_is_not_s3_is_not_an_empty_store(at, act: str, body: bytes, status:
 def test_a_listing_that_is_not_s3s_removes_no_upload(at) -> None:
     with serving(lambda request: Answer(200, PAGE)) as url, pytest.raises(Failed, match="not S3"):
         at(url).sweep(datetime.now(UTC))
+
+
+@pytest.mark.parametrize("act", ["read", "sha256"])
+def test_a_body_that_breaks_off_is_read_again(at, act: str) -> None:
+    asked: list[str] = []
+
+    def broken(whole_at: int) -> Ask:
+        def ask(request: http.server.BaseHTTPRequestHandler) -> Answer:
+            if request.command == "GET":
+                asked.append(request.path)
+            length = 4 if len(asked) < whole_at else None
+            now = (("ETag", '"1"'), ("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT"))
+            return Answer(200, b"whole"[: length and 2], (*now, ("Connection", "close")), length)
+
+        return ask
+
+    with serving(broken(3)) as url:
+        given = ACTS[act](at(url))
+    assert hashlib.sha256(b"whole").hexdigest() in (given, getattr(given, "sha256", None))
+    assert asked == ["/apt/debian/a"] * 3
+    asked.clear()
+    with serving(broken(9)) as url:
+        error = told(at(url), act)
+    assert error.message.startswith("s3://apt/debian/a: ")
+    assert "broke off" in error.message
+    assert "network" in error.hint
+    assert len(asked) == 3

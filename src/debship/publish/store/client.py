@@ -1,10 +1,12 @@
 """A client of S3: that part of boto3 which finds endpoint and credentials, and asks."""
 
 import gzip
+import hashlib
 import json
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 # S3, and whom credentials may have to be asked of: a role is assumed at STS, and so on.
 _SERVICES = ("s3", "sts", "sso", "sso-oidc", "signin")
@@ -19,6 +21,9 @@ _SAID = {
     "UploadPart": ("ETag",),
     "CompleteMultipartUpload": ("ETag",),
 }
+_READS = 3  # of a body that breaks off
+
+T = TypeVar("T")
 
 
 def connect() -> Any:
@@ -56,6 +61,36 @@ def connect() -> Any:
     client.meta.events.register_last("before-call.s3.PutObject", _send_at_once)
     client.meta.events.register("after-call.s3", _look_whether_it_is_s3)
     return client
+
+
+def read_through(ask: Callable[[], Any], take: Callable[[Any], T]) -> T | None:
+    """Ask for an object and read it, again where its body breaks off: botocore does not.
+
+    Args:
+        ask: gives S3's answer, or None where there is no such object.
+        take: reads the answer's body through, from its beginning.
+
+    Raises:
+        BotoCoreError: it broke off each time.
+    """
+    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+    left = _READS
+    while True:
+        answer, left = ask(), left - 1
+        try:
+            return None if answer is None else take(answer)
+        except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+            if not left:
+                raise
+
+
+def hash_of_body(answer: Any) -> str:
+    """Give the SHA-256 of what an answer brings, a piece of which is in memory at a time."""
+    digest = hashlib.sha256()
+    for chunk in answer["Body"].iter_chunks(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 class _Models:

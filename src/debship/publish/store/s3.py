@@ -23,7 +23,7 @@ from debship.publish.store import (
     cache_control,
     checked,
 )
-from debship.publish.store.client import connect
+from debship.publish.store.client import connect, hash_of_body, read_through
 from debship.publish.store.parts import Upload, hashed
 from debship.publish.together import soon
 
@@ -95,15 +95,15 @@ class S3Store:
         return coming() if coming else self._get(path)
 
     def _get(self, path: str) -> Found | None:
-        with self._errors(path):
-            answer = self._absent_as_none("get_object", path)
-            if answer is None:
-                return None
+        def found(answer: Any) -> Found:
             # Whoever wrote this here, under a condition, had tried that it is kept.
             self._tried |= answer["Metadata"].get(_HONOURED) == self._place
             modified = answer["LastModified"].astimezone(UTC)
             data = answer["Body"].read()
             return Found(data, answer["ETag"], modified, hashlib.sha256(data).hexdigest())
+
+        with self._errors(path):
+            return read_through(partial(self._absent_as_none, "get_object", path), found)
 
     def write(
         self,
@@ -154,11 +154,7 @@ class S3Store:
             kept: str | None = head["Metadata"].get("sha256")
             if kept:
                 return kept
-            answer = self._absent_as_none("get_object", path)
-            digest = hashlib.sha256()
-            for chunk in answer["Body"].iter_chunks(1 << 20) if answer else ():
-                digest.update(chunk)
-            return digest.hexdigest()
+            return read_through(partial(self._absent_as_none, "get_object", path), hash_of_body)
 
     def now(self) -> datetime | None:
         """Read the store's clock, as far as its last answer showed it."""

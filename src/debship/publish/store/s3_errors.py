@@ -28,6 +28,7 @@ _ALL_RIGHTS = (
 _ENDPOINT = "AWS_ENDPOINT_URL, or endpoint_url of the profile, is http://host:port or https://host"
 _NOT_S3 = "what stands there is not S3, or a proxy answers in its place: look at AWS_ENDPOINT_URL"
 _REACH = "look at AWS_ENDPOINT_URL, at AWS_DEFAULT_REGION, and at the network and its proxy"
+_NETWORK = "look at the network, and at proxies on the way to the store; then run it again"
 _LOGIN = (
     "give AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where there is a role"
 )
@@ -82,6 +83,7 @@ _HINTS = {
     "ConnectionError": _REACH,
     "HTTPClientError": _REACH,
 }
+_BROKEN = {"IncompleteReadError", "ResponseStreamingError"}
 
 
 def answered(error: Any, where: str) -> Failed:
@@ -121,6 +123,8 @@ def unanswered(error: Exception, where: str) -> Failed:
         return Failed(f"{error.filename}: {error.strerror}")
     named = (_HINTS.get(kind.__name__) for kind in type(error).__mro__)
     hint = next((hint for hint in named if hint), None)
+    if type(error).__name__ in _BROKEN:
+        return Failed(f"{where}: each time its bytes broke off before their end", _NETWORK)
     line = str(error).partition("\n")[0]  # botocore shows the rest of what it could not read
     return Failed(without_passwords(f"{where}: {line}"), hint)
 
