@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -30,12 +31,13 @@ Ask = Callable[[http.server.BaseHTTPRequestHandler], Answer]
 
 
 @contextlib.contextmanager
-def serving(ask: Ask) -> Iterator[str]:
-    """Answer as it is said; give the URL."""
+def serving(ask: Ask, *, read: bool = True) -> Iterator[str]:
+    """Answer as it is said, once a request's body is read; give the URL."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def _answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if read:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, body, headers, length = ask(self)
             self.send_response(status)
             for name, value in headers:
@@ -254,3 +256,41 @@ def test_a_body_that_breaks_off_is_read_again(at, act: str) -> None:
     assert "broke off" in error.message
     assert "network" in error.hint
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_store_that_is_silent_is_given_up(at, monkeypatch, act: str) -> None:
+    monkeypatch.setattr("debship.publish.store.client.SILENCE", 0.2)
+    asked, end = list[str](), threading.Event()
+
+    def silent(request: http.server.BaseHTTPRequestHandler) -> Answer:
+        asked.append(request.path)
+        end.wait(20)
+        return Answer(500)
+
+    with serving(silent) as url:
+        error = told(at(url.replace("//", "//me:s3cret@")), act)
+        end.set()
+    assert len(asked) == 2
+    assert error.message.startswith("s3://apt/debian/a: ")
+    assert "no answer came" in error.message
+    assert "s3cret" not in error.message
+    assert "AWS_ENDPOINT_URL" in error.hint
+
+
+def test_an_upload_may_take_longer_than_a_connection(at, monkeypatch) -> None:
+    monkeypatch.setattr("debship.publish.store.client.CONNECT", 0.3)
+    took: list[float] = []
+
+    def slow(request: http.server.BaseHTTPRequestHandler) -> Answer:
+        began, left = time.monotonic(), int(request.headers["Content-Length"])
+        while left:
+            left -= len(request.rfile.read(min(left, 1 << 19)))
+            time.sleep(0.04)
+        took.append(time.monotonic() - began)
+        return Answer(200, b"", (("ETag", '"1"'),))
+
+    with serving(slow, read=False) as url:
+        at(url).write("a", bytes(16 << 20))
+    assert len(took) == 1
+    assert took[0] > 1

@@ -21,6 +21,9 @@ _SAID = {
     "UploadPart": ("ETag",),
     "CompleteMultipartUpload": ("ETag",),
 }
+CONNECT = 10  # seconds, for each address of the store; a body may take longer
+SILENCE = 60  # seconds; a store puts many parts together in less
+_TRIES = 2  # where nobody answers: five of such waits would be minutes
 _READS = 3  # of a body that breaks off
 
 T = TypeVar("T")
@@ -56,9 +59,12 @@ def connect() -> Any:
         response_checksum_validation="when_required",
         retries={"mode": "standard", "max_attempts": 5},
         max_pool_connections=32,
+        connect_timeout=CONNECT,
+        read_timeout=SILENCE,
     )
     client = session.create_client("s3", config=config)
     client.meta.events.register_last("before-call.s3.PutObject", _send_at_once)
+    client.meta.events.register_first("needs-retry.s3", _give_up_on_silence)
     client.meta.events.register("after-call.s3", _look_whether_it_is_s3)
     return client
 
@@ -132,3 +138,16 @@ def _look_whether_it_is_s3(
 
         kind = http_response.headers.get("Content-Type", "of no type")
         raise ResponseParserError(f"{model.name}: the answer ({kind}) is not S3's")
+
+
+def _give_up_on_silence(attempts: int, caught_exception: Exception | None, **_: Any) -> None:
+    """Ask what does not answer no more than twice.
+
+    Raises:
+        BotoCoreError: what was caught.
+    """
+    from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+
+    silent = isinstance(caught_exception, (ConnectTimeoutError, ReadTimeoutError))
+    if caught_exception is not None and silent and attempts >= _TRIES:
+        raise caught_exception

@@ -6,6 +6,7 @@ botocore's errors are known here by their names: whoever tells one has loaded th
 from typing import Any
 
 from debship.errors import Failed, Misused
+from debship.publish.store.client import SILENCE
 from debship.run import without_passwords
 
 _RIGHTS = {
@@ -125,6 +126,8 @@ def unanswered(error: Exception, where: str) -> Failed:
     hint = next((hint for hint in named if hint), None)
     if type(error).__name__ in _BROKEN:
         return Failed(f"{where}: each time its bytes broke off before their end", _NETWORK)
+    if type(error).__name__ == "ReadTimeoutError":
+        return Failed(f"{where}: no answer came within {SILENCE} seconds, each time", _REACH)
     line = str(error).partition("\n")[0]  # botocore shows the rest of what it could not read
     return Failed(without_passwords(f"{where}: {line}"), hint)
 
