@@ -23,13 +23,14 @@ from debship.publish.store import (
     cache_control,
     checked,
 )
-from debship.publish.store.client import connect
+from debship.publish.store.client import connect, hash_of_body, read_through
 from debship.publish.store.parts import Upload, hashed
 from debship.publish.together import soon
 
 # 412 is a lost condition; 409 a write at the same moment (ConditionalRequestConflict).
 _LOST = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-_ABSENT = ("NoSuchKey", "404", "NotFound")
+_ABSENT = ("NoSuchKey", "NotFound")
+_ABSENT_OF_HEAD = (*_ABSENT, "404")  # no body says more; elsewhere a bare 404 is not S3's
 _HONOURED = "conditions"  # in the metadata of what we write: where conditions were tried
 _TYPES = {
     ".deb": "application/vnd.debian.binary-package",
@@ -70,13 +71,19 @@ class S3Store:
         """Open ``s3://bucket/prefix``, with endpoint and credentials as boto3 finds them.
 
         Raises:
-            Misused: the address is no such thing.
+            Misused: the address is no such thing, or the endpoint no URL.
         """
         bucket, _, prefix = address.removeprefix("s3://").partition("/")
         if not bucket:
             raise Misused(f"{address}: it names no bucket", "s3://bucket/prefix")
         with _errors(address):
-            return cls(connect(), bucket, prefix, single_publisher=single_publisher)
+            try:
+                client = connect()
+            except ValueError as error:
+                from debship.publish.store.s3_errors import no_endpoint
+
+                raise no_endpoint(error, address) from error
+            return cls(client, bucket, prefix, single_publisher=single_publisher)
 
     def expect(self, paths: Iterable[str]) -> None:
         """Ask at once."""
@@ -88,15 +95,15 @@ class S3Store:
         return coming() if coming else self._get(path)
 
     def _get(self, path: str) -> Found | None:
-        with _errors(path):
-            answer = self._absent_as_none("get_object", path)
-            if answer is None:
-                return None
+        def found(answer: Any) -> Found:
             # Whoever wrote this here, under a condition, had tried that it is kept.
             self._tried |= answer["Metadata"].get(_HONOURED) == self._place
             modified = answer["LastModified"].astimezone(UTC)
             data = answer["Body"].read()
             return Found(data, answer["ETag"], modified, hashlib.sha256(data).hexdigest())
+
+        with self._errors(path):
+            return read_through(partial(self._absent_as_none, "get_object", path), found)
 
     def write(
         self,
@@ -111,7 +118,7 @@ class S3Store:
         if condition is not None and not self._tried and not self._single:
             self._try_conditions()
             self._tried = True
-        with _errors(path):
+        with self._errors(path, condition):
             if isinstance(data, Path) and data.stat().st_size > _LARGE:
                 before = hashed(data)
                 about = self._described(path, before.sha256)
@@ -122,7 +129,7 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """List objects, a thousand a request."""
-        with _errors(prefix):
+        with self._errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix
             )
@@ -135,23 +142,19 @@ class S3Store:
 
     def delete(self, path: str) -> None:
         """Delete an object."""
-        with _errors(path):
+        with self._errors(path):
             self._client.delete_object(**self._at(path))
 
     def sha256(self, path: str) -> str | None:
         """Give the hash that was kept beside the object as it was put, or hash it."""
-        with _errors(path):
+        with self._errors(path):
             head = self._absent_as_none("head_object", path)
             if head is None:
                 return None
             kept: str | None = head["Metadata"].get("sha256")
             if kept:
                 return kept
-            answer = self._absent_as_none("get_object", path)
-            digest = hashlib.sha256()
-            for chunk in answer["Body"].iter_chunks(1 << 20) if answer else ():
-                digest.update(chunk)
-            return digest.hexdigest()
+            return read_through(partial(self._absent_as_none, "get_object", path), hash_of_body)
 
     def now(self) -> datetime | None:
         """Read the store's clock, as far as its last answer showed it."""
@@ -159,7 +162,7 @@ class S3Store:
 
     def sweep(self, before: datetime) -> None:
         """Abort uploads in parts whose publisher died; S3 lists none of them and bills them all."""
-        with _errors(""):
+        with self._errors(""):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._bucket, Prefix=self._prefix
             )
@@ -172,6 +175,11 @@ class S3Store:
 
     def _at(self, path: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + checked(path)}
+
+    def _errors(
+        self, path: str, condition: Condition = None
+    ) -> contextlib.AbstractContextManager[None]:
+        return _errors(f"s3://{self._bucket}/{self._prefix}{path}", condition)
 
     def _put(
         self, path: str, data: bytes | Path, condition: Condition, sent: Sent | None
@@ -187,9 +195,7 @@ class S3Store:
             else:
                 body, sha256, size = data, hashlib.sha256(data).hexdigest(), len(data)
             words = {**self._described(path, sha256), **_conditions(condition)}
-            answer = self._absent_as_none("put_object", path, Body=body, **words)
-        if answer is None:  # If-Match on what is not there
-            raise Conflict(path)
+            answer = self._client.put_object(**self._at(path), Body=body, **words)
         if sent:
             sent(size)
         return Written(str(answer["ETag"]), sha256)
@@ -204,14 +210,15 @@ class S3Store:
             "Metadata": metadata,
         }
 
-    def _absent_as_none(self, action: str, path: str, **words: Any) -> Any:
+    def _absent_as_none(self, action: str, path: str) -> Any:
         from botocore.exceptions import ClientError
 
         ask = getattr(self._client, action)
         try:
-            return ask(**self._at(path), **words)
+            return ask(**self._at(path))
         except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
+            absent = _ABSENT_OF_HEAD if action == "head_object" else _ABSENT
+            if error.response.get("Error", {}).get("Code") in absent:
                 return None
             raise
 
@@ -223,17 +230,17 @@ class S3Store:
         """
         path = f".debship-conditions-{secrets.token_hex(8)}"
         try:
-            with _errors(path):
+            with self._errors(path, IfAbsent()):
                 etag = self._put(path, b"1", IfAbsent(), None).etag
             for condition in (IfAbsent(), IfMatch(f'"{"0" * 32}"')):
-                with contextlib.suppress(Conflict), _errors(path):
+                with contextlib.suppress(Conflict), self._errors(path, condition):
                     self._put(path, b"2", condition, None)
                     raise Refused(
                         f"s3://{self._bucket}: this store ignores conditional writes",
                         "two publishers at once would lose packages; --single-publisher takes it "
                         "where there is only ever one",
                     )
-            with _errors(path):
+            with self._errors(path, IfMatch(etag)):
                 self._put(path, b"3", IfMatch(etag), None)
         finally:
             with contextlib.suppress(Failed):
@@ -253,16 +260,23 @@ def _conditions(condition: Condition) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _errors(path: str) -> Iterator[None]:
+def _errors(where: str, condition: Condition = None) -> Iterator[None]:
+    """Tell what goes wrong; what had a condition may lose it, and nothing else may."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except ClientError as error:
-        said = error.response.get("Error", {})
+        code = error.response.get("Error", {}).get("Code")
         status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
-        if said.get("Code") in _LOST or status in _LOST:
-            raise Conflict(path) from error
-        raise Failed(f"s3: {path}: {said.get('Code')}: {said.get('Message')}") from error
-    except (BotoCoreError, OSError) as error:
-        raise Failed(f"s3: {path}: {error}") from error
+        lost = _LOST if not isinstance(condition, IfMatch) else (*_LOST, *_ABSENT)
+        if condition is not None and (code in lost or status in lost):
+            raise Conflict(where) from error
+        from debship.publish.store.s3_errors import answered
+
+        raise answered(error, where) from error
+    except (BotoCoreError, ResponseParserError, OSError) as error:
+        from debship.publish.store.s3_errors import unanswered
+
+        raise unanswered(error, where) from error
