@@ -13,11 +13,12 @@ from debship.errors import Failed
 from debship.publish.check import Wanted, check
 from debship.publish.clock import Clock
 from debship.publish.history import rollback
+from debship.publish.key_file import public_keys
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
 from debship.publish.sources import sources
 from debship.publish.store.directory import DirectoryStore
-from debship.publish.suite import init, public_keys
+from debship.publish.suite import init
 from debship.run import run
 from publishing import make_publisher, served, settings
 

@@ -10,6 +10,9 @@ import pytest
 
 from debship.cli.main import main
 from debship.cli.publish import _named
+from debship.deploy.apt import with_key_beside
+from debship.publish.signing import certificates
+from debship.run import run
 from publishing import gpg_home
 
 SUITE = ("--suite", "production")
@@ -224,11 +227,62 @@ def test_a_suite_that_gives_out_another_key_than_signs_is_told(user, home) -> No
     old, new = home.fingerprints
     given = user.store / "dists/production/key.asc"
     given.write_text(home.ring(1).certificates([new]).armored)
-    done = user("repo", "key", "list", *SUITE, "--key", old, check=False)
-    assert done.returncode == 3
-    assert f"error: production: it is signed with {old}, and gives out another key" in done.stderr
-    user("repo", "key", "add", old, *SUITE, "--key", old)
+    done = user("repo", "verify", *SUITE, "--key", old, check=False)
+    assert done.returncode == 1
+    assert f"key.asc: it lacks {old}, which signs the suite" in done.stdout
     assert f"{old} ed25519 never ok" in user("repo", "key", "list", *SUITE, "--key", old).stdout
+    user("repo", "key", "add", old, *SUITE, "--key", old)
+    assert user("repo", "verify", *SUITE, "--key", old).stdout.startswith("sound")
+
+
+class TestWhatIsGivenOut:
+    """Whoever may write to the store may write to key.asc, which nobody signs."""
+
+    @pytest.fixture
+    def strange(self, user, home) -> str:
+        """A key that does not sign, put into key.asc."""
+        text = home.ring(0, 1).certificates(home.fingerprints).armored
+        (user.store / "dists/production/key.asc").write_text(text)
+        return home.fingerprints[1]
+
+    @pytest.mark.parametrize("named", [True, False])
+    def test_a_key_that_does_not_sign_reaches_no_host(
+        self, user, home, strange, tmp_path, named
+    ) -> None:
+        env = {"DEBSHIP_STORE": str(user.store), **(home.env if named else {})}
+        (given,) = sources_keys(user("repo", "sources", *SUITE, env=env).stdout)
+        assert given == home.fingerprints[0]
+        words = ("--maintainer", "Team <team@example.com>", "--output", tmp_path / "out")
+        made = user("repo", "key", "package", *SUITE, *words, env=env).stdout.strip()
+        run(["dpkg-deb", "-x", made, tmp_path / "x"])
+        (key,) = (tmp_path / "x/usr/share/keyrings").iterdir()
+        assert certificates(key.read_text(), run).trusted == {home.fingerprints[0]}
+        done = user("repo", "verify", *SUITE, env=env, check=False)
+        assert done.returncode == 1
+        assert f"key.asc: it gives out {strange}, which does not sign" in done.stdout
+
+    def test_a_signature_more_makes_no_host_trust_it(self, user, home, strange) -> None:
+        inrelease = user.store / "dists/production/InRelease"
+        text = user.store.joinpath("dists/production/Release").read_bytes()
+        inrelease.write_bytes(home.ring(0, 1).sign(text, home.fingerprints))
+        done = user("repo", "sources", *SUITE, check=False)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert f"error: production: {strange} signs it too, and is no key of ours" in done.stderr
+        assert "--key" in done.stderr
+        both = ("--key", home.fingerprints[0], "--key", strange)
+        given = sources_keys(user("repo", "sources", *SUITE, *both).stdout)
+        assert given == set(home.fingerprints)
+
+    def test_an_armor_that_is_none_of_gpg_s_gets_nowhere(self, user, home) -> None:
+        given = user.store / "dists/production/key.asc"
+        given.write_text("Trusted: yes\n\n" + given.read_text() + "Trusted: yes\n")
+        env = {"DEBSHIP_STORE": str(user.store)}
+        assert "Trusted" not in user("repo", "sources", *SUITE, env=env).stdout
+
+
+def sources_keys(text: str) -> set[str]:
+    _, key = with_key_beside(text)
+    return set(certificates(key, run).trusted)
 
 
 def test_the_keys_become_a_package(user, tmp_path) -> None:

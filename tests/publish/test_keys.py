@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from debship.debian.releases import release
-from debship.errors import Misused, Refused
+from debship.errors import Failed, Misused, Refused
+from debship.publish.key_file import public_keys
 from debship.publish.keys import Algorithm, Key, described, problem
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
 from debship.publish.scratch import scratch, sweep
 from debship.publish.signing import Keyring, generate, listed
 from debship.publish.snapshot import read_snapshot
-from debship.publish.suite import init, public_keys
+from debship.publish.suite import init
 from debship.roots import clean_root
 from debship.run import run
 from fakes_store import MemoryStore
@@ -194,6 +195,36 @@ class TestRotation:
             retire_key(publisher, "production", home.fingerprints[0])
         with pytest.raises(Misused, match="does not sign it"):
             retire_key(publisher, "production", home.fingerprints[1])
+
+    def test_a_retirement_that_was_cut_off_is_finished_by_another(
+        self, publisher, both, home, memory
+    ) -> None:
+        old, new = home.fingerprints
+        add_key(both, "production", new)
+
+        def forbidden(path: str) -> None:
+            if path.endswith("key.asc"):
+                raise Failed(f"{path}: 403")
+
+        memory.before_write = forbidden
+        with pytest.raises(Failed, match="403"):
+            retire_key(both, "production", old)
+        assert self.signers(both) == {new}
+        memory.before_write = lambda path: None
+        assert not retire_key(both, "production", old).changed
+        assert public_keys(memory, "production", run).trusted == {new}
+        with pytest.raises(Misused, match="does not sign it"):
+            retire_key(both, "production", old)
+
+    def test_a_key_that_cannot_sign_is_not_given_out(self, both, home, memory) -> None:
+        def fails(path: str) -> None:
+            if path.endswith("InRelease"):
+                raise Failed("no commit")
+
+        memory.before_write = fails
+        with pytest.raises(Failed, match="no commit"):
+            add_key(both, "production", home.fingerprints[1])
+        assert public_keys(memory, "production", run).trusted == {home.fingerprints[0]}
 
     def test_an_extra_key_does_not_sign_by_itself(self, publisher, both, home, debs) -> None:
         publish(both, "production", [debs()])

@@ -111,12 +111,14 @@ def list_(
 @click.option("--deep", is_flag=True, help="Read every package again, from S3 too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def verify_(*, where: Target, deep: bool, as_json: bool) -> None:
-    """Check the signature, every hash and every file in the pool."""
+    """Check the signature, the keys that are given out, every hash and every file in the pool."""
+    from debship.publish.key_file import key_problems
     from debship.publish.verify import verify_suite
 
     with progress() as say:
-        snapshot, _ = where.read()
+        snapshot, given = where.read()
         verdict = verify_suite(where.store, snapshot, say, deep=deep)
+        problems = (*key_problems(where.store, snapshot, given, run), *verdict.problems)
     if as_json:
         show_json(
             "repo verify",
@@ -124,14 +126,14 @@ def verify_(*, where: Target, deep: bool, as_json: bool) -> None:
                 "publication": snapshot.id,
                 "packages": verdict.packages,
                 "bytes": verdict.size,
-                "problems": verdict.problems,
+                "problems": problems,
             },
         )
     else:
-        for problem in verdict.problems:
+        for problem in problems:
             print(problem)
-    if verdict.problems:
-        raise Failed(f"{where.suite}: {len(verdict.problems)} things are wrong")
+    if problems:
+        raise Failed(f"{where.suite}: {len(problems)} things are wrong")
     if not as_json:
         print(f"sound: {verdict.packages} packages, {verdict.size} bytes, {snapshot.id}")
 

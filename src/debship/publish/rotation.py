@@ -3,6 +3,7 @@
 from debship.errors import Misused, Refused
 from debship.publish.aftermath import settle
 from debship.publish.commit import Draft, Publication, check_here, commit
+from debship.publish.key_file import due, merged
 from debship.publish.keys import check_keys
 from debship.publish.paths import key_path
 from debship.publish.publisher import Publisher
@@ -26,23 +27,28 @@ def add_key(publisher: Publisher, suite: str, fingerprint: str) -> Publication:
         return tuple(sorted(before.signers | {fingerprint}))
 
     def change(before: Snapshot) -> Draft | None:
-        _give_out(publisher, suite, signers(before))
         same = Draft(before.release.settings, before.release.files)
         return None if fingerprint in before.signers else same
 
-    return commit(publisher, suite, change, rekey=signers)
+    # Hosts that have the old key alone go on reading, so the new one is given out when it signs:
+    # where it cannot, nobody is told to trust it.
+    publication = commit(publisher, suite, change, rekey=signers)
+    _give_out(publisher, suite)
+    return publication
 
 
 def retire_key(publisher: Publisher, suite: str, fingerprint: str) -> Publication:
     """Let a key sign a suite no more. Hosts that know no other key refuse the suite from then on.
 
+    Where it does not sign, but is given out still (its retirement was cut off), that ends.
+
     Raises:
-        Misused: it does not sign the suite.
+        Misused: it neither signs the suite nor is given out.
         Refused: no key would be left, or one that stays is not here.
     """
 
     def signers(before: Snapshot) -> tuple[str, ...]:
-        if fingerprint not in before.signers:
+        if fingerprint not in before.signers and not _is_given(publisher, suite, fingerprint):
             names = ", ".join(sorted(before.signers))
             raise Misused(f"{suite}: {fingerprint} does not sign it", f"those that do: {names}")
         rest = tuple(sorted(before.signers - {fingerprint}))
@@ -55,18 +61,26 @@ def retire_key(publisher: Publisher, suite: str, fingerprint: str) -> Publicatio
         check_keys(publisher.keys.listing, rest, publisher.clock.now())
         return rest
 
-    def change(before: Snapshot) -> Draft:
-        return Draft(before.release.settings, before.release.files)
+    def change(before: Snapshot) -> Draft | None:
+        same = Draft(before.release.settings, before.release.files)
+        return same if fingerprint in before.signers else None
 
     publication = commit(publisher, suite, change, rekey=signers)
-    _give_out(publisher, suite, tuple(sorted(publisher.snapshot(suite).signers)))
-    settle(publisher, suite)
+    _give_out(publisher, suite)
     return publication
 
 
-def _give_out(publisher: Publisher, suite: str, fingerprints: tuple[str, ...]) -> None:
-    path = key_path(suite)
-    armored = publisher.keys.certificates(fingerprints).armored.encode()
-    found = publisher.store.read(path)
-    if found is None or found.data != armored:
-        publisher.store.write(path, armored)
+def _is_given(publisher: Publisher, suite: str, fingerprint: str) -> bool:
+    found = publisher.store.read(key_path(suite))
+    text = found.data.decode(errors="replace") if found else ""
+    return bool(merged([text], [fingerprint], publisher.keys.run).trusted)
+
+
+def _give_out(publisher: Publisher, suite: str) -> None:
+    """Write the keys that sign a suite now; other than what follows a commit, it may not fail."""
+    path, run = key_path(suite), publisher.keys.run
+    found, now = publisher.store.read(path), publisher.snapshot(suite)
+    text = due(found, now.signers, publisher.ours, run)
+    if found is None or found.data != text:
+        publisher.store.write(path, text)
+    settle(publisher, suite, now)
