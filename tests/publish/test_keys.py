@@ -15,7 +15,8 @@ import pytest
 from debship.debian.releases import release
 from debship.errors import Failed, Misused, Refused
 from debship.publish.key_file import public_keys
-from debship.publish.keys import Algorithm, Key, described, problem
+from debship.publish.keys import Algorithm, Key, described, problem, way_out
+from debship.publish.page_html import parse
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
 from debship.publish.scratch import scratch, sweep
@@ -58,6 +59,29 @@ def made_by(*names: str) -> dict[str, object]:
 def test_what_hosts_would_not_believe(change, says) -> None:
     found = problem(SOUND._replace(**change), NOW)
     assert found is None if says is None else says in found
+
+
+@pytest.mark.parametrize(
+    ("change", "says", "says_not"),
+    [
+        ({"lost": "expired"}, ["--quick-set-expire FFF", "fab bootstrap", "anew"], "key add"),
+        ({"lost": "revoked"}, ["key retire", "anew"], "expire"),
+        ({"lost": "unable to sign"}, ["--quick-generate-key"], "expire"),
+        ({"expires": NOW + timedelta(days=10)}, ["--quick-set-expire FFF", "key add"], "'*'"),
+        (
+            {"expires": NOW, **made_by("ed25519", "ed25519")},
+            ["F 2y, and gpg", "2y '*'", "fab bootstrap"],
+            "anew",
+        ),
+        (made_by("rsa1024"), ["--quick-generate-key", "key add"], "expire"),
+        (made_by("dsa2048"), ["--quick-generate-key", "key add"], "expire"),
+        ({"bound": False}, ["--cert-digest-algo SHA512", "fab bootstrap"], "generate"),
+    ],
+)
+def test_each_problem_has_a_way_out_of_its_own(change, says, says_not) -> None:
+    hint = way_out(SOUND._replace(**change), NOW)
+    assert all(text in hint for text in says)
+    assert says_not not in hint
 
 
 def test_a_short_rsa_key_ends_before_apt_refuses_it() -> None:
@@ -148,11 +172,12 @@ def test_a_weak_key_is_refused_before_the_first_write(debs) -> None:
     assert memory.objects == {}
 
 
-class TestRotation:
-    @pytest.fixture
-    def both(self, publisher, home):
-        return make_publisher(publisher.store, home.ring(0, 1))._replace(clock=publisher.clock)
+@pytest.fixture
+def both(publisher, home):
+    return make_publisher(publisher.store, home.ring(0, 1))._replace(clock=publisher.clock)
 
+
+class TestRotation:
     def signers(self, publisher) -> set[str]:
         given = public_keys(publisher.store, "production", run)
         return set(read_snapshot(publisher.store, "production", given, run).signers)
@@ -229,6 +254,69 @@ class TestRotation:
     def test_an_extra_key_does_not_sign_by_itself(self, publisher, both, home, debs) -> None:
         publish(both, "production", [debs()])
         assert self.signers(both) == {home.fingerprints[0]}
+
+
+class TestAnExtendedKey:
+    """What hosts know of a key ends when they were told that it does."""
+
+    @pytest.fixture
+    def short(self, memory, clock):
+        """Publishers of a suite whose key lasts twenty days, and how to make it last longer."""
+        memory.time = clock.now
+        with gpg_home(0) as home:
+            fingerprint = key(home, generated(lasts="20d"))
+
+            def opened():
+                ring = Keyring(run, home=home.path).found([fingerprint])
+                made = make_publisher(memory, ring, clock)
+                return made._replace(ours=ring.certificates([fingerprint]))
+
+            def extend() -> None:
+                make(home, "--quick-set-expire", fingerprint, "2y")
+
+            init(opened(), settings())
+            yield opened, extend
+
+    def given(self, memory) -> Key:
+        text = memory.read("dists/production/key.asc").data.decode()
+        (found,) = described(listed(text, run)).values()
+        return found
+
+    @pytest.mark.parametrize("again", [False, True])
+    def test_it_is_given_out_by_the_next_publication(
+        self, short, memory, clock, debs, again
+    ) -> None:
+        opened, extend = short
+        publish(opened(), "production", [debs()])
+        clock.at += timedelta(days=8)
+        with pytest.raises(Refused, match="within 14 days") as caught:
+            publish(opened(), "production", [debs(version="2")])
+        assert "gpg --quick-set-expire" in caught.value.hint
+        assert "fab bootstrap" in caught.value.hint
+        extend()
+        said: list[str] = []
+        publisher = opened()._replace(say=said.append)
+        publish(publisher, "production", [debs(version="1.0" if again else "2")])
+        assert self.given(memory).expires > clock.at + timedelta(days=700)
+        assert any("fab bootstrap" in line for line in said)
+        page = parse(memory.read("index.html").data)["production"]
+        assert page.key.strip() == publisher.ours.armored.strip()
+
+    def test_who_does_not_know_of_it_takes_nothing_back(self, short, memory, debs) -> None:
+        opened, extend = short
+        before = opened()
+        extend()
+        publish(opened(), "production", [debs()])
+        after = memory.read("dists/production/key.asc").data
+        publish(before, "production", [debs(version="2")])
+        assert memory.read("dists/production/key.asc").data == after
+
+    def test_one_that_is_as_it_was_is_not_written_again(self, publisher, both, memory, debs):
+        add_key(both, "production", both.keys.fingerprints[1])
+        memory.writes.clear()
+        publish(both, "production", [debs()])
+        publish(both, "production", [debs()])
+        assert "dists/production/key.asc" not in memory.writes
 
 
 def test_a_second_key_of_the_same_name_is_another_key() -> None:

@@ -1,9 +1,9 @@
 """A new signing key, while every host goes on reading: both sign, until all hosts know the new one."""
 
 from debship.errors import Misused, Refused
-from debship.publish.aftermath import settle
+from debship.publish.aftermath import due_now, settle
 from debship.publish.commit import Draft, Publication, check_here, commit
-from debship.publish.key_file import due, merged
+from debship.publish.key_file import merged
 from debship.publish.keys import check_keys
 from debship.publish.paths import key_path
 from debship.publish.publisher import Publisher
@@ -78,9 +78,9 @@ def _is_given(publisher: Publisher, suite: str, fingerprint: str) -> bool:
 
 def _give_out(publisher: Publisher, suite: str) -> None:
     """Write the keys that sign a suite now; other than what follows a commit, it may not fail."""
-    path, run = key_path(suite), publisher.keys.run
+    path = key_path(suite)
     found, now = publisher.store.read(path), publisher.snapshot(suite)
-    text = due(found, now.signers, publisher.ours, run)
+    text = due_now(publisher, now, found)
     if found is None or found.data != text:
         publisher.store.write(path, text)
     settle(publisher, suite, now)
