@@ -95,6 +95,13 @@ def make(home, *words: str) -> str:
     return next((x.split()[-1] for x in done.text.splitlines() if "KEY_CREATED" in x), "")
 
 
+def revoke(home, fingerprint: str) -> None:
+    """Import the certificate that gpg made with the key; a colon keeps it from being used."""
+    text = (home.path / f"openpgp-revocs.d/{fingerprint}.rev").read_text()
+    at = text.index(":-----BEGIN")
+    run(["gpg", "--homedir", home.path, "--batch", "--import"], stdin=text[at + 1 :].encode())
+
+
 def generated(algorithm: str = "ed25519", use: str = "sign", lasts: str = "never") -> list[str]:
     return ["--quick-generate-key", "x", algorithm, use, lasts]
 
@@ -214,6 +221,31 @@ class TestRotation:
         assert self.signers(both) == {expiring, home.fingerprints[0]}
         retire_key(both, "production", expiring)
         assert self.signers(both) == {home.fingerprints[0]}
+
+    @pytest.mark.parametrize("how", ["expired", "revoked"])
+    def test_a_key_that_can_sign_no_more_adds_none(self, publisher, home, memory, how) -> None:
+        steps = [LAST_YEAR + generated(lasts="30d")] if how == "expired" else [generated()]
+        with gpg_home(0) as own:
+            old, new = key(own, *steps), generate("new", run, own.path)
+            words = [] if how == "revoked" else LAST_YEAR
+            ring = Keyring(run, home=own.path)
+            signed = ring.gpg(
+                *words,
+                "--local-user",
+                old,
+                "--clearsign",
+                stdin=publisher.snapshot("production").release.render(),
+            )
+            publisher.store.write("dists/production/InRelease", signed.stdout)
+            if how == "revoked":
+                revoke(own, old)
+            ring = ring.found([old, new])
+            both = make_publisher(publisher.store, ring)._replace(clock=publisher.clock)
+            memory.writes.clear()
+            with pytest.raises(Refused, match=f"{old}: it is {how}") as caught:
+                add_key(both, "production", new)
+            assert "docs/how-to/repository.md" in caught.value.hint
+            assert memory.writes == []
 
     def test_the_last_key_is_not_retired(self, publisher, home) -> None:
         with pytest.raises(Refused, match="the only key"):

@@ -4,7 +4,7 @@ from debship.errors import Misused, Refused
 from debship.publish.aftermath import due_now, settle
 from debship.publish.commit import Draft, Publication, check_here, commit
 from debship.publish.key_file import merged
-from debship.publish.keys import check_keys
+from debship.publish.keys import check_able, check_keys
 from debship.publish.paths import key_path
 from debship.publish.publisher import Publisher
 from debship.publish.snapshot import Snapshot
@@ -19,12 +19,16 @@ def add_key(publisher: Publisher, suite: str, fingerprint: str) -> Publication:
         fingerprint: of the new key.
 
     Raises:
-        Refused: a key that signs now is not here, or hosts would not believe the new one.
+        Refused: a key that signs now is not here or can sign no more, or hosts would not believe
+            the new one.
     """
     check_keys(publisher.keys.listing, [fingerprint], publisher.clock.now())
 
     def signers(before: Snapshot) -> tuple[str, ...]:
-        return tuple(sorted(before.signers | {fingerprint}))
+        both = tuple(sorted(before.signers | {fingerprint}))
+        check_here(publisher, suite, both)
+        check_able(publisher.keys.listing, both, publisher.clock.now())
+        return both
 
     def change(before: Snapshot) -> Draft | None:
         same = Draft(before.release.settings, before.release.files)
