@@ -279,6 +279,26 @@ class TestWhatIsGivenOut:
         env = {"DEBSHIP_STORE": str(user.store)}
         assert "Trusted" not in user("repo", "sources", *SUITE, env=env).stdout
 
+    @pytest.mark.parametrize("damaged", [None, "", "x", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"])
+    def test_a_file_that_is_lost_is_named_and_written_again(self, user, home, damaged) -> None:
+        given = user.store / "dists/production/key.asc"
+        before = given.read_text()
+        for way in (("key", "add", home.fingerprints[0]), ("init",)):
+            given.unlink()
+            if damaged is not None:
+                given.write_text(damaged)
+            env = {"DEBSHIP_STORE": str(user.store)}
+            done = user("repo", "list", *SUITE, env=env, check=False)
+            assert done.returncode == 3
+            assert "error: dists/production/key.asc: it " in done.stderr
+            assert "hint: debship repo key add" in done.stderr
+            assert "/dev/shm" not in done.stderr
+            user("repo", "list", *SUITE)
+            assert "key.asc: it " in user("repo", "verify", *SUITE, check=False).stdout
+            user("repo", *way, *SUITE, "--key", home.fingerprints[0])
+            assert given.read_text() == before
+            user("repo", "list", *SUITE, env=env)
+
 
 def sources_keys(text: str) -> set[str]:
     _, key = with_key_beside(text)
