@@ -148,6 +148,25 @@ def test_a_key_can_be_made(tmp_path, debship) -> None:
         assert listed.stdout == ""
 
 
+def test_no_key_is_made_for_a_suite_that_cannot_be(tmp_path, debship, user) -> None:
+    (tmp_path / "file").write_text("")
+    with gpg_home(0) as home:
+        env = {"GNUPGHOME": str(home.path)}
+        for words in (
+            ("--store", user.store, *SUITE),
+            ("--store", tmp_path / "r", "--suite", "../x"),
+            ("--store", tmp_path / "r", *SUITE, "--origin", "x\ny"),
+        ):
+            done = debship("repo", "init", *words, "--generate-key", env=env, check=False)
+            assert done.returncode in (1, 2, 3), words
+            keys = run(["gpg", "--homedir", home.path, "--list-secret-keys", "--with-colons"])
+            assert "sec:" not in keys.text, words
+        file = ("--store", tmp_path / "file", *SUITE)
+        done = debship("repo", "init", *file, "--generate-key", env=env, check=False)
+        assert done.returncode == 1
+        assert "made key " in done.stderr
+
+
 def test_the_key_s_text_in_the_environment_is_shown_nowhere(user, debs, home) -> None:
     text = home.ring().gpg("--armor", "--export-secret-keys", home.fingerprints[0]).text
     env = {"DEBSHIP_SIGNING_KEY": text, "DEBSHIP_STORE": str(user.store), "GNUPGHOME": "/nowhere"}
