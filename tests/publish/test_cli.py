@@ -11,7 +11,7 @@ import pytest
 from debship.cli.main import main
 from debship.cli.publish import _named
 from debship.deploy.apt import with_key_beside
-from debship.publish.signing import certificates
+from debship.publish.signing import certificates, generate
 from debship.run import run
 from publishing import gpg_home
 
@@ -252,6 +252,26 @@ def test_a_suite_that_gives_out_another_key_than_signs_is_told(user, home) -> No
     assert f"{old} ed25519 never ok" in user("repo", "key", "list", *SUITE, "--key", old).stdout
     user("repo", "key", "add", old, *SUITE, "--key", old)
     assert user("repo", "verify", *SUITE, "--key", old).stdout.startswith("sound")
+
+
+@pytest.mark.parametrize("form", ["{0}", "{1}", "0x{1}", "{2}", "{3}"])
+def test_a_key_has_the_same_names_everywhere(tmp_path, debship, form) -> None:
+    with gpg_home(0) as own:
+        one, two = (generate(f"{x} <{x}@example.com>", run, own.path) for x in ("one", "two"))
+
+        def named(key: str, address: str) -> str:
+            spaced = " ".join(key[at : at + 4] for at in range(0, 40, 4))
+            return form.format(key, key[-16:], spaced, f"{address}@example.com")
+
+        env = {"GNUPGHOME": str(own.path), "DEBSHIP_STORE": str(tmp_path / "r")}
+        debship("repo", "init", *SUITE, "--key", one, env=env)
+        debship("repo", "key", "add", named(two, "two"), *SUITE, "--key", one, env=env)
+        words = (named(one, "one"), *SUITE, "--key", two)
+        debship("repo", "key", "retire", *words, env=env)
+        listed = debship("repo", "key", "list", *SUITE, "--key", two, env=env).stdout
+        assert listed == f"{two} ed25519 never ok\n"
+        done = debship("repo", "key", "retire", *words, env=env, check=False)
+        assert (done.returncode, "does not sign it" in done.stderr) == (2, True)
 
 
 class TestWhatIsGivenOut:

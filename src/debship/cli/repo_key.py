@@ -35,10 +35,11 @@ def add_(*, where: Target, fingerprint: str) -> None:
 @click.argument("fingerprint")
 def retire_(*, where: Target, fingerprint: str) -> None:
     """Let a key sign no more; hosts that know no other refuse the suite from then on."""
-    from debship.publish.rotation import retire_key
+    from debship.publish.rotation import retire_key, signer
 
     with progress() as say, where.publisher(say) as publisher:
-        publication = retire_key(publisher, where.suite, fingerprint.replace(" ", "").upper())
+        name = signer(publisher, where.suite, fingerprint)
+        publication = retire_key(publisher, where.suite, name)
     print(publication.id)
 
 

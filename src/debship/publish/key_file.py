@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from debship.errors import DebshipError, Failed, Refused
 from debship.publish.paths import inrelease_path, key_path
 from debship.publish.scratch import scratch
-from debship.publish.signing import Certificates, certificates
+from debship.publish.signing import Certificates, certificates, primaries
 from debship.publish.snapshot import Snapshot
 from debship.publish.store import Found, Store
 from debship.run import Run
@@ -65,6 +65,16 @@ def merged(blocks: Iterable[str], fingerprints: Collection[str], run: Run) -> Ce
         export = ("--armor", "--export-options", "export-minimal", "--export", *fingerprints)
         text = run((*gpg, *export), check=False, timeout=_TIMEOUT).stdout.decode()
     return certificates(text, run) if text else Certificates("", frozenset())
+
+
+def called(name: str, blocks: Iterable[str], run: Run) -> tuple[str, ...]:
+    """Find the fingerprints of the public keys that gpg finds by a name, as ``--key`` does."""
+    with scratch() as home:
+        gpg = ("gpg", "--homedir", home, "--batch", "--no-tty", "--no-autostart")
+        for block in blocks:
+            run((*gpg, "--import"), stdin=block.encode(), check=False, timeout=_TIMEOUT)
+        words = ("--with-colons", "--list-keys", *(["--", name] if name else []))
+        return tuple(primaries(run((*gpg, *words), check=False, timeout=_TIMEOUT).text, "pub"))
 
 
 def due(found: Found | None, signers: frozenset[str], ours: Certificates, run: Run) -> bytes:

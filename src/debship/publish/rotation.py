@@ -3,7 +3,7 @@
 from debship.errors import Misused, Refused
 from debship.publish.aftermath import due_now, settle
 from debship.publish.commit import Draft, Publication, check_here, commit
-from debship.publish.key_file import merged
+from debship.publish.key_file import called, merged
 from debship.publish.keys import check_able, check_keys
 from debship.publish.paths import key_path
 from debship.publish.publisher import Publisher
@@ -74,10 +74,38 @@ def retire_key(publisher: Publisher, suite: str, fingerprint: str) -> Publicatio
     return publication
 
 
+def signer(publisher: Publisher, suite: str, name: str) -> str:
+    """Find a key that signs a suite, or is given out, by what gpg would find it by.
+
+    Its secret key need not be here.
+
+    Raises:
+        Misused: no such key, or several, are called so.
+    """
+    signers = publisher.snapshot(suite).signers
+    wanted = name.replace(" ", "").upper().removeprefix("0X")
+    found = {one for one in signers if wanted and one.endswith(wanted)}
+    if len(found) != 1:
+        blocks = [_given(publisher, suite), publisher.ours.armored]
+        found = set(called(name, blocks, publisher.keys.run)) & {
+            *signers,
+            *called("", blocks[:1], publisher.keys.run),
+        }
+    if len(found) != 1:
+        raise Misused(
+            f"{suite}: {name} does not sign it",
+            f"name one by its fingerprint: {', '.join(sorted(found or signers))}",
+        )
+    return found.pop()
+
+
 def _is_given(publisher: Publisher, suite: str, fingerprint: str) -> bool:
+    return bool(merged([_given(publisher, suite)], [fingerprint], publisher.keys.run).trusted)
+
+
+def _given(publisher: Publisher, suite: str) -> str:
     found = publisher.store.read(key_path(suite))
-    text = found.data.decode(errors="replace") if found else ""
-    return bool(merged([text], [fingerprint], publisher.keys.run).trusted)
+    return found.data.decode(errors="replace") if found else ""
 
 
 def _give_out(publisher: Publisher, suite: str) -> None:
