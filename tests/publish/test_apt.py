@@ -13,11 +13,12 @@ from debship.errors import Failed
 from debship.publish.check import Wanted, check
 from debship.publish.clock import Clock
 from debship.publish.history import rollback
+from debship.publish.key_file import public_keys
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
-from debship.publish.sources import sources
+from debship.publish.sources import sources, sources_text
 from debship.publish.store.directory import DirectoryStore
-from debship.publish.suite import init, public_keys
+from debship.publish.suite import init
 from debship.run import run
 from publishing import make_publisher, served, settings
 
@@ -126,7 +127,7 @@ def test_an_index_of_many_xz_blocks(repository, host, debs) -> None:
 
 def test_a_stranger_s_key_is_not_trusted(repository, host, home, debs) -> None:
     other = home.ring(1).certificates(home.fingerprints[1:])
-    text = sources(repository.publisher.snapshot("production"), other, repository.url)
+    text = sources_text(repository.url, "production", ["main"], other.armored)
     with pytest.raises(Failed):
         host(text)("update")
 

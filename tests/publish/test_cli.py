@@ -10,6 +10,9 @@ import pytest
 
 from debship.cli.main import main
 from debship.cli.publish import _named
+from debship.deploy.apt import with_key_beside
+from debship.publish.signing import certificates, generate
+from debship.run import run
 from publishing import gpg_home
 
 SUITE = ("--suite", "production")
@@ -145,6 +148,25 @@ def test_a_key_can_be_made(tmp_path, debship) -> None:
         assert listed.stdout == ""
 
 
+def test_no_key_is_made_for_a_suite_that_cannot_be(tmp_path, debship, user) -> None:
+    (tmp_path / "file").write_text("")
+    with gpg_home(0) as home:
+        env = {"GNUPGHOME": str(home.path)}
+        for words in (
+            ("--store", user.store, *SUITE),
+            ("--store", tmp_path / "r", "--suite", "../x"),
+            ("--store", tmp_path / "r", *SUITE, "--origin", "x\ny"),
+        ):
+            done = debship("repo", "init", *words, "--generate-key", env=env, check=False)
+            assert done.returncode in (1, 2, 3), words
+            keys = run(["gpg", "--homedir", home.path, "--list-secret-keys", "--with-colons"])
+            assert "sec:" not in keys.text, words
+        file = ("--store", tmp_path / "file", *SUITE)
+        done = debship("repo", "init", *file, "--generate-key", env=env, check=False)
+        assert done.returncode == 1
+        assert "made key " in done.stderr
+
+
 def test_the_key_s_text_in_the_environment_is_shown_nowhere(user, debs, home) -> None:
     text = home.ring().gpg("--armor", "--export-secret-keys", home.fingerprints[0]).text
     env = {"DEBSHIP_SIGNING_KEY": text, "DEBSHIP_STORE": str(user.store), "GNUPGHOME": "/nowhere"}
@@ -224,11 +246,102 @@ def test_a_suite_that_gives_out_another_key_than_signs_is_told(user, home) -> No
     old, new = home.fingerprints
     given = user.store / "dists/production/key.asc"
     given.write_text(home.ring(1).certificates([new]).armored)
-    done = user("repo", "key", "list", *SUITE, "--key", old, check=False)
-    assert done.returncode == 3
-    assert f"error: production: it is signed with {old}, and gives out another key" in done.stderr
-    user("repo", "key", "add", old, *SUITE, "--key", old)
+    done = user("repo", "verify", *SUITE, "--key", old, check=False)
+    assert done.returncode == 1
+    assert f"key.asc: it lacks {old}, which signs the suite" in done.stdout
     assert f"{old} ed25519 never ok" in user("repo", "key", "list", *SUITE, "--key", old).stdout
+    user("repo", "key", "add", old, *SUITE, "--key", old)
+    assert user("repo", "verify", *SUITE, "--key", old).stdout.startswith("sound")
+
+
+@pytest.mark.parametrize("form", ["{0}", "{1}", "0x{1}", "{2}", "{3}"])
+def test_a_key_has_the_same_names_everywhere(tmp_path, debship, form) -> None:
+    with gpg_home(0) as own:
+        one, two = (generate(f"{x} <{x}@example.com>", run, own.path) for x in ("one", "two"))
+
+        def named(key: str, address: str) -> str:
+            spaced = " ".join(key[at : at + 4] for at in range(0, 40, 4))
+            return form.format(key, key[-16:], spaced, f"{address}@example.com")
+
+        env = {"GNUPGHOME": str(own.path), "DEBSHIP_STORE": str(tmp_path / "r")}
+        debship("repo", "init", *SUITE, "--key", one, env=env)
+        debship("repo", "key", "add", named(two, "two"), *SUITE, "--key", one, env=env)
+        words = (named(one, "one"), *SUITE, "--key", two)
+        debship("repo", "key", "retire", *words, env=env)
+        listed = debship("repo", "key", "list", *SUITE, "--key", two, env=env).stdout
+        assert listed == f"{two} ed25519 never ok\n"
+        done = debship("repo", "key", "retire", *words, env=env, check=False)
+        assert (done.returncode, "does not sign it" in done.stderr) == (2, True)
+
+
+class TestWhatIsGivenOut:
+    """Whoever may write to the store may write to key.asc, which nobody signs."""
+
+    @pytest.fixture
+    def strange(self, user, home) -> str:
+        """A key that does not sign, put into key.asc."""
+        text = home.ring(0, 1).certificates(home.fingerprints).armored
+        (user.store / "dists/production/key.asc").write_text(text)
+        return home.fingerprints[1]
+
+    @pytest.mark.parametrize("named", [True, False])
+    def test_a_key_that_does_not_sign_reaches_no_host(
+        self, user, home, strange, tmp_path, named
+    ) -> None:
+        env = {"DEBSHIP_STORE": str(user.store), **(home.env if named else {})}
+        (given,) = sources_keys(user("repo", "sources", *SUITE, env=env).stdout)
+        assert given == home.fingerprints[0]
+        words = ("--maintainer", "Team <team@example.com>", "--output", tmp_path / "out")
+        made = user("repo", "key", "package", *SUITE, *words, env=env).stdout.strip()
+        run(["dpkg-deb", "-x", made, tmp_path / "x"])
+        (key,) = (tmp_path / "x/usr/share/keyrings").iterdir()
+        assert certificates(key.read_text(), run).trusted == {home.fingerprints[0]}
+        done = user("repo", "verify", *SUITE, env=env, check=False)
+        assert done.returncode == 1
+        assert f"key.asc: it gives out {strange}, which does not sign" in done.stdout
+
+    def test_a_signature_more_makes_no_host_trust_it(self, user, home, strange) -> None:
+        inrelease = user.store / "dists/production/InRelease"
+        text = user.store.joinpath("dists/production/Release").read_bytes()
+        inrelease.write_bytes(home.ring(0, 1).sign(text, home.fingerprints))
+        done = user("repo", "sources", *SUITE, check=False)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert f"error: production: {strange} signs it too, and is no key of ours" in done.stderr
+        assert "--key" in done.stderr
+        both = ("--key", home.fingerprints[0], "--key", strange)
+        given = sources_keys(user("repo", "sources", *SUITE, *both).stdout)
+        assert given == set(home.fingerprints)
+
+    def test_an_armor_that_is_none_of_gpg_s_gets_nowhere(self, user, home) -> None:
+        given = user.store / "dists/production/key.asc"
+        given.write_text("Trusted: yes\n\n" + given.read_text() + "Trusted: yes\n")
+        env = {"DEBSHIP_STORE": str(user.store)}
+        assert "Trusted" not in user("repo", "sources", *SUITE, env=env).stdout
+
+    @pytest.mark.parametrize("damaged", [None, "", "x", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n"])
+    def test_a_file_that_is_lost_is_named_and_written_again(self, user, home, damaged) -> None:
+        given = user.store / "dists/production/key.asc"
+        before = given.read_text()
+        for way in (("key", "add", home.fingerprints[0]), ("init",)):
+            given.unlink()
+            if damaged is not None:
+                given.write_text(damaged)
+            env = {"DEBSHIP_STORE": str(user.store)}
+            done = user("repo", "list", *SUITE, env=env, check=False)
+            assert done.returncode == 3
+            assert "error: dists/production/key.asc: it " in done.stderr
+            assert "hint: debship repo key add" in done.stderr
+            assert "/dev/shm" not in done.stderr
+            user("repo", "list", *SUITE)
+            assert "key.asc: it " in user("repo", "verify", *SUITE, check=False).stdout
+            user("repo", *way, *SUITE, "--key", home.fingerprints[0])
+            assert given.read_text() == before
+            user("repo", "list", *SUITE, env=env)
+
+
+def sources_keys(text: str) -> set[str]:
+    _, key = with_key_beside(text)
+    return set(certificates(key, run).trusted)
 
 
 def test_the_keys_become_a_package(user, tmp_path) -> None:

@@ -14,14 +14,16 @@ from pathlib import Path
 import pytest
 
 from debship.debian.releases import release
-from debship.errors import Misused, Refused
-from debship.publish.keys import Algorithm, Key, described, problem
+from debship.errors import Failed, Misused, Refused
+from debship.publish.key_file import public_keys
+from debship.publish.keys import Algorithm, Key, described, problem, way_out
+from debship.publish.page_html import parse
 from debship.publish.recipe import publish
 from debship.publish.rotation import add_key, retire_key
 from debship.publish.scratch import scratch, sweep
 from debship.publish.signing import Keyring, generate, listed
 from debship.publish.snapshot import read_snapshot
-from debship.publish.suite import init, public_keys
+from debship.publish.suite import init
 from debship.roots import clean_root
 from debship.run import run
 from fakes_store import MemoryStore
@@ -61,6 +63,29 @@ def test_what_hosts_would_not_believe(change, says) -> None:
     assert found is None if says is None else says in found
 
 
+@pytest.mark.parametrize(
+    ("change", "says", "says_not"),
+    [
+        ({"lost": "expired"}, ["--quick-set-expire FFF", "fab bootstrap", "anew"], "key add"),
+        ({"lost": "revoked"}, ["key retire", "anew"], "expire"),
+        ({"lost": "unable to sign"}, ["--quick-generate-key"], "expire"),
+        ({"expires": NOW + timedelta(days=10)}, ["--quick-set-expire FFF", "key add"], "'*'"),
+        (
+            {"expires": NOW, **made_by("ed25519", "ed25519")},
+            ["F 2y, and gpg", "2y '*'", "fab bootstrap"],
+            "anew",
+        ),
+        (made_by("rsa1024"), ["--quick-generate-key", "key add"], "expire"),
+        (made_by("dsa2048"), ["--quick-generate-key", "key add"], "expire"),
+        ({"bound": False}, ["--cert-digest-algo SHA512", "fab bootstrap"], "generate"),
+    ],
+)
+def test_each_problem_has_a_way_out_of_its_own(change, says, says_not) -> None:
+    hint = way_out(SOUND._replace(**change), NOW)
+    assert all(text in hint for text in says)
+    assert says_not not in hint
+
+
 def test_a_short_rsa_key_ends_before_apt_refuses_it() -> None:
     short = SOUND._replace(**made_by("rsa2048"))
     assert problem(short, datetime(2029, 3, 1, tzinfo=UTC))
@@ -70,6 +95,13 @@ def make(home, *words: str) -> str:
     options = ("--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "")
     done = run(["gpg", "--homedir", home.path, "--status-fd", "1", *options, *words])
     return next((x.split()[-1] for x in done.text.splitlines() if "KEY_CREATED" in x), "")
+
+
+def revoke(home, fingerprint: str) -> None:
+    """Import the certificate that gpg made with the key; a colon keeps it from being used."""
+    text = (home.path / f"openpgp-revocs.d/{fingerprint}.rev").read_text()
+    at = text.index(":-----BEGIN")
+    run(["gpg", "--homedir", home.path, "--batch", "--import"], stdin=text[at + 1 :].encode())
 
 
 def generated(algorithm: str = "ed25519", use: str = "sign", lasts: str = "never") -> list[str]:
@@ -149,11 +181,12 @@ def test_a_weak_key_is_refused_before_the_first_write(debs) -> None:
     assert memory.objects == {}
 
 
-class TestRotation:
-    @pytest.fixture
-    def both(self, publisher, home):
-        return make_publisher(publisher.store, home.ring(0, 1))._replace(clock=publisher.clock)
+@pytest.fixture
+def both(publisher, home):
+    return make_publisher(publisher.store, home.ring(0, 1))._replace(clock=publisher.clock)
 
+
+class TestRotation:
     def signers(self, publisher) -> set[str]:
         given = public_keys(publisher.store, "production", run)
         return set(read_snapshot(publisher.store, "production", given, run).signers)
@@ -191,15 +224,133 @@ class TestRotation:
         retire_key(both, "production", expiring)
         assert self.signers(both) == {home.fingerprints[0]}
 
+    @pytest.mark.parametrize("how", ["expired", "revoked"])
+    def test_a_key_that_can_sign_no_more_adds_none(self, publisher, home, memory, how) -> None:
+        steps = [LAST_YEAR + generated(lasts="30d")] if how == "expired" else [generated()]
+        with gpg_home(0) as own:
+            old, new = key(own, *steps), generate("new", run, own.path)
+            words = [] if how == "revoked" else LAST_YEAR
+            ring = Keyring(run, home=own.path)
+            signed = ring.gpg(
+                *words,
+                "--local-user",
+                old,
+                "--clearsign",
+                stdin=publisher.snapshot("production").release.render(),
+            )
+            publisher.store.write("dists/production/InRelease", signed.stdout)
+            if how == "revoked":
+                revoke(own, old)
+            ring = ring.found([old, new])
+            both = make_publisher(publisher.store, ring)._replace(clock=publisher.clock)
+            memory.writes.clear()
+            with pytest.raises(Refused, match=f"{old}: it is {how}") as caught:
+                add_key(both, "production", new)
+            assert "docs/how-to/repository.md" in caught.value.hint
+            assert memory.writes == []
+
     def test_the_last_key_is_not_retired(self, publisher, home) -> None:
         with pytest.raises(Refused, match="the only key"):
             retire_key(publisher, "production", home.fingerprints[0])
         with pytest.raises(Misused, match="does not sign it"):
             retire_key(publisher, "production", home.fingerprints[1])
 
+    def test_a_retirement_that_was_cut_off_is_finished_by_another(
+        self, publisher, both, home, memory
+    ) -> None:
+        old, new = home.fingerprints
+        add_key(both, "production", new)
+
+        def forbidden(path: str) -> None:
+            if path.endswith("key.asc"):
+                raise Failed(f"{path}: 403")
+
+        memory.before_write = forbidden
+        with pytest.raises(Failed, match="403"):
+            retire_key(both, "production", old)
+        assert self.signers(both) == {new}
+        memory.before_write = lambda path: None
+        assert not retire_key(both, "production", old).changed
+        assert public_keys(memory, "production", run).trusted == {new}
+        with pytest.raises(Misused, match="does not sign it"):
+            retire_key(both, "production", old)
+
+    def test_a_key_that_cannot_sign_is_not_given_out(self, both, home, memory) -> None:
+        def fails(path: str) -> None:
+            if path.endswith("InRelease"):
+                raise Failed("no commit")
+
+        memory.before_write = fails
+        with pytest.raises(Failed, match="no commit"):
+            add_key(both, "production", home.fingerprints[1])
+        assert public_keys(memory, "production", run).trusted == {home.fingerprints[0]}
+
     def test_an_extra_key_does_not_sign_by_itself(self, publisher, both, home, debs) -> None:
         publish(both, "production", [debs()])
         assert self.signers(both) == {home.fingerprints[0]}
+
+
+class TestAnExtendedKey:
+    """What hosts know of a key ends when they were told that it does."""
+
+    @pytest.fixture
+    def short(self, memory, clock):
+        """Publishers of a suite whose key lasts twenty days, and how to make it last longer."""
+        memory.time = clock.now
+        with gpg_home(0) as home:
+            fingerprint = key(home, generated(lasts="20d"))
+
+            def opened():
+                ring = Keyring(run, home=home.path).found([fingerprint])
+                made = make_publisher(memory, ring, clock)
+                return made._replace(ours=ring.certificates([fingerprint]))
+
+            def extend() -> None:
+                make(home, "--quick-set-expire", fingerprint, "2y")
+
+            init(opened(), settings())
+            yield opened, extend
+
+    def given(self, memory) -> Key:
+        text = memory.read("dists/production/key.asc").data.decode()
+        (found,) = described(listed(text, run)).values()
+        return found
+
+    @pytest.mark.parametrize("again", [False, True])
+    def test_it_is_given_out_by_the_next_publication(
+        self, short, memory, clock, debs, again
+    ) -> None:
+        opened, extend = short
+        publish(opened(), "production", [debs()])
+        clock.at += timedelta(days=8)
+        with pytest.raises(Refused, match="within 14 days") as caught:
+            publish(opened(), "production", [debs(version="2")])
+        assert "gpg --quick-set-expire" in caught.value.hint
+        assert "fab bootstrap" in caught.value.hint
+        extend()
+        said: list[str] = []
+        publisher = opened()._replace(say=said.append)
+        publish(publisher, "production", [debs(version="1.0" if again else "2")])
+        assert self.given(memory).expires > clock.at + timedelta(days=700)
+        assert any("fab bootstrap" in line for line in said)
+        page = parse(memory.read("index.html").data)["production"]
+        assert page.key.strip() == publisher.ours.armored.strip()
+
+    def test_who_does_not_know_of_it_takes_nothing_back(self, short, memory, debs) -> None:
+        opened, extend = short
+        before = opened()
+        extend()
+        publish(opened(), "production", [debs()])
+        after = memory.read("dists/production/key.asc").data
+        publish(before, "production", [debs(version="2")])
+        assert memory.read("dists/production/key.asc").data == after
+
+    def test_one_that_is_as_it_was_is_not_written_again(self, publisher, both, memory, debs):
+        add_key(both, "production", both.keys.fingerprints[1])
+        memory.writes.clear()
+        publish(both, "production", [debs()])
+        publish(both, "production", [debs()])
+        assert "dists/production/key.asc" not in memory.writes
 
 
 def test_a_second_key_of_the_same_name_is_another_key() -> None:

@@ -1,5 +1,6 @@
 """`debship repo`: a repository's life."""
 
+import sys
 from typing import Any
 
 import click
@@ -8,7 +9,7 @@ from debship.cli.output import progress, show_json
 from debship.cli.repo_key import key_
 from debship.cli.repo_life import gc_, log_, promote_, rollback_
 from debship.cli.repository import Target, on_repository
-from debship.errors import Failed, Misused
+from debship.errors import Failed, Misused, Refused
 from debship.run import run
 
 
@@ -54,7 +55,6 @@ def init_(
     Origin, label, codename and priority stay as they are for ever: apt refuses to see them change.
     """
     from debship.publish.release import Settings
-    from debship.publish.signing import generate
     from debship.publish.suite import init
 
     if generate_key and where.armored is not None:
@@ -62,7 +62,6 @@ def init_(
             "--generate-key makes a key in your keyring, but DEBSHIP_SIGNING_KEY holds one as text",
             "leave one of them out",
         )
-    made = (generate(f"{origin} archive signing key", run),) if generate_key else ()
     settings = Settings(
         suite=where.suite,
         codename=codename or where.suite,
@@ -75,11 +74,27 @@ def init_(
         contents=contents,
         xz=xz,
     )
+    made = (_made_key(where, settings.origin),) if generate_key else ()
     with progress() as say, where.publisher(say, others=made) as publisher:
         publication = init(publisher, settings)
         for fingerprint in publisher.keys.fingerprints:
             print(f"key {fingerprint}")
     print(publication.id if publication.changed else "unchanged")
+
+
+def _made_key(where: Target, origin: str) -> str:
+    """Make a key, once nothing that is known already keeps a suite from being made with it."""
+    from debship.publish.paths import inrelease_path
+    from debship.publish.signing import generate
+
+    if where.store.read(inrelease_path(where.suite)) is not None:
+        raise Refused(
+            f"{where.suite}: it is there already, and a key that is new does not sign it",
+            "leave --generate-key out; for another key: debship repo key add",
+        )
+    fingerprint = generate(f"{origin} archive signing key", run)
+    print(f"made key {fingerprint}", file=sys.stderr)  # known also if what follows fails
+    return fingerprint
 
 
 @command.command("list")
@@ -111,12 +126,14 @@ def list_(
 @click.option("--deep", is_flag=True, help="Read every package again, from S3 too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def verify_(*, where: Target, deep: bool, as_json: bool) -> None:
-    """Check the signature, every hash and every file in the pool."""
+    """Check the signature, the keys that are given out, every hash and every file in the pool."""
+    from debship.publish.key_file import key_problems
     from debship.publish.verify import verify_suite
 
     with progress() as say:
-        snapshot, _ = where.read()
+        snapshot, given = where.read()
         verdict = verify_suite(where.store, snapshot, say, deep=deep)
+        problems = (*key_problems(where.store, snapshot, given, run), *verdict.problems)
     if as_json:
         show_json(
             "repo verify",
@@ -124,14 +141,14 @@ def verify_(*, where: Target, deep: bool, as_json: bool) -> None:
                 "publication": snapshot.id,
                 "packages": verdict.packages,
                 "bytes": verdict.size,
-                "problems": verdict.problems,
+                "problems": problems,
             },
         )
     else:
-        for problem in verdict.problems:
+        for problem in problems:
             print(problem)
-    if verdict.problems:
-        raise Failed(f"{where.suite}: {len(verdict.problems)} things are wrong")
+    if problems:
+        raise Failed(f"{where.suite}: {len(problems)} things are wrong")
     if not as_json:
         print(f"sound: {verdict.packages} packages, {verdict.size} bytes, {snapshot.id}")
 

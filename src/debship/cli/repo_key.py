@@ -35,10 +35,11 @@ def add_(*, where: Target, fingerprint: str) -> None:
 @click.argument("fingerprint")
 def retire_(*, where: Target, fingerprint: str) -> None:
     """Let a key sign no more; hosts that know no other refuse the suite from then on."""
-    from debship.publish.rotation import retire_key
+    from debship.publish.rotation import retire_key, signer
 
     with progress() as say, where.publisher(say) as publisher:
-        publication = retire_key(publisher, where.suite, fingerprint.replace(" ", "").upper())
+        name = signer(publisher, where.suite, fingerprint)
+        publication = retire_key(publisher, where.suite, name)
     print(publication.id)
 
 
@@ -52,10 +53,12 @@ def package_(*, where: Target, url: str | None, maintainer: str, output: Path) -
 
     Publish it like any other, into the suite itself.
     """
+    from debship.publish.key_file import check_known
     from debship.publish.keyring_package import KeyringPackage
     from debship.publish.sources import checked_url
 
     snapshot, given = where.read()
+    check_known(where.suite, snapshot.signers, given)
     made = KeyringPackage(
         settings=snapshot.release.settings,
         keys=given,
@@ -72,18 +75,19 @@ def package_(*, where: Target, url: str | None, maintainer: str, output: Path) -
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def list_(*, where: Target, as_json: bool) -> None:
     """Show the keys that sign, and why hosts would not believe one."""
+    from debship.publish.key_file import with_given
     from debship.publish.keys import described, problem
     from debship.publish.signing import listed
 
     snapshot, given = where.read()
-    keys = described(listed(given.armored, run))
+    keys = described(listed(with_given(where.store, snapshot, given, run).armored, run))
     rows: list[dict[str, Any]] = []
     for fingerprint in sorted(snapshot.signers):
         known = keys.get(fingerprint)
         if known is None:
             raise Refused(
-                f"{where.suite}: it is signed with {fingerprint}, and gives out another key",
-                "give it out again: debship repo key add FINGERPRINT",
+                f"{where.suite}: it is signed with {fingerprint} too, whose public key is not here",
+                "name it (--key), or give it out again: debship repo key add FINGERPRINT",
             )
         rows.append(
             {

@@ -169,17 +169,22 @@ class Target(NamedTuple):
         return Path(self.address).resolve().as_uri()
 
     def read(self) -> "tuple[Snapshot, Certificates]":
-        """Read the suite: checked with our keys where we have any, else with those it gives out."""
+        """Read the suite: checked with our keys where we have any, else with those it gives out.
+
+        Returns:
+            the suite; and of the keys that it was checked with, those that signed it.
+        """
+        from debship.publish.key_file import merged, public_keys
         from debship.publish.signing import keyring
         from debship.publish.snapshot import read_snapshot
-        from debship.publish.suite import public_keys
 
-        given = public_keys(self.store, self.suite, run)
-        trusted = given
         if self.keys or self.armored is not None:
             with keyring(self.keys, self.armored, self.passphrase, run) as keys:
                 trusted = keys.certificates(keys.fingerprints)
-        return read_snapshot(self.store, self.suite, trusted, run), given
+        else:
+            trusted = public_keys(self.store, self.suite, run)
+        snapshot = read_snapshot(self.store, self.suite, trusted, run)
+        return snapshot, merged([trusted.armored], snapshot.signers & trusted.trusted, run)
 
 
 def target(

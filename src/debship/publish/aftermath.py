@@ -1,9 +1,9 @@
 """What follows a commit: the names that know nothing of by-hash, and the page for people.
 
 apt of every supported Debian reads InRelease and by-hash alone. Mirrors read the canonical names
-(aptly and debmirror do; debmirror wants a Release too), and people read the page. The publication
-stands already, so nothing here can fail it, and what a publisher that died did not come to, the
-next one that finds nothing to do puts right.
+(aptly and debmirror do; debmirror wants a Release too), and people read the page. New hosts are
+given the keys that sign, as they are now. The publication stands already, so nothing here can fail
+it, and what a publisher that died did not come to, the next one that finds nothing to do puts right.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from debship.errors import DebshipError
+from debship.publish.key_file import due
 from debship.publish.page import Page, Section, days_of
 from debship.publish.page_html import parse, prepare, render
 from debship.publish.paths import PAGE, by_hash_path, inrelease_path, key_path, release_path
@@ -49,6 +50,8 @@ def foresee(
     written: Mapping[str, bytes],
     added: Sequence[bytes] | None,
     page: Callable[[], Page | None],
+    *,
+    key: Callable[[], bytes],
 ) -> Ahead | None:
     """Make ready what follows, where all was in step with the publication before.
 
@@ -58,6 +61,7 @@ def foresee(
         written: its new indices, by their paths in Release.
         added: see ``Draft``.
         page: what people are shown before it.
+        key: the public keys that sign it, as they are now, armored.
 
     Returns:
         None where all must be looked at after the commit.
@@ -65,7 +69,7 @@ def foresee(
     release, suite = now.release, now.release.settings.suite
     if before is None or not all(_in_step(before, path) for path in written):
         return None
-    after = _next_page(before, now, added, page())
+    after = _next_page(before, now, added, page(), key)
     if after is None:
         return None
     seen, names = before.beside, {}
@@ -128,7 +132,9 @@ def settle(publisher: Publisher, suite: str, now: Snapshot | None = None) -> Non
 
 
 def _say(publisher: Publisher, error: DebshipError) -> None:
-    publisher.say(f"published; but its page or the names for mirrors are old: {error.message}")
+    publisher.say(
+        f"published; but its page, its key.asc or the names for mirrors are old: {error.message}"
+    )
 
 
 def _unchanged(found: Found | None) -> Condition:
@@ -150,11 +156,20 @@ def _in_step(before: Snapshot, path: str) -> bool:
 
 
 def _next_page(
-    before: Snapshot, now: Snapshot, added: Sequence[bytes] | None, page: Page | None
+    before: Snapshot,
+    now: Snapshot,
+    added: Sequence[bytes] | None,
+    page: Page | None,
+    key: Callable[[], bytes],
 ) -> Page | None:
-    """Give the page with stanzas more, where it showed the publication before."""
+    """Give the page with stanzas more, where it showed the publication before, and these keys.
+
+    That a key lasts longer by now is seen on the page; it saves reading key.asc.
+    """
     section = page.get(now.release.settings.suite) if page else None
     if not page or not section or added is None or section.publication != before.id:
+        return None
+    if section.key.strip() != key().decode().strip():
         return None
     more = section.extended(now.release, now.id, added, days_of(page))
     return {**page, section.suite: more}
@@ -173,7 +188,24 @@ def _lacking(publisher: Publisher, now: Snapshot) -> list[Job]:
     text = release.render()
     if not _has(beside[release_path(suite)], hashlib.sha256(text).hexdigest()):
         writes.append(partial(store.write, release_path(suite), text))
-    return writes + _page_lacking(publisher, now, beside)
+    given = beside[key_path(suite)]
+    key = due_now(publisher, now, given)
+    if given is None or given.data != key:
+        writes.append(partial(_give_out, publisher, suite, key, _unchanged(given)))
+    return writes + _page_lacking(publisher, now, beside, key.decode())
+
+
+def _give_out(publisher: Publisher, suite: str, key: bytes, condition: Condition) -> None:
+    publisher.store.write(key_path(suite), key, condition)
+    publisher.say(
+        f"{key_path(suite)} is written anew: give hosts the new .sources (fab bootstrap, or "
+        "debship repo sources)"
+    )
+
+
+def due_now(publisher: Publisher, now: Snapshot, given: Found | None) -> bytes:
+    """Say what a suite's key.asc shall hold; see ``due``."""
+    return due(given, now.signers, publisher.ours, publisher.keys.run)
 
 
 def _has(found: Found | None, sha256: str) -> bool:
@@ -186,11 +218,9 @@ def _copy(store: Store, source: str, target: str) -> None:
         store.write(target, found.data, same_as=source)
 
 
-def _page_lacking(publisher: Publisher, now: Snapshot, beside: Beside) -> list[Job]:
+def _page_lacking(publisher: Publisher, now: Snapshot, beside: Beside, key: str) -> list[Job]:
     suite, old = now.release.settings.suite, beside[PAGE]
     page = parse(old.data) if old else None
-    given = beside[key_path(suite)]
-    key = given.data.decode(errors="replace") if given else ""
     if page and suite in page:
         section = page[suite]
         if (section.publication, section.key.strip()) == (now.id, key.strip()):
@@ -219,7 +249,6 @@ def _others(publisher: Publisher, suite: str, days: Mapping[str, str]) -> Page:
     for other in set(suites(publisher.store)) - {suite}:
         with contextlib.suppress(DebshipError):
             now = publisher.snapshot(other, (key_path(other),))
-            given = now.beside[key_path(other)]
-            key = given.data.decode(errors="replace") if given else ""
-            page[other] = _section(publisher, now, key, days, {})
+            key = due_now(publisher, now, now.beside[key_path(other)])
+            page[other] = _section(publisher, now, key.decode(), days, {})
     return page

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 from debship.errors import Failed, Refused
 from debship.publish import contents
-from debship.publish.aftermath import follow, foresee, settle, shown
+from debship.publish.aftermath import due_now, follow, foresee, settle, shown
 from debship.publish.clock import Last
 from debship.publish.index import Index
 from debship.publish.keys import check_keys
@@ -168,7 +168,15 @@ def _attempt(
     condition = IfMatch(before.etag) if before else IfAbsent()
     etag, ahead = pair(
         partial(_put, store, suite, inrelease, condition),
-        partial(foresee, before, now, written, draft.added, page),
+        partial(
+            foresee,
+            before,
+            now,
+            written,
+            draft.added,
+            page,
+            key=partial(due_now, publisher, now, None),
+        ),
     )
     now = now._replace(etag=etag)
     follow(publisher, now, ahead)

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,18 +64,16 @@ class KeyringPackage:
 
     def write(self, folder: Path) -> Path:
         """Write it; the same keys, suite and date give the same bytes."""
-        key, sources = (
-            f"usr/share/keyrings/{self.name}.asc",
-            f"etc/apt/sources.list.d/{self.name}.sources",
-        )
+        key = f"usr/share/keyrings/{self.name}.asc"
         values = {
             "name": self.name,
             "version": self.version,
             "maintainer": self.maintainer,
             "origin": self.settings.origin,
             "suite": self.settings.suite,
-            "components": " ".join(self.settings.components),
-            "url": self.url,
+            "uris": shlex.quote(f"URIs: {self.url}"),
+            "suites": shlex.quote(f"Suites: {self.settings.suite}"),
+            "components": shlex.quote(f"Components: {' '.join(self.settings.components)}"),
             "keyring": f"/{key}",
             "year": f"{self.date:%Y}",
             "date": format_datetime(self.date),
@@ -82,25 +81,21 @@ class KeyringPackage:
         }
         changelog = gzip.compress(render("keyring/changelog.j2", values).encode(), 9, mtime=0)
         files = {
-            sources: render("keyring/sources.j2", values).encode(),
             key: self.keys.armored.strip().encode() + b"\n",
             f"usr/share/doc/{self.name}/changelog.gz": changelog,
             f"usr/share/doc/{self.name}/copyright": render("keyring/copyright.j2", values).encode(),
         }
-        # A source is what it is there for (the tag's description excepts such packages).
-        overrides = f"{self.name}: package-installs-apt-sources *\n".encode()
-        files[f"usr/share/lintian/overrides/{self.name}"] = overrides
         data = [Entry(path, 0o644, content) for path, content in files.items()]
         values["size"] = sum(entry.kib for entry in data)
         sums = "".join(
             f"{hashlib.md5(content, usedforsecurity=False).hexdigest()}  {path}\n"
             for path, content in sorted(files.items())
-            if path != sources
         )
         control = [
-            Entry("conffiles", 0o644, f"/{sources}\n".encode()),
             Entry("control", 0o644, render("keyring/control.j2", values).encode()),
             Entry("md5sums", 0o644, sums.encode()),
+            Entry("postinst", 0o755, render("keyring/postinst.j2", values).encode()),
+            Entry("postrm", 0o755, render("keyring/postrm.j2", values).encode()),
         ]
         path = folder / self.filename
         with path.open("wb") as sink:

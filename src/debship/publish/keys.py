@@ -19,6 +19,10 @@ _REMAINING = timedelta(days=14)  # what is published now must be believed as lon
 # (/usr/share/apt/default-sequoia.config).
 _SHORT_RSA_ENDS = datetime(2029, 2, 1, tzinfo=UTC)
 
+_MAKE = "gpg --quick-generate-key NAME ed25519 sign never"
+_FOLLOW = "sign with another: debship repo key add, then debship repo key retire this one"
+_BEGIN_ANEW = "begin the suite anew with another key: docs/how-to/repository.md, A new key"
+
 
 class Algorithm(NamedTuple):
     """What a key is made by: ``ed25519``, ``rsa4096``, ``nistp256``."""
@@ -129,6 +133,24 @@ def problem(key: Key, now: datetime) -> str | None:
     return None
 
 
+def way_out(key: Key, now: datetime) -> str:
+    """Say what ends the ``problem`` of a key."""
+    extend = f"--quick-set-expire {key.fingerprint} 2y"
+    last = f"gpg {extend}"
+    if len(key.algorithms) > 1:  # the primary key, and all its subkeys
+        last += f", and gpg {extend} '*'"
+    told = "then publish, and give all hosts the new .sources (fab bootstrap)"
+    if key.lost == "expired":
+        return f"make it last: {last}; {told}; where that cannot be, {_BEGIN_ANEW}"
+    if key.lost == "revoked":
+        return f"where another key signs too: debship repo key retire this one; else {_BEGIN_ANEW}"
+    if key.expires is not None and key.expires - now < _REMAINING:
+        return f"make it last: {last}; {told}; or {_FOLLOW}"
+    if not key.lost and all(_is_believed(it, now) for it in key.algorithms):
+        return f"bind it anew: gpg --cert-digest-algo SHA512 {extend}; {told}; or {_FOLLOW}"
+    return f"take another: {_MAKE}; where this one signs a suite already, {_FOLLOW}"
+
+
 def _is_believed(algorithm: Algorithm, now: datetime) -> bool:
     if algorithm.name.startswith("rsa"):
         return algorithm.bits >= (3072 if now >= _SHORT_RSA_ENDS else 2048)
@@ -150,8 +172,19 @@ def check_keys(listing: str, fingerprints: Sequence[str], now: datetime) -> None
     for fingerprint in fingerprints:
         why = problem(keys[fingerprint], now)
         if why:
-            raise Refused(
-                f"key {fingerprint}: {why}",
-                "make it last with gpg --quick-set-expire, or sign with another: "
-                "debship repo key add, then retire this one",
-            )
+            raise Refused(f"key {fingerprint}: {why}", way_out(keys[fingerprint], now))
+
+
+def check_able(listing: str, fingerprints: Sequence[str], now: datetime) -> None:
+    """Refuse keys that can sign no more, not even until another has followed them.
+
+    Args:
+        listing: what gpg lists of them, and maybe of others.
+        fingerprints: which of them.
+        now: the time, UTC.
+
+    Raises:
+        Refused: naming the first of them.
+    """
+    keys = described(listing)
+    check_keys(listing, [one for one in fingerprints if keys[one].lost], now)

@@ -58,11 +58,11 @@ class Keyring(NamedTuple):
         """
         listed = {name: self._listed(name) for name in names or ("",)}
         for name, text in listed.items():
-            count = len(_primaries(text, "sec"))
+            count = len(primaries(text, "sec"))
             if name and count != 1:
                 raise Misused(f"gpg has {count} secret keys {name}", "name it by its fingerprint")
         listing = "\n".join(listed.values())
-        fingerprints = tuple(dict.fromkeys(_primaries(listing, "sec")))
+        fingerprints = tuple(dict.fromkeys(primaries(listing, "sec")))
         if not fingerprints:
             raise Misused("there is no secret key to sign with")
         return self._replace(fingerprints=fingerprints, listing=listing)
@@ -103,13 +103,15 @@ class Keyring(NamedTuple):
         return Certificates(text, frozenset(fingerprints))
 
     def named(self, name: str) -> str:
-        """Find the fingerprint of a key that is here by it, or by its end.
+        """Find the fingerprint of a key that is here by its end, or by what else gpg finds it by.
 
         Raises:
             Misused: no key, or several, are called so.
         """
         wanted = name.replace(" ", "").upper().removeprefix("0X")
         found = [one for one in self.fingerprints if wanted and one.endswith(wanted)]
+        if len(found) != 1:
+            found = [one for one in self.found([name]).fingerprints if one in self.fingerprints]
         if len(found) != 1:
             raise Misused(f"there is no secret key {name} here", "see: gpg --list-secret-keys")
         return found[0]
@@ -205,7 +207,7 @@ def _judged(status: str, text: bytes, certificates: Certificates) -> Verified:
 
 def certificates(armored: str, run: Run) -> Certificates:
     """Trust all of these public keys."""
-    return Certificates(armored, frozenset(_primaries(listed(armored, run), "pub")))
+    return Certificates(armored, frozenset(primaries(listed(armored, run), "pub")))
 
 
 def listed(armored: str, run: Run) -> str:
@@ -229,7 +231,8 @@ def generate(user: str, run: Run, home: Path | None = None) -> str:
     return str(re.findall(r"KEY_CREATED \S+ ([0-9A-F]+)", status)[0])
 
 
-def _primaries(listed: str, kind: str) -> list[str]:
+def primaries(listed: str, kind: str) -> list[str]:
+    """Give the fingerprints of a listing's keys: of ``pub`` or of ``sec``."""
     lines = [line.split(":") for line in listed.splitlines()]
     pairs = itertools.pairwise(lines)
     return [after[9] for line, after in pairs if line[0] == kind and after[0] == "fpr"]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from debship.errors import Misused
+from debship.publish.key_file import check_known
 from debship.publish.signing import Certificates
 from debship.publish.snapshot import Snapshot
 
@@ -18,8 +19,10 @@ def sources(snapshot: Snapshot, keys: Certificates, url: str) -> str:
 
     Raises:
         Misused: the URL cannot stand in a .sources.
+        Refused: the suite is signed by a key that is not among these.
     """
     settings = snapshot.release.settings
+    check_known(settings.suite, snapshot.signers, keys)
     return sources_text(checked_url(url), settings.suite, settings.components, keys.armored)
 
 

@@ -1,4 +1,4 @@
-"""A suite's beginning, and the keys that it gives out."""
+"""A suite's beginning."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,10 +11,8 @@ from debship.publish.paths import inrelease_path, key_path
 from debship.publish.plan import shared
 from debship.publish.publisher import Publisher
 from debship.publish.release import Part, Settings
-from debship.publish.signing import Certificates, certificates
 from debship.publish.snapshot import Snapshot, read_indices
 from debship.publish.store import Store
-from debship.run import Run
 
 # What apt refuses to see changed under it, and how Settings calls it.
 _FIXED = {
@@ -67,18 +65,3 @@ def _extension(store: Store, before: Snapshot, wanted: Settings) -> Draft | None
 
 def _contents(store: Store, settings: Settings, indices: Mapping[Part, Index]) -> dict[str, bytes]:
     return refreshed(store, None, indices, (), {}) if settings.contents else {}
-
-
-def public_keys(store: Store, suite: str, run: Run) -> Certificates:
-    """Read the keys that a suite gives out; whoever has none of their own trusts these.
-
-    Raises:
-        Refused: there are none.
-    """
-    found = store.read(key_path(suite))
-    if found is None:
-        raise Refused(
-            f"{suite}: an unsigned store: there is no {key_path(suite)}",
-            f"debship repo init --suite {suite} ...",
-        )
-    return certificates(found.data.decode(errors="replace"), run)
