@@ -129,6 +129,21 @@ REFUSED = {
     ),
     "a script that crashes": (ADMIN, (-signal.SIGILL, "", ""), "ended by SIGILL"),
     "a script without an interpreter": (ADMIN, (126, "", "denied"), "exited with 126\n  denied"),
+    "a script whose first line ends in CR LF": (
+        ADMIN,
+        (127, "", f"setpriv: failed to execute {ADMIN}: No such file or directory\n"),
+        r"auth-admin does not start: what its first line names is not there\n  setpriv: failed",
+    ),
+    "a script of root's without an interpreter": (
+        ADMIN,
+        (127, "", f"timeout: failed to run command '{ADMIN}': No such file or directory\n"),
+        r"auth-admin does not start: what its first line names is not there\n  timeout: failed",
+    ),
+    "a script that env finds no interpreter for": (
+        ADMIN,
+        (127, "", "\nenv: 'ruby': No such file or directory\n"),
+        r"auth-admin does not start: what its first line names is not there\n  env: 'ruby'",
+    ),
     "a unit": ("systemd-analyze", (1, "", "bad"), "not take the units\n  bad"),
     "a line of a unit": (
         "systemd-analyze",
@@ -165,6 +180,11 @@ NOTED = {
         "import numpy: ImportError: install numpy[fast]",
     ),
     "a script without --help": (ADMIN, (2, "", "?"), "auth-admin --help: it exited with 2"),
+    "a script that calls what is not there": (
+        ADMIN,
+        (127, "", "auth-admin: line 2: psql: not found\n"),
+        "auth-admin --help: it exited with 127",
+    ),
     "a script that serves": (ADMIN, (124, "", ""), "auth-admin --help: it did not end within 60 s"),
     "a script that wants a database": (
         ADMIN,

@@ -46,6 +46,10 @@ _UNLOADABLE = re.compile(
     r"file too short|invalid ELF header|wrong ELF class"
 )
 _INCOMPLETE = re.compile(r"(?m)^(ImportError|ModuleNotFoundError|SyntaxError|IndentationError)\b.*")
+# What starts a script has these words where its first line names nothing that is there.
+_UNSTARTED = re.compile(
+    r"(?m)^(timeout: failed to run command|setpriv: failed to execute|env: .*No such file)"
+)
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGBUS, signal.SIGFPE)
 
 # Names that wheels install at the top by mistake; nothing imports them.
@@ -171,6 +175,12 @@ def _start(script: PurePosixPath, trial: Trial, cell: Cell, say: Say) -> None:
     done = cell((*_as(trial.user), str(script), "--help"), check=False)
     wrote = done.stderr.decode(errors="replace")
     broken = _INCOMPLETE.search(wrote) if "Traceback" in wrote or "File " in wrote else None
+    if done.returncode == 127 and _UNSTARTED.search(wrote):
+        raise Refused(
+            f"{script} does not start: what its first line names is not there\n{_tail(done)}",
+            "write its first line as #!/usr/bin/python3, ended by LF alone, not by CR LF; or name "
+            "the package of another interpreter under [run] depends",
+        )
     if (
         broken
         or _UNLOADABLE.search(wrote)
