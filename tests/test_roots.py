@@ -11,7 +11,15 @@ import pytest
 from debship.debian.releases import release
 from debship.errors import Failed
 from debship.kept_roots import kept_roots, sweep
-from debship.roots import AptEntry, clean_root, content_key, entries, mirror_lines, named
+from debship.roots import (
+    AptEntry,
+    clean_root,
+    content_key,
+    entries,
+    mirror_lines,
+    named,
+    not_allowed,
+)
 from debship.run import Completed, run
 
 BOOKWORM, TRIXIE = release("bookworm"), release("trixie")
@@ -218,3 +226,16 @@ def test_a_real_root_reads_no_option_that_made_it_fast(tmp_path: Path) -> None:
     assert (root / "etc/debian_version").read_text().startswith("12.")
     assert not list(root.glob("etc/*/*.d/99mmdebstrap"))
     assert not [line for line in Path("/proc/mounts").read_text().splitlines() if str(root) in line]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        'unshare: no line matching user "ann" in /etc/subuid',
+        "unshare: failed to find a range in /etc/subgid",
+    ],
+)
+def test_who_has_no_ids_of_others_is_told_how_to_get_some(told: str) -> None:
+    hint = not_allowed(told) or ""
+    assert "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER" in hint
+    assert "privileged" not in hint

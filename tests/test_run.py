@@ -69,7 +69,9 @@ def test_a_missing_folder_is_not_a_missing_program(tmp_path: Path) -> None:
     ("text", "shown"),
     [
         ("get https://ci:s3cret@host/simple now", "get https://[hidden]@host/simple now"),
-        ("https://token@host/x?y=a@b", "https://[hidden]@host/x?y=a@b"),
+        ("https://token@host/x?y=a@b", "https://[hidden]@host/x?y=[hidden]"),
+        ("`https://h:1/s?token=s3cret&y=s3cret`", "`https://h:1/s?token=[hidden]&y=[hidden]`"),
+        ("https://h/s?token=s3cret=#egg=a why?a=b", "https://h/s?token=[hidden]#egg=a why?a=b"),
         ("http://u:p@ss@host:1/", "http://[hidden]@host:1/"),
         ("'https://a:b@h/','https://c:d@h/'", "'https://[hidden]@h/','https://[hidden]@h/'"),
         ("mail a@b about https://host/@scope/x", "mail a@b about https://host/@scope/x"),

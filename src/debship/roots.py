@@ -28,6 +28,8 @@ _FORMAT = 1  # raise it where the same packages must give another root
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
 
+_GRANT = "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
+
 _ABSENT = re.compile(
     r"Unable to locate package (?P<name>\S+)|Package '(?P<other>\S+)' has no installation candidate"
 )
@@ -65,12 +67,10 @@ def isolated() -> tuple[str, ...]:
 
 def not_allowed(told: str) -> str | None:
     """Say the way out where ``isolated`` is not allowed; None where something else is wrong."""
+    if re.search(r"no line matching user|/etc/sub[ug]id", told):
+        return f"as root: {_GRANT}; or run debship as root"
     if re.search(r"newuidmap|newgidmap|uid range|uid_map|unshare failed|subordinate", told):
-        return (
-            "as root: apt-get install uidmap; "
-            "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER "
-            "(in a container, it takes --privileged)"
-        )
+        return f"as root: apt-get install uidmap; {_GRANT} (in a container, it takes --privileged)"
     return None
 
 
@@ -248,7 +248,11 @@ def _explained(error: Failed, release: Release) -> Failed:
             f"{release.codename} has no package {absent['name'] or absent['other']} on this machine's mirror",
             "a package may have another name in another release",
         )
-    return Failed(error.message, error.hint or not_allowed(error.message))
+    hint = not_allowed(error.message)
+    if hint:
+        told = "\n".join(error.message.splitlines()[1:])
+        return Failed(f"a root of {release.codename} cannot be made on this machine\n{told}", hint)
+    return error
 
 
 def _proxies(run: Run) -> tuple[str, ...]:

@@ -17,6 +17,9 @@ Word = str | Path
 
 # The user and the password of a URL, up to the last @ before its path: uv and pip show some.
 _USERINFO = re.compile(r"(?<=://)[^\s/?#'\"]+@")
+# The values in a URL's query: some indexes take a token there.
+_QUERY = re.compile(r"(?<=://)[^\s?#'\"]*\?[^\s#'\"]+")
+_VALUE = re.compile(r"=[^&`]+")
 
 
 class Completed(NamedTuple):
@@ -168,8 +171,14 @@ def shown(argv: Sequence[Word]) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Hide who logs in where a text names URLs: a log is read by more people than an index."""
-    return _USERINFO.sub("[hidden]@", text)
+    """Hide who logs in where a text names URLs, and by which token: many people read a log."""
+    hidden = _USERINFO.sub("[hidden]@", text)
+    return _QUERY.sub(lambda url: _hide_values(url[0]), hidden)
+
+
+def _hide_values(url: str) -> str:
+    address, mark, query = url.partition("?")
+    return address + mark + _VALUE.sub("=[hidden]", query)
 
 
 def failure(completed: Completed, lines: int = 15) -> str:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from debship.build.lock import find_lock, locked
+from debship.build.backends import trusted_backends
+from debship.build.lock import Lock, find_lock, locked
 from debship.build.uv import Uv
 from debship.config.app import App, BuildSettings
 from debship.errors import Misused, Refused
@@ -74,19 +75,39 @@ def test_what_lies_elsewhere_is_not_included_and_its_password_not_shown(app: App
 
 def test_a_pylock_names_every_hash(app: App) -> None:
     package = '[[packages]]\nname = "{0}"\nwheels = [{{ url = "x", hashes = {{ {1} }} }}]\n'
-    good = package.format("a", 'sha256 = "0"')
+    good = 'lock-version = "1.0"\ncreated-by = "a test"\n' + package.format("a", 'sha256 = "0"')
     assert _locked(app, "pylock.toml", good) == app.directory / "pylock.toml"
     with pytest.raises(Refused, match='"b" has no hash'):
         _locked(app, "pylock.toml", good + package.format("b", ""))
     with pytest.raises(Refused, match='"here" has no hash'):
         _locked(
-            app, "pylock.prod.toml", '[[packages]]\nname = "here"\ndirectory = { path = "." }\n'
+            app,
+            "pylock.prod.toml",
+            'lock-version = "1.0"\ncreated-by = "a test"\n'
+            '[[packages]]\nname = "here"\ndirectory = { path = "." }\n',
         )
     with pytest.raises(Misused, match=r"pylock\.toml"):
         _locked(app, "pylock.toml", "[[")
+    with pytest.raises(Misused, match=r"pylock\.toml: it has no lock-version"):
+        _locked(app, "pylock.toml", "")
 
 
 def test_a_lock_that_is_not_there(app: App) -> None:
     app = replace(app, build=BuildSettings(lock=app.directory / "gone.txt"))
     with pytest.raises(Misused, match=r"gone\.txt: there is no such lock"):
         locked(find_lock(app, frozenset()), app, app.directory, Uv(run, 0))
+
+
+def test_only_what_is_pinned_by_name_may_build_wheels(app: App, tmp_path: Path) -> None:
+    (tmp_path / "base.txt").write_text(f"setuptools==80.9.0 ; python_version > '3' \\\n  {HASH}\n")
+    wheel = f"./here-1.0-py3-none-any.whl {HASH}"
+    lines = ["--no-index", "-r base.txt", wheel, f"a[x] == 1 {HASH}", f"b @ https://x/b.whl {HASH}"]
+    path = tmp_path / "requirements.txt"
+    path.write_text("\n".join(lines))
+    (tmp_path / "made").mkdir()
+    trusted = trusted_backends(None, Lock(path, "requirements"), tmp_path / "made")
+    assert [line.split()[0] for line in trusted.read_text().splitlines()] == [
+        "setuptools==80.9.0",
+        "a[x]",
+        "b",
+    ]

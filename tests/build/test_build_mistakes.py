@@ -115,6 +115,24 @@ def test_a_lock_that_is_not_utf8(tmp_path: Path) -> None:
         lock_text(tmp_path / "requirements.txt")
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("-e ../gd", '"-e ../gd" has no hash'),
+        ("../gd", '"../gd" has no hash'),
+        ("-r nope.txt", "it includes .*nope.txt, which is not there"),
+        ("-r https://u:PW@h.example/x.txt", r"includes https://\[hidden\]@h\.example/x\.txt"),
+    ],
+)
+def test_a_lock_is_looked_at_before_anything_runs(sample: Sample, line: str, message: str) -> None:
+    (sample.app.directory / "pyproject.toml").write_text('[project]\nname = "tiny"\n')
+    (sample.app.directory / "requirements.txt").write_text(f"{line}\n")
+    app = sample.with_build(wheel=None, test="touch ran")
+    with pytest.raises((Misused, Refused), match=message):
+        sample.build(app)
+    assert not (sample.app.directory / "ran").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["requirements.txt", "uv.lock", "pylock.toml"])
 @pytest.mark.parametrize("built", [False, True])

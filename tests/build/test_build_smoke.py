@@ -2,8 +2,9 @@
 
 import json
 import signal
+import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -13,14 +14,19 @@ from debship.build.libraries import Libraries
 from debship.build.package import Package, describe
 from debship.build.parts import Packed
 from debship.build.plan import Surroundings, plan_build
-from debship.build.smoke import plan_smoke, smoke_packages, smoke_test, top_level
+from debship.build.releases import build_packages
+from debship.build.smoke import Trial, _start, plan_smoke, smoke_packages, smoke_test, top_level
+from debship.cell import open_cell
+from debship.cli.cache import cache_folder
 from debship.config.app import App, Service
 from debship.debian.compression import Segment
 from debship.debian.releases import release
 from debship.errors import Refused
 from debship.model import Architecture, PackageName
-from debship.run import Completed, Word
+from debship.roots import clean_root
+from debship.run import Completed, Word, run
 
+ROOTS = cache_folder() / "roots"  # of this machine, whatever the tests of builds have else
 SITE = "lib/python3.11/site-packages"
 
 
@@ -129,6 +135,21 @@ REFUSED = {
     ),
     "a script that crashes": (ADMIN, (-signal.SIGILL, "", ""), "ended by SIGILL"),
     "a script without an interpreter": (ADMIN, (126, "", "denied"), "exited with 126\n  denied"),
+    "a script whose first line ends in CR LF": (
+        ADMIN,
+        (127, "", f"setpriv: failed to execute {ADMIN}: No such file or directory\n"),
+        r"auth-admin does not start: what its first line names is not there\n  setpriv: failed",
+    ),
+    "a script of root's without an interpreter": (
+        ADMIN,
+        (127, "", f"timeout: failed to run command '{ADMIN}': No such file or directory\n"),
+        r"auth-admin does not start: what its first line names is not there\n  timeout: failed",
+    ),
+    "a script that env finds no interpreter for": (
+        ADMIN,
+        (127, "", "/usr/bin/env: 'ruby': No such file or directory\n"),
+        r"auth-admin does not start: what its first line names is not there\n  /usr/bin/env: 'ruby'",
+    ),
     "a unit": ("systemd-analyze", (1, "", "bad"), "not take the units\n  bad"),
     "a line of a unit": (
         "systemd-analyze",
@@ -165,6 +186,11 @@ NOTED = {
         "import numpy: ImportError: install numpy[fast]",
     ),
     "a script without --help": (ADMIN, (2, "", "?"), "auth-admin --help: it exited with 2"),
+    "a script that calls what is not there": (
+        ADMIN,
+        (127, "", "auth-admin: line 2: psql: not found\n"),
+        "auth-admin --help: it exited with 127",
+    ),
     "a script that serves": (ADMIN, (124, "", ""), "auth-admin --help: it did not end within 60 s"),
     "a script that wants a database": (
         ADMIN,
@@ -190,3 +216,47 @@ def test_what_may_work_elsewhere_is_said(tried: Package, tmp_path: Path, case: s
     assert len(tried_as_user) == 2
     assert all("--reuid=_auth" in words for words in tried_as_user)
     assert (tmp_path / "usr/sbin/policy-rc.d").stat().st_mode & 0o111
+
+
+RUNS = {
+    "a child that holds the pipe": ("sleep 300 & echo $!", None),
+    "a daemon of its own": ("setsid sh -c 'sleep 300; :' & exit 3", "it exited with 3"),
+    "a crash": ("kill -SEGV $$", "ended by SIGSEGV"),
+    "no interpreter": ("#!/usr/bin/ruby", "first line names is not there"),
+    "none that env finds": ("#!/usr/bin/env ruby", "first line names is not there"),
+}
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("user", [None, "daemon"])
+def test_how_scripts_of_a_root_end(tmp_path: Path, user: str | None) -> None:
+    """What they leave running neither holds the trial up nor outlives it."""
+    plain = package(dist("auth", scripts=("auth-admin",)))
+    root = clean_root(
+        release("bookworm"), build_packages(plain.plan), run=run, cache=ROOTS, say=print
+    )
+    with open_cell(
+        root,
+        name="bookworm",
+        layer=tmp_path / "layer",
+        show=[],
+        environment=None,
+        variables={},
+        run=run,
+    ) as cell:
+        before = cell(["sh", "-c", "ls -d /proc/[0-9]*"]).text.splitlines()
+        script = cell.root / ADMIN[1:]
+        script.parent.mkdir(parents=True)
+        for text, expected in RUNS.values():
+            script.write_text(text if text[0] == "#" else f"#!/bin/sh\n{text}\n")
+            script.chmod(0o755)
+            notes: list[str] = []
+            began = time.monotonic()
+            try:
+                _start(PurePosixPath(ADMIN), Trial((), (), (), (), user), cell, notes.append)
+            except Refused as refused:
+                notes.append(refused.message)
+            assert time.monotonic() - began < 20
+            assert (expected is None and not notes) or expected in notes[0], (text, notes)
+            after = cell(["sh", "-c", "ls -d /proc/[0-9]*"]).text.splitlines()
+            assert len(after) == len(before)

@@ -79,10 +79,12 @@ def test_what_is_no_version_is_refused() -> None:
         ("v1.2-0-gab12cd3-dirty", "1.2+dirty"),
         ("auth/v2.0-1-gab12cd3", "2.0+1.gab12cd3"),
         ("auth-2.0-0-gab12cd3", "2.0"),
+        ("big.auth-2-v2.0-0-gab12cd3", "2.0"),
+        ("1.2-3-0-gab12cd3", "1.2.post3"),
     ],
 )
 def test_git_describe(described: str, upstream: str) -> None:
-    assert from_git_describe(described) == upstream
+    assert from_git_describe(described, ["auth", "Big_Auth-2"]) == upstream
 
 
 def test_commits_sort_between_their_tags() -> None:
@@ -94,3 +96,10 @@ def test_commits_sort_between_their_tags() -> None:
 def test_a_tag_that_is_no_version_is_refused() -> None:
     with pytest.raises(Misused, match='the git tag "latest"'):
         from_git_describe("latest-3-gab12cd3")
+
+
+@pytest.mark.parametrize("tag", ["deploy-20241130", "rélease-1", "other-1.2", "auth1.2", "x/auth"])
+def test_a_number_in_a_tag_is_not_yet_a_version(tag: str) -> None:
+    with pytest.raises(Misused, match=f'the git tag "{tag}"') as misused:
+        from_git_describe(f"{tag}-0-gab12cd3", ["auth"])
+    assert "v1.2.3, auth-1.2.3" in (misused.value.hint or "")

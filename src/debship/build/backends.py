@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from debship.build.lock import Lock, check_requirements, check_there, pylock_table
-from debship.build.lock_file import lock_table, lock_text
+from debship.build.lock import Lock, all_lines, check_requirements, check_there, pylock_table
+from debship.build.lock_file import lock_table
 from debship.config.app import App
 
 FILE = "build-requirements.txt"
+_PINNED = re.compile(r"[A-Za-z0-9][\w.-]*\s*(\[[^]]*\])?\s*(==|@\s*\w+://).*--hash=")
 _SELECTS = re.compile(r"\b(extras?|dependency_groups)\b")
 
 
@@ -49,14 +50,15 @@ def trusted_backends(named: Path | None, lock: Lock, folder: Path) -> Path:
         return named
     check_there(lock)
     if lock.kind == "requirements":
-        lock_text(lock.path)  # before uv says of it that a build failed
-        return lock.path
-    if lock.kind == "uv":
-        pins = _locked_by_uv(lock_table(lock.path))
+        # A path is no constraint, and uv would fetch or build what options and includes name.
+        pinned = filter(_PINNED.match, all_lines(lock, lock.path))
+        text = "".join(f"{line}\n" for line in pinned)
+    elif lock.kind == "uv":
+        text = "".join(_lines(_locked_by_uv(lock_table(lock.path))))
     else:
-        pins = _locked(pylock_table(lock, lock.path))
+        text = "".join(_lines(_locked(pylock_table(lock, lock.path))))
     path = folder / FILE
-    path.write_text("".join(_lines(pins)), "utf-8")
+    path.write_text(text, "utf-8")
     return path
 
 

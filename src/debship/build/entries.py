@@ -11,8 +11,8 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from debship.build.lock import INCLUDE, logical_lines
-from debship.build.lock_file import lock_table, lock_text
+from debship.build.lock import INCLUDE
+from debship.build.lock_file import lock_table, lock_text, logical_lines
 from debship.build.origins import PINNED
 
 # An option that names a folder, and not a URL.

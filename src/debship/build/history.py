@@ -1,7 +1,7 @@
 """What git tells of the versions of an application: its tags, and what was done between them."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +29,13 @@ class Change:
     subjects: tuple[str, ...]
 
 
-def read_history(directory: Path, run: Run) -> tuple[Change, ...]:
+def read_history(directory: Path, run: Run, names: Collection[str] = ()) -> tuple[Change, ...]:
     """Read the history of an application's folder.
 
     Args:
         directory: the folder; in a repository of several applications, only what touched it counts.
         run: the door to git.
+        names: what may stand before the number in a tag.
 
     Returns:
         newest first; empty where git knows no tag that is a version.
@@ -50,19 +51,19 @@ def read_history(directory: Path, run: Run) -> tuple[Change, ...]:
         check=False,
     )
     commits = asked.text.split("\x1e")[:-1] if asked.returncode == 0 else []
-    changes = tuple(_changes(commits))
+    changes = tuple(_changes(commits, names))
     if len(commits) == _COMMITS:  # some of what belongs to the oldest was not read
         changes = changes[:-1]
     return changes[:_VERSIONS] if any(change.upstream for change in changes) else ()
 
 
-def _changes(commits: Iterable[str]) -> Iterator[Change]:
+def _changes(commits: Iterable[str], names: Collection[str]) -> Iterator[Change]:
     upstream: str | None = None
     subjects: list[str] = []
     date, known = 0, False
     for commit in commits:
         seconds, parents, refs, subject = commit.strip("\n").split("\x1f")
-        tagged = next(_versions(refs), None)
+        tagged = next(_versions(refs, names), None)
         if tagged is not None and known:
             yield Change(upstream, date, tuple(subjects))
             date, subjects = 0, []
@@ -75,10 +76,10 @@ def _changes(commits: Iterable[str]) -> Iterator[Change]:
         yield Change(upstream, date, tuple(subjects))
 
 
-def _versions(refs: str) -> Iterator[str]:
+def _versions(refs: str, names: Collection[str]) -> Iterator[str]:
     for ref in refs.split(", "):
         if ref.startswith("tag: "):
             try:
-                yield from_tag(ref.removeprefix("tag: "))
+                yield from_tag(ref.removeprefix("tag: "), names)
             except Misused:
                 continue

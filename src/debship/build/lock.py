@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from packaging.utils import canonicalize_name
 
-from debship.build.lock_file import lock_table, lock_text, own_parts
+from debship.build.lock_file import lock_table, lock_text, logical_lines, own_parts
 from debship.build.uv import Uv
 from debship.config.app import App
 from debship.config.mistakes import found
@@ -20,7 +20,6 @@ from debship.run import Word, without_passwords
 Kind = Literal["uv", "pylock", "requirements"]
 
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")  # PEP 751
-_COMMENT = re.compile(r"(^|\s)#.*$")
 INCLUDE = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s+|=)(?P<path>.+)")
 _REHASH = {
     "uv": "uv lock (a dependency by path or by git has no hash: publish it as a wheel)",
@@ -78,6 +77,20 @@ def find_lock(app: App, files: frozenset[str]) -> Lock:
     return lock
 
 
+def check_lock(lock: Lock, app: App) -> None:
+    """See what can be seen of a lock before anything is run or fetched.
+
+    Raises:
+        Refused: something in it has no hash; a uv.lock is not asked, for not all of it is installed.
+        Misused: there is no such lock, it includes what is not there, or is of another form.
+    """
+    check_there(lock)
+    if lock.kind == "requirements":
+        check_requirements(lock, lock.path)
+    elif lock.kind == "pylock":
+        _check_pylock(lock, lock.path, app)
+
+
 def locked(lock: Lock, app: App, folder: Path, uv: Uv) -> Path:
     """Give a file that ``uv pip sync --require-hashes`` reads.
 
@@ -92,12 +105,8 @@ def locked(lock: Lock, app: App, folder: Path, uv: Uv) -> Path:
         Refused: something in the lock has no hash; the message names the first.
         Misused: there is no such lock, or it has no such extra or group.
     """
-    check_there(lock)
-    if lock.kind == "requirements":
-        check_requirements(lock, lock.path)
-        return lock.path
-    if lock.kind == "pylock":
-        _check_pylock(lock, lock.path, app)
+    check_lock(lock, app)
+    if lock.kind != "uv":
         return lock.path
     exported = folder / "pylock.toml"
     settings = app.build
@@ -129,7 +138,7 @@ def identity(lock: Lock, app: App) -> tuple[str, ...]:
     settings = app.build
     words: tuple[str, ...] = (lock.kind, json.dumps([settings.extras, settings.groups]))
     if lock.kind == "requirements":
-        return (*words, *_all_lines(lock, lock.path))
+        return (*words, *all_lines(lock, lock.path))
     project = app.directory / "pyproject.toml"
     if lock.kind == "uv" and project.is_file():
         # Of several projects that share a lock, one is meant; uv's settings may leave some out.
@@ -210,8 +219,12 @@ def _lock(app: App, files: frozenset[str]) -> Lock:
     )
 
 
-def _all_lines(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
-    """Give the lines of a requirements.txt, those of included files in their place."""
+def all_lines(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> Iterator[str]:
+    """Give the lines of a requirements.txt, those of included files in their place.
+
+    Raises:
+        Misused: an included file is not there, or lies elsewhere.
+    """
     if not path.is_file():
         raise Misused(f"{lock.path}: it includes {path}, which is not there")
     for _, line in logical_lines(lock_text(path)):
@@ -219,7 +232,7 @@ def _all_lines(lock: Lock, path: Path, seen: frozenset[Path] = frozenset()) -> I
         if include is None:
             yield line
         elif (inner := included(path, include["path"])) not in seen:
-            yield from _all_lines(lock, inner, seen | {path, inner})
+            yield from all_lines(lock, inner, seen | {path, inner})
 
 
 def _kind(name: str) -> Kind:
@@ -230,23 +243,6 @@ def _kind(name: str) -> Kind:
 
 def _is_option(line: str) -> bool:
     return line.startswith("-") and not line.startswith(("-e", "--editable"))
-
-
-def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Join continued lines, drop comments; give each with the number of its first line."""
-    start, held = 0, ""
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = _COMMENT.sub("", raw).rstrip()
-        start = start or number
-        if line.endswith("\\"):
-            held += line[:-1] + " "
-            continue
-        whole = (held + line).strip()
-        if whole:
-            yield start, whole
-        start, held = 0, ""
-    if held.strip():
-        yield start, held.strip()
 
 
 def _check_pylock(lock: Lock, path: Path, app: App | None = None) -> None:
@@ -265,6 +261,9 @@ def pylock_table(lock: Lock, path: Path) -> dict[str, Any]:
         Refused: a file in it has no hash.
     """
     table = lock_table(path)
+    for key in ("lock-version", "created-by"):
+        if not isinstance(table.get(key), str):
+            raise Misused(f"{lock.path}: it has no {key}, as PEP 751 asks for", lock.hint)
     for package in table.get("packages", []):
         files = [*package.get("wheels", [])]
         files += [package[key] for key in ("sdist", "archive") if key in package]

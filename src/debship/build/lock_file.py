@@ -1,5 +1,6 @@
 """What a lock file says, seen to have the form that whoever reads it counts on."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from debship.config.mistakes import found
 from debship.errors import Misused
 
+_COMMENT = re.compile(r"(^|\s)#.*$")
 _KEYS = ("packages", "package")  # of pylock.toml, and of uv.lock
 
 
@@ -24,6 +26,23 @@ def lock_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise Misused(f"{path}:{line}: not UTF-8", "write it anew as UTF-8") from error
+
+
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Join continued lines, drop comments; give each with the number of its first line."""
+    start, held = 0, ""
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = _COMMENT.sub("", raw).rstrip()
+        start = start or number
+        if line.endswith("\\"):
+            held += line[:-1] + " "
+            continue
+        whole = (held + line).strip()
+        if whole:
+            yield start, whole
+        start, held = 0, ""
+    if held.strip():
+        yield start, held.strip()
 
 
 def lock_table(path: Path) -> dict[str, Any]:

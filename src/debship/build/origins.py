@@ -16,8 +16,8 @@ from packaging.utils import (
 )
 
 from debship.build.dists import Dist
-from debship.build.lock import INCLUDE, Lock, included, logical_lines
-from debship.build.lock_file import lock_table, lock_text
+from debship.build.lock import INCLUDE, Lock, included
+from debship.build.lock_file import lock_table, lock_text, logical_lines
 
 PINNED = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:==\s*(?P<version>[^\s;]+)|@)"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -36,6 +37,7 @@ class Surroundings:
         source_date_epoch: of the environment, in seconds.
         committed: when git last saw the folder change, in seconds.
         described: what ``git describe`` says, where the version is git's.
+        project: what pyproject.toml calls it.
         history: what git tells of the versions before.
         uv: the settings of uv in the environment, some of which choose what is installed.
         previous: the package that hosts have.
@@ -47,6 +49,7 @@ class Surroundings:
     source_date_epoch: int | None = None
     committed: int | None = None
     described: str | None = None
+    project: str = ""
     history: tuple[Change, ...] = ()
     uv: tuple[str, ...] = ()
     previous: Previous | None = None
@@ -122,13 +125,16 @@ def look_around(app: App, *, environment: Mapping[str, str], run: Run) -> Surrou
             f"git config --global --add safe.directory {quote(str(app.directory))}",
         )
     described = _described(app.directory, run) if app.version == "git" else None
+    project = _project(app.directory / "pyproject.toml")
+    names = _names(app, project)
     return Surroundings(
         architecture=Architecture(run(["dpkg", "--print-architecture"]).text),
         files=frozenset(entry.name for entry in os.scandir(app.directory) if entry.is_file()),
         source_date_epoch=_epoch(environment.get("SOURCE_DATE_EPOCH", "")),
         committed=int(commit.text) if commit.returncode == 0 and commit.text else None,
         described=described,
-        history=() if app.changelog else read_history(app.directory, run),
+        project=project,
+        history=() if app.changelog else read_history(app.directory, run, names),
         uv=tuple(f"{n}={v}" for n, v in sorted(environment.items()) if n.startswith("UV_")),
     )
 
@@ -142,7 +148,7 @@ def plan_build(app: App, release: Release, seen: Surroundings) -> BuildPlan:
     """
     _check(app)
     _check_buildable(app, seen.files)
-    version = _version(app, release, seen.described)
+    version = _version(app, release, seen)
     if version is not None and not seen.allow_older:
         check_version(version, seen.previous)
     epoch = seen.source_date_epoch
@@ -167,13 +173,28 @@ def with_revision(upstream: str, app: App, release: Release) -> DebVersion:
     return DebVersion(f"{upstream}{REVISION}{_suffix(app, release)}")
 
 
-def _version(app: App, release: Release, described: str | None) -> DebVersion | None:
+def _version(app: App, release: Release, seen: Surroundings) -> DebVersion | None:
     if app.version == "wheel":
         return None
     if app.version == "git":
-        assert described is not None
-        return with_revision(from_git_describe(described), app, release)
+        assert seen.described is not None
+        upstream = from_git_describe(seen.described, _names(app, seen.project))
+        return with_revision(upstream, app, release)
     return DebVersion(f"{app.version}{_suffix(app, release)}")
+
+
+def _names(app: App, project: str) -> tuple[str, ...]:
+    """Give what may stand before the number in a tag."""
+    return tuple(filter(None, (app.name, project)))
+
+
+def _project(path: Path) -> str:
+    """Read what a project calls itself; whoever builds it says what is amiss with the file."""
+    try:
+        named = tomllib.loads(path.read_text("utf-8"))["project"]["name"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+    return named if isinstance(named, str) else ""
 
 
 def _suffix(app: App, release: Release) -> str:

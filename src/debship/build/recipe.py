@@ -17,6 +17,7 @@ from debship.build.installed import Installed, installed_packages
 from debship.build.layer import scripts
 from debship.build.layers import Layers, Say
 from debship.build.laying import Laid, lay, lay_split
+from debship.build.lock import check_lock
 from debship.build.package import Package, check_date, date_of, describe
 from debship.build.papers import papers_of
 from debship.build.plan import BuildPlan
@@ -75,6 +76,7 @@ def build(
     """
     check_date(plan)
     check_folder(output)
+    check_lock(plan.lock, plan.app)
     with scratch_folder(scratch) as folder, ThreadPoolExecutor(3) as beside:
         beside.submit(prepare, "package")
         packages = installed_packages(run)

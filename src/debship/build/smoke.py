@@ -23,6 +23,21 @@ from debship.run import Completed, Word
 Say = Callable[[str], None]
 
 _SECONDS = 60  # for an import of everything, and for one script
+_PATIENCE = 30  # more, for the cell to end what is left
+
+# What a trial leaves running is ended: it would hold the pipe that is read to its end.
+_ALONE = """
+before=" $(cd /proc && echo [0-9]*) "
+"$@"
+code=$?
+for try in 1 2 3; do
+    for process in /proc/[0-9]*; do
+        case $before in *" ${process#/proc/} "*) continue ;; esac
+        kill -KILL "${process#/proc/}"
+    done
+done 2> /dev/null
+exit "$code"
+"""
 
 # The name of each module goes out before it is imported: a crash names its culprit. What modules
 # print goes elsewhere.
@@ -46,6 +61,10 @@ _UNLOADABLE = re.compile(
     r"file too short|invalid ELF header|wrong ELF class"
 )
 _INCOMPLETE = re.compile(r"(?m)^(ImportError|ModuleNotFoundError|SyntaxError|IndentationError)\b.*")
+# What starts a script has these words where its first line names nothing that is there.
+_UNSTARTED = re.compile(
+    r"(?m)^(timeout: failed to run command|setpriv: failed to execute|/\S*env: .*No such file)"
+)
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGBUS, signal.SIGFPE)
 
 # Names that wheels install at the top by mistake; nothing imports them.
@@ -155,8 +174,8 @@ def _import(trial: Trial, prefix: PurePosixPath, cell: Cell, say: Say) -> None:
     names = (*trial.modules, *(name for name in trial.compiled if name not in trial.modules))
     if not names:
         return
-    command = (*_as(trial.user), str(prefix / "bin/python"), "-c", _IMPORT)
-    done = cell(command, stdin=json.dumps(names).encode(), check=False)
+    command = (str(prefix / "bin/python"), "-c", _IMPORT)
+    done = _try(command, trial.user, cell, stdin=json.dumps(names).encode())
     said = [json.loads(line) for line in done.text.splitlines()]
     for name, words in (line for line in said if len(line) == 2):
         if _UNLOADABLE.search(words) or (name in trial.modules and _INCOMPLETE.match(words)):
@@ -168,9 +187,15 @@ def _import(trial: Trial, prefix: PurePosixPath, cell: Cell, say: Say) -> None:
 
 
 def _start(script: PurePosixPath, trial: Trial, cell: Cell, say: Say) -> None:
-    done = cell((*_as(trial.user), str(script), "--help"), check=False)
+    done = _try((str(script), "--help"), trial.user, cell)
     wrote = done.stderr.decode(errors="replace")
     broken = _INCOMPLETE.search(wrote) if "Traceback" in wrote or "File " in wrote else None
+    if done.returncode == 127 and _UNSTARTED.search(wrote):
+        raise Refused(
+            f"{script} does not start: what its first line names is not there\n{_tail(done)}",
+            "write its first line as #!/usr/bin/python3, ended by LF alone, not by CR LF; or name "
+            "the package of another interpreter under [run] depends",
+        )
     if (
         broken
         or _UNLOADABLE.search(wrote)
@@ -197,12 +222,15 @@ def _verify(trial: Trial, cell: Cell, say: Say) -> None:
         raise Refused(f"systemd does not take the units\n{_tail(done)}")
 
 
-def _as(user: str | None) -> tuple[Word, ...]:
-    """Words that bound a program's time, and lay down root's rights."""
-    bounded = ("timeout", "--kill-after=5", str(_SECONDS))
-    if user is None:
-        return bounded
-    return (*bounded, "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--")
+def _try(words: Sequence[Word], user: str | None, cell: Cell, stdin: bytes = b"") -> Completed:
+    """Run a program for a bounded time, without root's rights where a user is named, and end all it began."""
+    bounded = ("sh", "-c", _ALONE, "sh", "timeout", "--kill-after=5", str(_SECONDS))
+    ids = (f"--reuid={user}", f"--regid={user}", "--clear-groups", "--")
+    laid_down = () if user is None else ("setpriv", *ids)
+    argv = (*bounded, *laid_down, *words)
+    done = cell(argv, stdin=stdin, timeout=_SECONDS + _PATIENCE, check=False)
+    number = done.returncode - 128  # as a shell says that a signal came
+    return done._replace(returncode=-number) if 0 < number <= signal.SIGRTMAX else done
 
 
 def _how(done: Completed) -> str:

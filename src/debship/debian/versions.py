@@ -1,7 +1,9 @@
 """From the versions of Python and git to Debian's, in an order that dpkg agrees with."""
 
 import re
+from collections.abc import Collection
 
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from debship.errors import Misused
@@ -44,18 +46,22 @@ def from_pep440(text: str) -> str:
     return f"{version.epoch}:{upstream}" if version.epoch else upstream
 
 
-def from_git_describe(text: str) -> str:
+def from_git_describe(text: str, names: Collection[str] = ()) -> str:
     """Translate what ``git describe --tags --long --dirty`` prints into an upstream part.
 
     ``v1.2-0-gab12cd3`` is ``1.2``; five commits later it is ``1.2+5.gab12cd3``, which sorts after
     ``1.2`` and before ``1.2.1``; a changed work tree adds ``.dirty``.
+
+    Args:
+        text: what git prints.
+        names: as ``from_tag`` has them.
 
     Raises:
         Misused: the tag is not a version.
     """
     match = _DESCRIBED.fullmatch(text)
     tag = match["tag"] if match else text
-    upstream = from_tag(tag)
+    upstream = from_tag(tag, names)
     if match is None:
         return upstream
     extra = [match["commits"], f"g{match['hash']}"] if match["commits"] != "0" else []
@@ -65,18 +71,29 @@ def from_git_describe(text: str) -> str:
     return f"{upstream}{'.' if '+' in upstream else '+'}{'.'.join(extra)}"
 
 
-def from_tag(tag: str) -> str:
-    """Translate the name of a tag, such as ``v1.2`` or ``auth/v1.2``, into an upstream part.
+def from_tag(tag: str, names: Collection[str] = ()) -> str:
+    """Translate the name of a tag into an upstream part.
+
+    Args:
+        tag: such as ``v1.2``, ``auth/v1.2`` or ``auth-1.2``; a number in any other, such as
+            ``deploy-20241130``, is none of a version.
+        names: what may stand before the number: the application's, its project's.
 
     Raises:
         Misused: the tag is not a version.
     """
     name = tag.rpartition("/")[2]
-    number = name[re.search(r"[vV]?[0-9]|$", name).start() :]  # type: ignore[union-attr]
+    ours = {canonicalize_name(one) for one in names}
+    after = (
+        name[dash.end() :]
+        for dash in re.finditer("-(?=[vV]?[0-9])", name)
+        if canonicalize_name(name[: dash.start()]) in ours
+    )
     try:
-        return from_pep440(number)
+        return from_pep440(next(after, name))
     except Misused as error:
+        named = "".join(f", {one}-1.2.3" for one in sorted(ours))
         raise Misused(
             f'the git tag "{tag}" is not a version',
-            "tag a release as v1.2.3, or write [app] version in debship.toml",
+            f"tag a release as v1.2.3{named}, or write [app] version in debship.toml",
         ) from error
