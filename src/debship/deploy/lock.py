@@ -248,9 +248,28 @@ def show_lock(host: Host, package: PackageName) -> Holder | None:
     return _ask(host, package, "show")
 
 
+class NotBroken(Failed):
+    """The lock of a host is held still."""
+
+
 def break_lock(host: Host, package: PackageName, holder: Holder) -> None:
-    """Take the lock from a holder, whoever it is; what it does next there is refused."""
-    _ask(host, package, "drop", holder.roll)
+    """Take the lock from a holder, whoever it is; what it does next there is refused.
+
+    Raises:
+        NotBroken: a command of its holder still runs there, or another roll holds it by now.
+    """
+    left = _ask(host, package, "drop", holder.roll)
+    if left is None:
+        return
+    if left.roll != holder.roll:
+        raise NotBroken(
+            f"{host.address}: the lock was not broken: it is held by {left} by now",
+            "fab status, then fab unlock again where that roll should not go on",
+        )
+    raise NotBroken(
+        f"{host.address}: the lock was not broken: a command of {holder} still runs there",
+        f"wait for its end, or end it there (fuser -v {lock_path(package)} names it), then again",
+    )
 
 
 def _script(host: Host, package: PackageName, verb: str, *words: str) -> str:
