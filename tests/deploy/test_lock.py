@@ -1,7 +1,9 @@
 """The lock and the records of a host: the scripts as sh runs them, and the fake, by one contract."""
 
+import grp
 import json
 import os
+import pwd
 import signal
 import subprocess
 import time
@@ -15,7 +17,7 @@ from debship.config.fleet import FleetApp, HookSettings, ManagedFile
 from debship.deploy import records
 from debship.deploy.fence import Fenced, GuardedHost, guarded
 from debship.deploy.hooks import bounded
-from debship.deploy.host import Answer, Host
+from debship.deploy.host import Answer, Host, put_words
 from debship.deploy.lock import (
     Lock,
     NotBroken,
@@ -306,6 +308,32 @@ def write(host: Host, path: str, data: bytes) -> None:
         host.files[path] = File(data)
     else:
         Path(path).write_bytes(data)
+
+
+def test_a_folder_where_a_file_belongs_is_refused_and_gets_nothing(tmp_path: Path) -> None:
+    """A secret would lie in it under a name that nobody knows, and the file would differ for ever."""
+    host, path = LocalHost("a", tmp_path / "state"), tmp_path / "tiny.conf"
+    path.mkdir()
+    me, mine = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    answer = host.run(put_words(str(path), me, mine, 0o600), stdin=b"hunter2")
+    assert answer.returncode != 0
+    assert str(path) in answer.complaint
+    record_out(host, str(path))
+    assert records.return_files(host, AUTH, (str(path),)) == ()
+    assert list(tmp_path.glob("tiny.conf*/**/*")) == []
+    assert list(tmp_path.glob("tiny.conf*")) == [path]
+
+
+def test_files_that_cannot_be_put_back_leave_no_copy(tmp_path: Path) -> None:
+    host, path = LocalHost("a", tmp_path / "state"), tmp_path / "tiny.conf"
+    path.write_text("hunter2")
+    record_out(host, str(path))
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(Failed, match=r"a: its files could not be put back: .*tiny\.conf"):
+        records.return_files(host, AUTH, (str(path),))
+    assert [p.name for p in tmp_path.iterdir() if "tiny" in p.name] == ["tiny.conf"]
+    assert list(path.iterdir()) == []
 
 
 def plan_for(path: str, roll: str = "r1"):

@@ -33,7 +33,7 @@ mkdir -p -- "$1"
 cd -- "$1"
 { tail -n 199 once.jsonl 2>/dev/null || :; cat; } > once.jsonl.new
 sync -- once.jsonl.new
-mv -f -- once.jsonl.new once.jsonl
+mv -fT -- once.jsonl.new once.jsonl
 """
 
 # A hook's time is over on the host too: who rolls may be gone, and what hangs holds the lock. What a

@@ -23,9 +23,10 @@ cat > "$new"
 chown -- "$2:$3" "$new"
 chmod -- "$4" "$new"
 """
-# Renamed: a reader sees the old file or the new one.
+# Renamed: a reader sees the old file or the new one. A folder of that name is refused (-T): the file
+# would be put into it.
 _PUT = f"""{BESIDE}sync -- "$new"
-mv -f -- "$new" "$1"
+mv -fT -- "$new" "$1"
 """
 
 

@@ -22,7 +22,7 @@ put() {
     base64 -d > "$1.new"
     chown -- "$2" "$1.new"
     chmod -- "$3" "$1.new"
-    mv -f -- "$1.new" "$1"
+    mv -fT -- "$1.new" "$1"
 }
 # At the first boot the network and apt's locks may take their time.
 patiently() {
