@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from debship.cli.doors import open_doors
-from debship.cli.output import progress, read_or_not, show_error, show_json
+from debship.cli.output import progress, read_or_not, show_error, show_json, show_texts
 from debship.cli.person import ask_before, stopping
 from debship.errors import Failed, Misused
 
@@ -98,7 +98,7 @@ def _write(typed: Typed, found: Mapping[str, Any], lines: Sequence[str]) -> None
         if typed.json:
             show_json(typed.command, found)
         else:
-            print("\n".join(lines))
+            show_texts(lines)
 
 
 def order(**wishes: Any) -> Any:
