@@ -1,6 +1,7 @@
 """A roll, from what was typed to the report: what the Fabric tasks that roll share."""
 
 import getpass
+import os
 import secrets
 import socket
 import sys
@@ -106,4 +107,12 @@ def order(**wishes: Any) -> Any:
     from debship.deploy.recipe import Order
 
     number = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    return Order(number, f"{getpass.getuser()}@{socket.gethostname()}", **wishes)
+    return Order(number, f"{_user()}@{socket.gethostname()}", **wishes)
+
+
+def _user() -> str:
+    """Whose roll it is; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
