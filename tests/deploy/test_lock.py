@@ -84,6 +84,14 @@ def test_a_lock_is_taken_held_and_let_go(host: Host) -> None:
     assert show_lock(host, AUTH) is None
 
 
+def test_who_holds_it_is_one_word_in_its_line(host: Host) -> None:
+    lock = lock_of("r1")
+    lock.by = "Jane  Doe\t@here"
+    with held(lock, host):
+        assert show_lock(host, AUTH).by == "Jane_Doe_@here"
+    assert show_lock(host, AUTH) is None
+
+
 def test_numbers_grow(host: Host) -> None:
     for number in (1, 2):
         with held(lock_of(f"r{number}"), host):

@@ -129,8 +129,8 @@ class Lock:
 
         def attempt(name: str) -> Holder | DebshipError | None:
             try:
-                since = self.clock.now().replace(" ", "_")
-                words = (self.roll, since, self.by, self.process, watch.over(name))
+                since, by = ("_".join(said.split()) for said in (self.clock.now(), self.by))
+                words = (self.roll, since, by, self.process, watch.over(name))
                 return _ask(hosts[name], self.package, "take", *words)
             except DebshipError as error:
                 return error
