@@ -16,7 +16,7 @@ from pathlib import Path
 
 from debship.deploy.clock import Clock
 from debship.deploy.fence import Fenced, GuardedHost
-from debship.deploy.host import Host, LinkLost, Unreachable
+from debship.deploy.host import TALKS, Host, LinkLost, Unreachable
 from debship.deploy.workers import Workers
 from debship.errors import DebshipError, Failed, Refused
 from debship.model import PackageName
@@ -289,8 +289,7 @@ def _ask(host: Host, package: PackageName, verb: str, *words: str) -> Holder | N
             return None
     raise Failed(
         f"{host.address}: what it said of the lock cannot be read: {json.dumps(text[:200])}",
-        "a shell that prints text where nobody is logged in (.bashrc) does so; else look at "
-        f"{lock_path(package)} there, and take it away where no roll is alive",
+        f"{TALKS}; else take away {lock_path(package)} there, where no roll is alive",
     )
 
 
