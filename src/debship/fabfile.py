@@ -160,12 +160,17 @@ def restore(
 def unlock(_: Context, app: str, force: bool = False, fleet: str = "") -> int:
     """Show who holds the lock and since when, and break it."""
     from debship.deploy import recipe
+    from debship.deploy.lock import NotBroken
 
     _file, surroundings, world = open_doors(fleet, app)
     found = recipe.unlock(surroundings.app, world, force=force)
     with read_or_not():
         show_lines(recipe.unlocked_lines(found))
-    return Uncertain.exit_code if found.silent else 0
+    kept = [error.hint for error in found.silent.values() if isinstance(error, NotBroken)]
+    for hint in dict.fromkeys(hint for hint in kept if hint):
+        tell(f"hint: {hint}")
+    unknown = Uncertain.exit_code if found.silent else 0
+    return NotBroken.exit_code if kept else unknown
 
 
 @task(help={**_FLEET, "json": "print it for machines"})

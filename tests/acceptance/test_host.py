@@ -9,6 +9,7 @@ import pytest
 from examples.rehearsal import Rehearsal
 
 from debship.config.fleet import SshSettings
+from debship.deploy.fence import GuardedHost
 from debship.deploy.host import FabricHost, Host, LinkLost, Unreachable, received
 from debship.errors import Failed
 
@@ -147,6 +148,14 @@ def test_a_connection_that_dies_is_noticed_at_once(real: FabricHost) -> None:
         real.run(("sh", "-c", "kill -9 $PPID; sleep 20"), timeout=20)
     assert time.monotonic() - start < 5
     assert real.run(("true",)).returncode == 0
+
+
+def test_a_guarded_program_that_a_signal_ends_is_no_lost_link(
+    stage: Rehearsal, real: FabricHost, folder: str
+) -> None:
+    stage.enter(real.address, "sh", "-c", f"echo 'r1 1 T me x' > {folder}/lock")
+    guard = GuardedHost(real, f"{folder}/lock", "r1", FakeClock(), [])
+    assert guard.run(("sh", "-c", "kill -SEGV $$")).returncode == 139
 
 
 def test_a_program_killed_by_a_signal_is_unknown(real: FabricHost) -> None:

@@ -91,3 +91,9 @@ def test_an_apt_of_somebody_else_is_waited_for() -> None:
     assert bootstrap(Bare(locked=3), SOURCES) == (f"wrote {apt.SOURCE}",)
     with pytest.raises(Failed, match="Could not get lock /var/lib/apt/lists/lock"):
         bootstrap(Bare(locked=1000), SOURCES)
+
+
+def test_a_host_whose_shell_talks_is_named() -> None:
+    with pytest.raises(Failed, match="h1: what it said of its apt cannot be read") as caught:
+        bootstrap(Bare("Welcome to h1\n2.6.2"), SOURCES)
+    assert ".bashrc" in (caught.value.hint or "")

@@ -9,7 +9,7 @@ import pytest
 from test_roll import Rig
 
 from debship.config.fleet import HookSettings
-from debship.deploy import apt
+from debship.deploy import apt, hooks
 from debship.deploy.fence import guarded
 from debship.deploy.gate import gate_program, gate_rules, sudoers
 from debship.deploy.gatekeeper import inner, matching
@@ -23,13 +23,22 @@ ONE = DebVersion("1:1.0+b1~rc1-1")
 
 @pytest.fixture
 def app(tmp_path: Path):
-    hooks = (HookSettings("m", "before-restart", ("flask", "db upgrade")),)
-    return replace(Rig(tmp_path).app, hooks=hooks)
+    hook = HookSettings("m", "before-restart", ("flask", "db upgrade"))
+    return replace(Rig(tmp_path).app, hooks=(hook,))
 
 
 def allowed(app, *words: str) -> bool:
     rules = gate_rules(app)
     return matching(inner(list(words), rules["guard"]), rules["commands"]) is not None
+
+
+def test_a_hook_passes_as_it_is_run_and_no_longer_than_it_may(app) -> None:
+    (hook,) = app.hooks
+    told = hooks.told(hook, "auth", str(ONE), "r", "h1")
+    words = ("env", *(f"{name}={value}" for name, value in told.items()))
+    assert allowed(app, *words, *hooks.bounded(hook))
+    assert not allowed(app, *words, *hooks.bounded(replace(hook, timeout=9000.0)))
+    assert not allowed(app, *words, *hook.command)
 
 
 def test_a_roll_of_the_application_passes(app) -> None:

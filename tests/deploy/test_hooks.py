@@ -129,6 +129,17 @@ def test_a_hook_of_this_machine_runs_beside_the_fleet_and_knows_what_it_is_about
     assert run.env["DEBSHIP_STOPPED"] == ""
 
 
+def test_a_hook_that_its_host_ended_says_so_and_may_run_again(rig: Rig) -> None:
+    with_hooks(rig, MIGRATE)
+    said = b"timeout: sending signal TERM to command 'flask'\n"
+    rig.hosts[0].hook = lambda _: Answer(124, b"", said)
+    report = rig.deploy()
+    assert outcomes(report) == ["returned", "untouched", "untouched"]
+    assert report.stopped == "hook migrate was ended: it had not ended after 300 s (a)"
+    rig.hosts[0].hook = None
+    assert outcomes(rig.deploy(roll="20260102-bb")) == ["changed"] * 3
+
+
 def test_hooks_are_in_the_journal_before_they_run(rig: Rig) -> None:
     with_hooks(rig, MIGRATE)
     rig.deploy()

@@ -1,19 +1,26 @@
 """The lock and the records of a host: the scripts as sh runs them, and the fake, by one contract."""
 
+import grp
 import json
+import os
+import pwd
+import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from debship.config.fleet import FleetApp, ManagedFile
+from debship.config.fleet import FleetApp, HookSettings, ManagedFile
 from debship.deploy import records
 from debship.deploy.fence import Fenced, GuardedHost, guarded
-from debship.deploy.host import Answer, Host
+from debship.deploy.hooks import bounded
+from debship.deploy.host import Answer, Host, put_words
 from debship.deploy.lock import (
     Lock,
+    NotBroken,
     _lock_script,
     break_lock,
     lock_path,
@@ -77,6 +84,14 @@ def test_a_lock_is_taken_held_and_let_go(host: Host) -> None:
     assert show_lock(host, AUTH) is None
 
 
+def test_who_holds_it_is_one_word_in_its_line(host: Host) -> None:
+    lock = lock_of("r1")
+    lock.by = "Jane  Doe\t@here"
+    with held(lock, host):
+        assert show_lock(host, AUTH).by == "Jane_Doe_@here"
+    assert show_lock(host, AUTH) is None
+
+
 def test_numbers_grow(host: Host) -> None:
     for number in (1, 2):
         with held(lock_of(f"r{number}"), host):
@@ -132,6 +147,56 @@ def test_what_a_guarded_command_says_is_what_it_says(tmp_path: Path) -> None:
             ("sh", "-c", 'cat; echo "$1" >&2; exit 3', "x", "a b; $c"), stdin=b"in"
         )
     assert answer == Answer(3, b"in", b"a b; $c\n")
+
+
+def test_a_command_that_a_signal_ends_has_an_exit_code(tmp_path: Path) -> None:
+    """Over a connection a signal has none, and would be a link that was lost."""
+    host = LocalHost("a", tmp_path)
+    with held(lock_of("r1"), host) as mine:
+        assert mine["a"].run(("sh", "-c", "kill -SEGV $$")).returncode == 128 + signal.SIGSEGV
+        hook = HookSettings("h", "before-host", ("sh", "-c", "kill -KILL $$"))
+        assert mine["a"].run(bounded(hook)).returncode == 128 + signal.SIGKILL
+
+
+def test_what_a_hook_leaves_does_not_hold_the_lock(tmp_path: Path) -> None:
+    host = LocalHost("a", tmp_path)
+    leave = 'sleep 60 > /dev/null 2>&1 & echo "$! $1"'
+    hook = HookSettings("h", "before-host", ("sh", "-c", leave, "x", "a b; $c"))
+    with held(lock_of("r1"), host) as mine:
+        answer = mine["a"].run(bounded(hook))
+        left, word = answer.text.rstrip().split(" ", 1)
+        assert (answer.returncode, word) == (0, "a b; $c")
+    try:
+        assert show_lock(host, AUTH) is None
+    finally:
+        os.kill(int(left), signal.SIGTERM)
+
+
+def test_a_hook_that_hangs_is_ended_with_what_it_began(tmp_path: Path) -> None:
+    host = LocalHost("a", tmp_path)
+    begin = "sleep 61 & echo $!; sleep 62"
+    hook = HookSettings("h", "before-host", ("sh", "-c", begin), timeout=0.3)
+    with held(lock_of("r1"), host) as mine:
+        start = time.monotonic()
+        answer = mine["a"].run(bounded(hook), timeout=20)
+        assert time.monotonic() - start < 10
+    assert answer.returncode == 124
+    assert b"timeout: sending signal TERM" in answer.stderr
+    gone = Path(f"/proc/{int(answer.text)}/stat")
+    assert not gone.exists() or ") Z " in gone.read_text()
+    assert show_lock(host, AUTH) is None
+
+
+def test_a_lock_that_is_held_still_is_not_called_broken() -> None:
+    host = FakeHost("a", FakeClock())
+    host.lock, host.working = ["r1", "4", "T", "ann@ci", "here/1"], 1
+    holder = show_lock(host, AUTH)
+    with pytest.raises(NotBroken, match="a: the lock was not broken: a command of ann") as caught:
+        break_lock(host, AUTH, holder)
+    assert "fuser -v /var/lib/debship/auth/lock" in caught.value.hint
+    host.lock, host.working = ["r2", "5", "T", "bob@ci", "here/2"], 0
+    with pytest.raises(NotBroken, match=r"it is held by bob@ci since T .* by now"):
+        break_lock(host, AUTH, holder)
 
 
 @pytest.mark.acceptance  # it waits for seconds
@@ -251,6 +316,32 @@ def write(host: Host, path: str, data: bytes) -> None:
         host.files[path] = File(data)
     else:
         Path(path).write_bytes(data)
+
+
+def test_a_folder_where_a_file_belongs_is_refused_and_gets_nothing(tmp_path: Path) -> None:
+    """A secret would lie in it under a name that nobody knows, and the file would differ for ever."""
+    host, path = LocalHost("a", tmp_path / "state"), tmp_path / "tiny.conf"
+    path.mkdir()
+    me, mine = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+    answer = host.run(put_words(str(path), me, mine, 0o600), stdin=b"hunter2")
+    assert answer.returncode != 0
+    assert str(path) in answer.complaint
+    record_out(host, str(path))
+    assert records.return_files(host, AUTH, (str(path),)) == ()
+    assert list(tmp_path.glob("tiny.conf*/**/*")) == []
+    assert list(tmp_path.glob("tiny.conf*")) == [path]
+
+
+def test_files_that_cannot_be_put_back_leave_no_copy(tmp_path: Path) -> None:
+    host, path = LocalHost("a", tmp_path / "state"), tmp_path / "tiny.conf"
+    path.write_text("hunter2")
+    record_out(host, str(path))
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(Failed, match=r"a: its files could not be put back: .*tiny\.conf"):
+        records.return_files(host, AUTH, (str(path),))
+    assert [p.name for p in tmp_path.iterdir() if "tiny" in p.name] == ["tiny.conf"]
+    assert list(path.iterdir()) == []
 
 
 def plan_for(path: str, roll: str = "r1"):

@@ -3,6 +3,7 @@
 import json
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from invoke.context import Context
@@ -168,6 +169,20 @@ def test_the_task_shows_a_host_that_does_not_answer_and_ends_with_its_code(
     (host,) = json.loads(capsys.readouterr().out)["result"]["hosts"]
     assert host["unknown"][0].startswith("no connection: ")
     assert (host["installed"], host["running"]) == ("unknown", "unknown")
+
+
+def test_a_lock_that_unlock_could_not_break_is_named_as_such(rig: Rig, monkeypatch, capsys) -> None:
+    rig.hosts[0].lock, rig.hosts[0].working = ["r1", "4", "T", "ann@ci", "here/1"], 1
+    _, world = rig.doors()
+    monkeypatch.setattr(
+        "debship.fabfile.open_doors", lambda *_: (None, SimpleNamespace(app=rig.app), world)
+    )
+    with pytest.raises(Exit) as caught:
+        debship.fabfile.unlock(Context(), "auth", force=True)
+    told = capsys.readouterr()
+    assert (caught.value.code, told.out.count("\n")) == (1, 1)
+    assert "a: the lock was not broken: a command of ann@ci since T" in told.out
+    assert "fuser -v" in told.err
 
 
 @pytest.mark.parametrize("task", ["unlock", "history"])

@@ -5,11 +5,20 @@ from invoke.collection import Collection
 from invoke.parser import Parser
 
 import debship.fabfile
+from debship.cli import rolls
 
 
 def typed(*words: str) -> dict:
     contexts = Collection.from_module(debship.fabfile).to_contexts()
     return Parser(contexts).parse_argv(list(words))[0].as_kwargs
+
+
+def test_a_user_without_a_name_rolls_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4711042)
+    by = rolls.order(version=None).by
+    assert by.startswith("uid-4711042@")
 
 
 @pytest.mark.parametrize("task", ["deploy", "rollback"])

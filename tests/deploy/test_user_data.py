@@ -9,9 +9,9 @@ from test_roll import SECRETS, Rig
 
 from debship.config.fleet import ManagedFile
 from debship.deploy import apt
-from debship.deploy.configuration import render_without_secrets
+from debship.deploy.configuration import RenderedFile, render_without_secrets
 from debship.deploy.user_data import user_data
-from debship.model import DebVersion, PackageName
+from debship.model import DebVersion, PackageName, Secret
 from debship.publish.sources import sources_text
 
 
@@ -70,3 +70,41 @@ def test_an_instance_of_whatever_release_can_read_the_source(
     assert written.replace(str(tmp_path), "/etc/apt") == (text if beside else SOURCES)
     keyring = tmp_path / "keyrings/debship.asc"
     assert (keyring.read_text() if beside else keyring.exists()) == (key if beside else False)
+
+
+def test_a_file_of_the_packages_own_user_comes_after_it_and_the_service_starts_anew(
+    tmp_path: Path,
+) -> None:
+    """The others lie there before the service starts, and are not written twice."""
+    etc = tmp_path / "etc"
+    files = [
+        RenderedFile(f"{etc}/{name}", owner, owner, 0o640, Secret(name))
+        for name, owner in (("plain", "root"), ("own", "_tiny"))
+    ]
+    script = user_data(PackageName("tiny"), DebVersion("1.1-1"), SOURCES, files)
+    stubs, log, there = tmp_path / "bin", tmp_path / "log", tmp_path / "there"
+    units = "/lib/systemd/system/tiny.service\\n/usr/lib/systemd/system/tiny-job@.service\\n/etc/x"
+    programs = {
+        "dpkg-query": f"case $1 in -L) printf '{units}\\n';; *) echo 2.6.2;; esac",
+        "apt-get": f"case $* in *install*) ls {etc} >> {log}; touch {there};; esac",
+        "getent": f"[ $2 = root ] || [ -e {there} ]",
+        "chown": f'case $2 in _tiny*) [ -e {there} ];; esac && echo "chown $2 $3" >> {log}',
+        "systemctl": f'[ $1 = is-enabled ] && echo enabled || echo "$*" >> {log}',
+    }
+    stubs.mkdir()
+    for name, code in programs.items():
+        (stubs / name).write_text(f"#!/bin/sh\n{code}\n")
+        (stubs / name).chmod(0o755)
+    path = f"{stubs}:/usr/sbin:/usr/bin:/sbin:/bin"
+    script = script.replace("/etc/apt", str(tmp_path / "apt"))
+    subprocess.run(["sh"], input=script.encode(), check=True, env={"PATH": path})
+    said = log.read_text().splitlines()
+    assert said[1:] == [
+        f"chown root:root {etc}/plain.new",
+        "plain",
+        f"chown _tiny:_tiny {etc}/own.new",
+        "reset-failed tiny.service",
+        "restart tiny.service",
+    ]
+    assert (etc / "own").read_text() == "own"
+    assert sorted(file.name for file in etc.iterdir()) == ["own", "plain"]

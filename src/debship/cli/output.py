@@ -35,8 +35,15 @@ def printable(text: str) -> str:
 
 def show_lines(lines: Iterable[str]) -> None:
     """Write lines whose text may be anybody's."""
+    # What stdout's encoding lacks is shown as what is not visible is.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     for line in lines:
-        print(printable(line))
+        print(printable(line).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def show_texts(texts: Iterable[str]) -> None:
+    """Write texts of several lines each, which may be anybody's: a log is in them."""
+    show_lines(line.expandtabs() for text in texts for line in text.split("\n"))
 
 
 def show_error(error: DebshipError) -> None:

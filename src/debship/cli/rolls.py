@@ -1,6 +1,7 @@
 """A roll, from what was typed to the report: what the Fabric tasks that roll share."""
 
 import getpass
+import os
 import secrets
 import socket
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from debship.cli.doors import open_doors
-from debship.cli.output import progress, read_or_not, show_error, show_json
+from debship.cli.output import progress, read_or_not, show_error, show_json, show_texts
 from debship.cli.person import ask_before, stopping
 from debship.errors import Failed, Misused
 
@@ -98,7 +99,7 @@ def _write(typed: Typed, found: Mapping[str, Any], lines: Sequence[str]) -> None
         if typed.json:
             show_json(typed.command, found)
         else:
-            print("\n".join(lines))
+            show_texts(lines)
 
 
 def order(**wishes: Any) -> Any:
@@ -106,4 +107,12 @@ def order(**wishes: Any) -> Any:
     from debship.deploy.recipe import Order
 
     number = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    return Order(number, f"{getpass.getuser()}@{socket.gethostname()}", **wishes)
+    return Order(number, f"{_user()}@{socket.gethostname()}", **wishes)
+
+
+def _user() -> str:
+    """Whose roll it is; a container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"

@@ -1,10 +1,12 @@
 """Makes a bare host of Debian or Ubuntu able to receive: the source with its key, and a place for records."""
 
+import json
+
 from debship.deploy import apt
 from debship.deploy.clock import Clock
-from debship.deploy.host import Host
+from debship.deploy.host import TALKS, Host
 from debship.deploy.locked import unlocked
-from debship.errors import Failed
+from debship.errors import Failed, Misused
 from debship.model import DebVersion
 
 # Says which apt it is.
@@ -38,7 +40,7 @@ def bootstrap(
             "on the host: apt-get install python3-minimal",
         )
     files = [(apt.SOURCE, sources, 0o644)]
-    if DebVersion(able.text.strip()) < apt.READS_KEYS:
+    if _apt_of(host, able.text.strip()) < apt.READS_KEYS:
         named, key = apt.with_key_beside(sources)
         files = [(apt.KEYRING, key, 0o644), (apt.SOURCE, named, 0o644)]
     if gate is not None:
@@ -50,6 +52,16 @@ def bootstrap(
             changed.append(f"wrote {path}")
     _must_read(host, clock)
     return tuple(changed)
+
+
+def _apt_of(host: Host, said: str) -> DebVersion:
+    try:
+        return DebVersion(said)
+    except Misused as error:
+        raise Failed(
+            f"{host.address}: what it said of its apt cannot be read: {json.dumps(said[:200])}",
+            f"{TALKS}; let it say nothing there",
+        ) from error
 
 
 def _must_read(host: Host, clock: Clock) -> None:

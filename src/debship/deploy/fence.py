@@ -10,13 +10,16 @@ from debship.errors import Failed, Uncertain
 JUST = 2.0  # seconds in which a lock that was ours is taken to be ours still
 
 # The lock's file is held shared while the command runs: who takes the lock over waits for its end.
+# The shell stays, and gives 128+N for a command that a signal N ended: a connection has no exit code
+# for that, and it would look like a link that was lost.
 _FENCED = 75
 _GUARD = """exec 9>>"$1" && flock -s -w 30 9 || { echo "debship: the lock cannot be read" >&2; exit 75; }
 read -r roll rest < "$1" || roll=-
 [ "$roll" = "$2" ] || { echo "debship: fenced by $roll $rest" >&2; exit 75; }
 touch -- "$1"
 shift 2
-exec "$@"
+"$@"
+exit $?
 """
 
 

@@ -135,7 +135,7 @@ def _of_hook(app: FleetApp, hook: HookSettings) -> Rule:
     named = [f"{re.escape(name)}={_WORD}" for name in told]
     if hook.when == "after-roll":
         named.append(f"DEBSHIP_STOPPED={_WORD}")
-    return {"words": ["env", *named, *map(re.escape, hook.command)]}
+    return {"words": ["env", *named, *map(re.escape, hooks.bounded(hook))]}
 
 
 def _rule(words: Sequence[str], *, tail: str | None = None, stdin: str = "") -> Rule:

@@ -24,6 +24,8 @@ from debship.errors import DebshipError, Failed, Refused
 from debship.run import Run
 
 ONCE = "once.jsonl"
+ANSWERING = 15.0  # seconds that a host's answer may take
+GRACE = 10.0  # seconds that a hook whose time is over has to end by itself
 
 NOTE = """set -eu
 umask 022
@@ -31,8 +33,18 @@ mkdir -p -- "$1"
 cd -- "$1"
 { tail -n 199 once.jsonl 2>/dev/null || :; cat; } > once.jsonl.new
 sync -- once.jsonl.new
-mv -f -- once.jsonl.new once.jsonl
+mv -fT -- once.jsonl.new once.jsonl
 """
+
+# A hook's time is over on the host too: who rolls may be gone, and what hangs holds the lock. What a
+# hook leaves does not hold it (9, see fence.py): it is no command of the roll. Arguments: SECONDS
+# COMMAND...
+BOUND = f"""seconds=$1
+shift
+timeout -v -k {GRACE:g} "$seconds" "$@" 9>&-
+exit $?
+"""
+_ENDED = "timeout: sending signal "
 
 
 class HookFailed(StepFailed):
@@ -119,7 +131,10 @@ class Hooks:
             self.journal.write("hook-ended", host.address, name=hook.name, code=code)
             if code:
                 where = host.address if hook.on == "host" else "here"
-                raise HookFailed(f"hook {hook.name} exited with {code} ({where})", said)
+                how = f"exited with {code}"
+                if hook.on == "host" and _ENDED in said:
+                    how = f"was ended: it had not ended after {hook.timeout:g} s"
+                raise HookFailed(f"hook {hook.name} {how} ({where})", said)
 
     def _command(self, hook: HookSettings, host: Host, more: Mapping[str, str]) -> tuple[int, str]:
         """Run it; its exit code and the end of what it said."""
@@ -131,8 +146,9 @@ class Hooks:
             )
             wrote = (done.stderr.strip() or done.stdout.strip()).decode(errors="replace")
             return done.returncode, "\n".join(wrote.splitlines()[-15:])
-        words = ("env", *(f"{name}={value}" for name, value in environment.items()), *hook.command)
-        answer = host.run(words, timeout=hook.timeout)
+        told_of = (f"{name}={value}" for name, value in environment.items())
+        beyond = GRACE + ANSWERING  # the host ends it
+        answer = host.run(("env", *told_of, *bounded(hook)), timeout=hook.timeout + beyond)
         return answer.returncode, answer.complaint
 
     @contextlib.contextmanager
@@ -219,6 +235,11 @@ def open_hooks(
             )
         done.add(hook.name)
     return Hooks(plan, run, journal, workers, hosts, done, folder)
+
+
+def bounded(hook: HookSettings) -> tuple[str, ...]:
+    """Make the command that runs a hook on a host for as long as it may."""
+    return ("sh", "-c", BOUND, "debship-hook", f"{hook.timeout:g}", *hook.command)
 
 
 def told(hook: HookSettings, app: str, version: str, roll: str, host: str) -> dict[str, str]:

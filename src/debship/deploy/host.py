@@ -23,9 +23,10 @@ cat > "$new"
 chown -- "$2:$3" "$new"
 chmod -- "$4" "$new"
 """
-# Renamed: a reader sees the old file or the new one.
+# Renamed: a reader sees the old file or the new one. A folder of that name is refused (-T): the file
+# would be put into it.
 _PUT = f"""{BESIDE}sync -- "$new"
-mv -f -- "$new" "$1"
+mv -fT -- "$new" "$1"
 """
 
 
@@ -63,6 +64,9 @@ def received(argv: Sequence[str], size: int, within: float = RECEIVING) -> tuple
 
 
 DEAD = 20.0  # seconds without an acknowledgement after which a link counts as lost (tcp(7))
+
+# Why what a host says may have lines before it, in a hint.
+TALKS = "a shell that prints text where nobody is logged in (.bashrc) does so"
 
 _SILENT = logging.NullHandler()
 
@@ -186,13 +190,21 @@ class FabricHost:
         options: dict[str, Any] = {"banner_timeout": settings.connect_timeout}
         if settings.identity:
             options |= {"key_filename": str(settings.identity), "look_for_keys": False}
-        connection = fabric.Connection(
-            self.address,
-            user=settings.user,
-            port=settings.port,
-            connect_timeout=settings.connect_timeout,
-            connect_kwargs=options,
-        )
+        try:
+            connection = fabric.Connection(
+                self.address,
+                user=settings.user,
+                port=settings.port,
+                connect_timeout=settings.connect_timeout,
+                connect_kwargs=options,
+            )
+        except (OSError, ValueError, RecursionError, paramiko.SSHException) as error:
+            looped = "ProxyJump is meant for the jump host too (Host * !NAME leaves that out)"
+            why = looped if isinstance(error, RecursionError) else _reason(error)
+            raise Unreachable(
+                f"{self.address}: the ssh configuration cannot be used: {why}",
+                "mend ~/.ssh/config, or /etc/ssh/ssh_config",
+            ) from error
         # Fabric would take any key that a stranger shows.
         connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
         try:
@@ -251,4 +263,6 @@ def _exchange(channel: Any, line: str, stdin: bytes, timeout: float) -> Answer:
 
 def _reason(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) else None
+    if text and isinstance(error, OSError) and error.filename:
+        text = f"{error.filename}: {text}"
     return text or str(error).removeprefix("[Errno None] ") or type(error).__name__

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from debship.deploy.clock import Clock
 from debship.deploy.fence import Fenced, GuardedHost
-from debship.deploy.host import Host, LinkLost, Unreachable
+from debship.deploy.host import TALKS, Host, LinkLost, Unreachable
 from debship.deploy.workers import Workers
 from debship.errors import DebshipError, Failed, Refused
 from debship.model import PackageName
@@ -129,8 +129,8 @@ class Lock:
 
         def attempt(name: str) -> Holder | DebshipError | None:
             try:
-                since = self.clock.now().replace(" ", "_")
-                words = (self.roll, since, self.by, self.process, watch.over(name))
+                since, by = ("_".join(said.split()) for said in (self.clock.now(), self.by))
+                words = (self.roll, since, by, self.process, watch.over(name))
                 return _ask(hosts[name], self.package, "take", *words)
             except DebshipError as error:
                 return error
@@ -248,9 +248,28 @@ def show_lock(host: Host, package: PackageName) -> Holder | None:
     return _ask(host, package, "show")
 
 
+class NotBroken(Failed):
+    """The lock of a host is held still."""
+
+
 def break_lock(host: Host, package: PackageName, holder: Holder) -> None:
-    """Take the lock from a holder, whoever it is; what it does next there is refused."""
-    _ask(host, package, "drop", holder.roll)
+    """Take the lock from a holder, whoever it is; what it does next there is refused.
+
+    Raises:
+        NotBroken: a command of its holder still runs there, or another roll holds it by now.
+    """
+    left = _ask(host, package, "drop", holder.roll)
+    if left is None:
+        return
+    if left.roll != holder.roll:
+        raise NotBroken(
+            f"{host.address}: the lock was not broken: it is held by {left} by now",
+            "fab status, then fab unlock again where that roll should not go on",
+        )
+    raise NotBroken(
+        f"{host.address}: the lock was not broken: a command of {holder} still runs there",
+        f"wait for its end, or end it there (fuser -v {lock_path(package)} names it), then again",
+    )
 
 
 def _script(host: Host, package: PackageName, verb: str, *words: str) -> str:
@@ -270,8 +289,7 @@ def _ask(host: Host, package: PackageName, verb: str, *words: str) -> Holder | N
             return None
     raise Failed(
         f"{host.address}: what it said of the lock cannot be read: {json.dumps(text[:200])}",
-        "a shell that prints text where nobody is logged in (.bashrc) does so; else look at "
-        f"{lock_path(package)} there, and take it away where no roll is alive",
+        f"{TALKS}; else take away {lock_path(package)} there, where no roll is alive",
     )
 
 

@@ -10,7 +10,7 @@ from debship.deploy.campaign import World, connected
 from debship.deploy.history import Remembered, entries
 from debship.deploy.hooks import open_hooks
 from debship.deploy.host import Host
-from debship.deploy.lock import Holder, Lock, break_lock, seems_alive, show_lock
+from debship.deploy.lock import Holder, Lock, NotBroken, break_lock, seems_alive, show_lock
 from debship.deploy.observation import HostState
 from debship.deploy.places import Place, find_places, unminded, unusable
 from debship.deploy.plan import RollPlan, plan_roll
@@ -171,8 +171,12 @@ def unlocked_lines(found: Answers[Holder]) -> tuple[str, ...]:
     """What ``unlock`` found, for people."""
     held = [f"{host}: was locked by {holder}" for host, holder in found.told.items()]
     nobody = "no host that answers is locked" if found.silent else "nobody holds the lock"
-    unknown = (f"{host}: its lock is unknown: {why}" for host, why in found.why().items())
-    return (*(held or [nobody]), *unknown)
+    kept = {host for host, error in found.silent.items() if isinstance(error, NotBroken)}
+    unknown = (
+        f"{host}: {why}" if host in kept else f"{host}: its lock is unknown: {why}"
+        for host, why in found.why().items()
+    )
+    return (*(held or ([] if kept else [nobody])), *unknown)
 
 
 def history(app: FleetApp, world: World) -> Remembered:

@@ -28,21 +28,22 @@ shift 2
 if [ "$keep" = keep ] && ! [ -e out.json ]; then
     rm -rf kept
     mkdir kept
-    for file; do [ -e "$file" ] && cp -a --parents -- "$file" kept || :; done
+    for file; do [ -f "$file" ] && cp -a --parents -- "$file" kept || :; done
 fi
 cat > out.json.new
 sync -- out.json.new
-mv -f -- out.json.new out.json
+mv -fT -- out.json.new out.json
 """
 RETURN = """set -eu
 kept=$1/kept
 shift
+trap 'rm -f -- "${file-}.debship-new"' EXIT
 for file; do
-    [ -e "$kept$file" ] && ! cmp -s -- "$kept$file" "$file" || continue
+    [ -f "$kept$file" ] && ! cmp -s -- "$kept$file" "$file" || continue
     echo "$file"
     cp -a -- "$kept$file" "$file.debship-new"
     touch -- "$file.debship-new"
-    mv -f -- "$file.debship-new" "$file"
+    mv -fT -- "$file.debship-new" "$file"
 done
 """
 # Standard input: the line for the history, then, where a version was reached, its record.
@@ -56,8 +57,8 @@ IFS= read -r line
 { tail -n 199 history.jsonl 2>/dev/null || :; printf '%s\\n' "$line"; } > history.jsonl.new
 cat > version.json.new
 sync -- history.jsonl.new version.json.new
-mv -f -- history.jsonl.new history.jsonl
-if [ -s version.json.new ]; then mv -f -- version.json.new version.json
+mv -fT -- history.jsonl.new history.jsonl
+if [ -s version.json.new ]; then mv -fT -- version.json.new version.json
 else rm -f -- version.json.new; fi
 rm -f -- out.json
 """

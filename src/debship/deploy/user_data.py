@@ -5,6 +5,7 @@ can read it, so it holds no secret: files that name one are left to the next rol
 """
 
 import base64
+import shlex
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -18,12 +19,23 @@ set -eu
 umask 022
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 LC_ALL=C.UTF-8
 put() {
+    if [ -n "$installed" ]; then
+        case ":$late" in *":$1:"*) ;; *) return ;; esac
+    elif ! owner_is_there "$2"; then
+        late="$late$1:"
+        return
+    fi
     mkdir -p -m 0755 -- "$(dirname -- "$1")"
     base64 -d > "$1.new"
     chown -- "$2" "$1.new"
     chmod -- "$3" "$1.new"
-    mv -f -- "$1.new" "$1"
+    mv -fT -- "$1.new" "$1"
 }
+# A user of the application's own comes with its package.
+owner_is_there() {
+    getent passwd "${1%%:*}" && getent group "${1#*:}"
+} > /dev/null
+installed='' late=''
 # At the first boot the network and apt's locks may take their time.
 patiently() {
     tries=0
@@ -46,6 +58,20 @@ patiently apt-get -y -q --no-install-recommends -o DPkg::Lock::Timeout=600 \\
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \\
     install {package}={version}
 """
+# Without those files the service began in vain.
+_LATE = """installed=yes
+if [ -n "$late" ]; then
+    managed
+    for unit in $(dpkg-query -L {package} |
+        sed -n 's#^\\(/usr\\)\\{{0,1\\}}/lib/systemd/system/\\([^/]*[^/@]\\.service\\)$#\\2#p' | sort -u); do
+        systemctl reset-failed "$unit" || :
+        case $(systemctl is-enabled "$unit" || :) in
+        enabled*) systemctl restart "$unit" ;;
+        *) systemctl try-restart "$unit" ;;
+        esac
+    done
+fi
+"""
 
 
 def user_data(
@@ -55,13 +81,18 @@ def user_data(
 
     Args:
         sources: the deb822 text with the key inline (sources.list(5)).
-        files: managed files that hold no secret; they are there before the service starts.
+        files: managed files that hold no secret; they are there before the service starts, but for
+            those of a user that comes with the package: with them it starts once more.
     """
-    puts = [_put(apt.SOURCE, "root:root", 0o644, sources), _BESIDE]
-    puts += [_put(f.path, f"{f.owner}:{f.group}", f.mode, f.content.reveal()) for f in files]
-    return _HEAD + "".join(puts) + _TAIL.format(package=package, version=version)
+    head = _HEAD + _put(apt.SOURCE, "root:root", 0o644, sources) + _BESIDE
+    tail = _TAIL.format(package=package, version=version)
+    if not files:
+        return head + tail
+    puts = [_put(f.path, f"{f.owner}:{f.group}", f.mode, f.content.reveal()) for f in files]
+    managed = f"managed() {{\n{''.join(puts)}}}\nmanaged\n"
+    return head + managed + tail + _LATE.format(package=package)
 
 
 def _put(path: str, owner: str, mode: int, content: str) -> str:
     text = base64.encodebytes(content.encode()).decode()
-    return f"put {path} {owner} {mode:04o} << 'END'\n{text}END\n"
+    return f"put {shlex.quote(path)} {owner} {mode:04o} << 'END'\n{text}END\n"
