@@ -27,7 +27,7 @@ from debship.deploy.report import RollReport
 from debship.deploy.scaling import hold
 from debship.deploy.stop import Stop
 from debship.deploy.surroundings import open_surroundings
-from debship.errors import Refused
+from debship.errors import Failed, Refused
 from debship.model import PackageName
 
 from fakes import FakeRun
@@ -519,6 +519,61 @@ def test_what_a_dead_roll_held_is_let_go_by_a_restore(theatre, sky, scaled) -> N
     assert theatre.restore(app).exit_code == 0
     assert group_state(sky) == (3, 3, [], [])
     assert len(registered(sky)) == 3
+
+
+def refuse(sky, *actions: str, after: str) -> None:
+    """Deny some calls for ever, once another call came."""
+    began = []
+
+    def chance(call) -> str:
+        began.append(call.action == after)
+        return "denied" if any(began) and call.action in actions else ""
+
+    sky.faults.chance = chance
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_a_group_that_cannot_be_let_go_hides_no_report(
+    theatre, sky, scaled, ends_well: bool
+) -> None:
+    arn, addresses = scaled
+    for address in addresses:
+        theatre.host(address).behaviours["1.1-1"] = Behaviour(starts=ends_well)
+    refuse(sky, "ResumeProcesses", after="ExitStandby")
+    app = theatre.app(AsgHosts("auth"), TargetGroupSettings(arn))
+    report = theatre.deploy(app)
+    assert report.exit_code == 1
+    assert outcomes(report) == (
+        ["changed"] * 3 if ends_well else ["returned", "untouched", "untouched"]
+    )
+    assert "asg/auth is still held: autoscaling:ResumeProcesses" in report.stopped
+    assert "the next deploy, or fab restore, lets it go" in report.stopped
+    sky.faults.chance = lambda _: ""
+    assert theatre.restore(app).exit_code == 0
+    assert group_state(sky) == (3, 3, [], [])
+
+
+def test_a_restore_says_that_the_group_cannot_be_let_go(theatre, sky, scaled) -> None:
+    hold(open_scaling_group(AsgHosts("auth"), sky.aws, sky.machines, sky.clock), 1)
+    for address in scaled[1]:
+        theatre.host(address)
+    refuse(sky, "ResumeProcesses", after="ResumeProcesses")
+    with pytest.raises(Failed, match="asg/auth is still held") as caught:
+        theatre.restore(theatre.app(AsgHosts("auth"), TargetGroupSettings(scaled[0])))
+    assert "allow autoscaling:ResumeProcesses" in (caught.value.hint or "")
+
+
+def test_newcomers_that_nobody_may_look_for_hide_no_report(theatre, sky, scaled) -> None:
+    arn, addresses = scaled
+    refuse(sky, "DescribeAutoScalingGroups", after="DeleteTags")
+    for address in addresses:
+        theatre.host(address)
+    report = theatre.deploy(theatre.app(AsgHosts("auth"), TargetGroupSettings(arn)))
+    assert outcomes(report) == ["changed"] * 3
+    assert report.exit_code == 1
+    assert "whether hosts came meanwhile is unknown" in report.stopped
+    sky.faults.chance = lambda _: ""
+    assert group_state(sky) == (3, 3, [], [])
 
 
 def test_aws_is_not_asked_where_nothing_is_its_own(theatre, sky) -> None:
