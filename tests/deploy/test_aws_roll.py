@@ -532,6 +532,21 @@ def refuse(sky, *actions: str, after: str) -> None:
     sky.faults.chance = chance
 
 
+@pytest.mark.parametrize(
+    "denied", [("DeregisterTargets",), ("DeregisterTargets", "RegisterTargets")]
+)
+def test_what_is_to_be_allowed_is_said_of_the_host_that_it_failed_on(
+    theatre, sky, crowded, denied
+) -> None:
+    for address in (A, B, C):
+        theatre.host(address)
+    refuse(sky, *denied, after="DeregisterTargets")
+    report = theatre.deploy(theatre.app((A, B, C), *crowded))
+    [failed] = [host for host in report.hosts if host.outcome.value in {"returned", "failed"}]
+    assert "allow elasticloadbalancing:DeregisterTargets; docs/how-to/aws.md" in failed.hint
+    assert ("fab restore" in failed.hint) is (failed.outcome.value == "failed")
+
+
 @pytest.mark.parametrize("ends_well", [True, False])
 def test_a_group_that_cannot_be_let_go_hides_no_report(
     theatre, sky, scaled, ends_well: bool

@@ -170,7 +170,14 @@ def _go_back(
         if worse.message == error.message:  # what it ran before fails alike: it is the host
             version_failed = False
         return left_out(
-            steps, worse, notes, secrets, because, log=log, version_failed=version_failed
+            steps,
+            worse,
+            notes,
+            secrets,
+            because,
+            log=log,
+            hint=error.hint,
+            version_failed=version_failed,
         )
     try:
         steps.take(lambda: steps.settle("returned", was))
@@ -180,6 +187,7 @@ def _go_back(
         Outcome.UNTOUCHED if isinstance(error, Interrupted) else Outcome.RETURNED,
         after=str(was.version),
         reason=reason,
+        hint=error.hint or "",
         log=log,
         standing="in",
         version_failed=version_failed,

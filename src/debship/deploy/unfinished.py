@@ -45,12 +45,14 @@ def left_out(
     because: str = "",
     *,
     log: str = "",
+    hint: str | None = None,
     version_failed: bool = False,
 ) -> HostReport:
     """Leave a host that could not be brought back out of its balancers.
 
     Args:
         log: what was written before it was to go back; what was written then follows.
+        hint: the way out of what failed before it was to go back.
     """
     reason = because + shown(error.message, secrets)
     try:
@@ -62,7 +64,7 @@ def left_out(
         Outcome.FAILED,
         after=None,
         reason=f"{reason}; it stands {_where(standing)}",
-        hint=MENDED,
+        hint="; ".join(dict.fromkeys(filter(None, (hint, error.hint, MENDED)))),
         log="\n".join(filter(None, (log, log_of(error, secrets)))),
         standing=standing,
         version_failed=version_failed,
