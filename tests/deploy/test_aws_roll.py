@@ -547,6 +547,38 @@ def test_what_is_to_be_allowed_is_said_of_the_host_that_it_failed_on(
     assert ("fab restore" in failed.hint) is (failed.outcome.value == "failed")
 
 
+@pytest.mark.parametrize("starts", [True, False])
+def test_an_aws_that_falls_silent_when_a_host_is_well_leaves_it_unknown_and_as_it_is(
+    theatre, sky, crowded, starts: bool
+) -> None:
+    """The host that falls ill is brought back first, and it is well then."""
+    for address in (A, B, C):
+        theatre.host(address).behaviours["1.1-1"] = Behaviour(starts=starts)
+    silent = []  # since when
+
+    def chance(call) -> str:
+        if call.action == "RegisterTargets" and not silent:
+            silent.append(sky.clock.at)
+        return "error" if silent and 0 < sky.clock.at - silent[0] < 200 else ""
+
+    before = registered(sky)
+    sky.faults.chance = chance
+    app = theatre.app((A, B, C), *crowded)
+    report = theatre.deploy(app)
+    assert sorted(outcomes(report)) == ["unknown", "untouched", "untouched"]
+    assert report.exit_code == 4
+    [unknown] = [host for host in report.hosts if host.outcome.value == "unknown"]
+    assert "AWS did not answer" in unknown.reason
+    assert "when it answers again, run the same deploy again" in unknown.hint
+    assert theatre.host(unknown.host).running == ("1.1-1" if starts else "1.0-1")
+    changes = [m for m in sky.faults.mutations if "Register" in m or "Deregister" in m]
+    assert "Register" in changes[-1]
+    sky.faults.chance = lambda _: ""
+    sky.clock.sleep(400)
+    assert theatre.restore(app).exit_code == 0
+    assert registered(sky) == before
+
+
 @pytest.mark.parametrize("ends_well", [True, False])
 def test_a_group_that_cannot_be_let_go_hides_no_report(
     theatre, sky, scaled, ends_well: bool

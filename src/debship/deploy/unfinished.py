@@ -1,5 +1,6 @@
 """How a turn ends that is not finished: the host is left as it is, and told of, with the way out."""
 
+from debship.deploy.balancer.door import Unanswered
 from debship.deploy.fence import Fenced
 from debship.deploy.host import LinkLost, Unreachable
 from debship.deploy.installation import StepFailed
@@ -31,7 +32,7 @@ def adrift(
         Outcome.UNKNOWN,
         after=None,
         reason=f"{because}{shown(error.message, secrets)}; it stands {_where(standing)}",
-        hint=AGAIN if isinstance(error, ADRIFT) else MENDED,
+        hint=AGAIN if isinstance(error, (*ADRIFT, Unanswered)) else MENDED,
         log=log,
         standing=standing,
     )
