@@ -579,6 +579,26 @@ def test_an_aws_that_falls_silent_when_a_host_is_well_leaves_it_unknown_and_as_i
     assert registered(sky) == before
 
 
+def test_an_instance_that_still_enters_standby_is_brought_back_from_there(
+    theatre, sky, scaled
+) -> None:
+    arn, addresses = scaled
+    sky.estate.set(arn, **{"deregistration_delay.timeout_seconds": "400"})
+    for address in addresses:
+        theatre.host(address)
+    refuse(sky, "DeregisterTargets", after="DeregisterTargets")
+    group = AsgHosts("auth")
+    other = sky.estate.target_group(name="other", port=8200)
+    sky.estate.register(other, *addresses.values(), port=8200)
+    sky.clock.sleep(30)
+    report = theatre.deploy(
+        theatre.app(group, TargetGroupSettings(arn), TargetGroupSettings(other))
+    )
+    assert sorted(outcomes(report)) == ["returned", "untouched", "untouched"], report.lines()
+    assert group_state(sky) == (3, 3, [], [])
+    assert {one["LifecycleState"] for one in sky.estate.group()["Instances"]} == {"InService"}
+
+
 @pytest.mark.parametrize("ends_well", [True, False])
 def test_a_group_that_cannot_be_let_go_hides_no_report(
     theatre, sky, scaled, ends_well: bool

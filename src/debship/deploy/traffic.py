@@ -31,19 +31,32 @@ class Traffic:
             self._move(lambda p=place: p.balancer.take_out(p.member))  # type: ignore[misc]
 
     def put_back(self) -> None:
-        """Let requests come again everywhere.
+        """Let requests come again everywhere; where it must drain to its end first, last.
 
         Raises:
             Failed: a balancer would not; it does not keep the host out of the others.
         """
         errors = []
-        for place in self.places:
+        for place in sorted(self.places, key=lambda place: place.balancer.terms.drains_out):
             try:
+                if place.balancer.terms.drains_out:
+                    self._drain_out(place)
                 self._move(lambda p=place: p.balancer.put_back(p.member))  # type: ignore[misc]
             except (Declined, Unanswered) as error:
                 errors.append(error)
         if errors:
             raise errors[0]
+
+    def _drain_out(self, place: Place) -> None:
+        """Wait, as long as that may take, until it no longer drains."""
+        wait_for(
+            (place,),
+            lambda member: member.standing is not Standing.DRAINING,
+            limit=lambda terms: terms.drain,
+            looks=lambda _: 1,
+            clock=self.clock,
+            seed=self.seed,
+        )
 
     def drained(self, safe_point: Callable[[], None]) -> int:
         """Wait until nothing is in flight, at most as long as the balancers allow.

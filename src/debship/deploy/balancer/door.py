@@ -64,6 +64,7 @@ class Terms:
     usual_drain: float = 0.0  # as a rule; for the plan's estimate
     usual_rise: float = 0.0
     lingers: bool = False  # connections live on after it calls a member out: ask the host too
+    drains_out: bool = False  # one that drains can be put back only once it has drained
     floor: Floor = Floor()
     warnings: tuple[str, ...] = ()  # what a person should know before the roll
 
