@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -597,6 +598,62 @@ def test_an_instance_that_still_enters_standby_is_brought_back_from_there(
     assert sorted(outcomes(report)) == ["returned", "untouched", "untouched"], report.lines()
     assert group_state(sky) == (3, 3, [], [])
     assert {one["LifecycleState"] for one in sky.estate.group()["Instances"]} == {"InService"}
+
+
+@pytest.mark.parametrize("after", [1, 60])  # while it rises; while it soaks
+def test_a_version_is_not_blamed_for_what_somebody_takes_out_by_hand(
+    theatre, sky, crowded, after: int
+) -> None:
+    before = registered(sky)
+    targets, arn, second = sky.cloud.app.targets, crowded[1].arn, sky.estate.instances[B]
+    back: list[float] = []
+    done: list[bool] = []
+
+    def chance(call) -> str:
+        if call.action == "RegisterTargets" and second in str(call.arguments):
+            back.append(sky.clock.at)
+        due = not done and back and sky.clock.at >= back[0] + after
+        if call.action == "DescribeTargetHealth" and due:
+            done.append(True)
+            targets.deregister(arn, second, 8200)
+        return ""
+
+    for address in (A, B, C):
+        theatre.host(address)
+    sky.faults.chance = chance
+    report = theatre.deploy(theatre.app((A, B, C), *crowded, soak=120.0))
+    assert outcomes(report) == ["changed", "returned", "untouched"], report.lines()
+    assert "target-group/admin" in report.hosts[1].reason
+    assert "Target." in report.hosts[1].reason
+    assert "taken back" not in report.stopped
+    assert registered(sky) == before
+
+
+def test_a_version_is_not_blamed_for_an_instance_that_its_group_lets_go(
+    theatre, sky, scaled
+) -> None:
+    arn, addresses = scaled
+    seen: list[str] = []
+
+    def detach(address: str, moment: str) -> None:
+        if moment == "before install" and address not in seen:
+            seen.append(address)
+            if len(seen) == 2:
+                sky.cloud.client("autoscaling").detach_instances(
+                    InstanceIds=[addresses[address]],
+                    AutoScalingGroupName="auth",
+                    ShouldDecrementDesiredCapacity=True,
+                )
+
+    for address in addresses:
+        theatre.host(address).fault = partial(detach, address)
+    report = theatre.deploy(theatre.app(AsgHosts("auth"), TargetGroupSettings(arn)))
+    found = {host.host: host.outcome.value for host in report.hosts}
+    assert found[seen[0]] == "changed", report.lines()
+    assert found[seen[1]] == "failed", report.lines()
+    [failed] = [host for host in report.hosts if host.outcome.value == "failed"]
+    assert "no longer in the group" in failed.reason
+    assert "taken back" not in report.stopped
 
 
 @pytest.mark.parametrize("ends_well", [True, False])

@@ -1,6 +1,6 @@
 """One host's way out of its balancers and back, seen through balancers that sometimes err."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -87,14 +87,14 @@ class Traffic:
             StepFailed: one does not see it well in time.
         """
         seen = self._wait(_is_in, lambda terms: terms.rise, lambda terms: terms.looks, safe_point)
-        late = [
+        late = {
             f"{place.balancer.name} does not see it well after {place.balancer.terms.rise:g} s: "
-            f"{member.note or member.standing.value}"
+            f"{member.note or member.standing.value}": member
             for place, member in zip(self.places, seen, strict=True)
             if not _is_in(member)
-        ]
+        }
         if late:
-            raise StepFailed("; ".join(late))
+            raise StepFailed("; ".join(late), of_host=taken_away(late.values()))
         if warm := max((place.balancer.terms.warm for place in self.places), default=0.0):
             self.clock.sleep(warm)
 
@@ -167,6 +167,11 @@ class Traffic:
                 if self.clock.monotonic() > deadline:
                     raise
             self.clock.sleep(1.0)
+
+
+def taken_away(members: Iterable[Member]) -> bool:
+    """Whether somebody else took a host out of places where it is to serve: no version does."""
+    return all(member.standing in ASIDE or member.gone for member in members)
 
 
 def _is_out(member: Member) -> bool:

@@ -93,7 +93,7 @@ class ScalingGroup:
         for candidate in self.members():
             if candidate.id == member.id:
                 return candidate
-        return replace(member, standing=Standing.DOWN, note="no longer in the group")
+        return replace(member, standing=Standing.DOWN, note="no longer in the group", gone=True)
 
     def change(self, operation: str, **arguments: Any) -> None:
         """Change the group, and forget what was seen before."""
