@@ -143,7 +143,7 @@ MUTANTS = (
     _m(
         "leave newcomers as they came",
         "surroundings",
-        "            if not came or report.exit_code:\n",
+        "            if not came:\n",
         "            if True:\n",
     ),
     _m(

@@ -2,6 +2,8 @@
 
 import random
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,40 @@ def test_nobody_at_the_other_end_is_an_answer_that_did_not_come(
         with pytest.raises(Unanswered):
             nowhere.api("elb", "eu-west-1").call("describe_load_balancers")
     assert nowhere.clock.monotonic() - begin >= 60
+
+
+class Portal(BaseHTTPRequestHandler):
+    """A proxy that answers in the place of AWS, as hotels and firewalls do."""
+
+    def do_POST(self) -> None:
+        body = b"<!DOCTYPE html><html><head><title>Log in</title><body>Please log in<br></html>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("service", ["elb", "ec2"])
+def test_a_page_that_came_in_the_place_of_an_answer_is_an_answer_that_did_not_come(
+    nowhere: Aws, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    operation = {"elb": "describe_load_balancers", "ec2": "describe_instances"}[service]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        begin = nowhere.clock.monotonic()
+        try:
+            with pytest.raises(Unanswered, match="no answer from AWS"):
+                nowhere.api(service, "eu-west-1").call(operation)
+        finally:
+            server.shutdown()
+    assert nowhere.clock.monotonic() - begin >= 60, "it is asked again"
 
 
 def test_pages_are_gathered() -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from debship.deploy.report import RollReport
 from debship.deploy.scaling import hold
 from debship.deploy.stop import Stop
 from debship.deploy.surroundings import open_surroundings
-from debship.errors import Refused
+from debship.errors import Failed, Refused
 from debship.model import PackageName
 
 from fakes import FakeRun
@@ -519,6 +520,184 @@ def test_what_a_dead_roll_held_is_let_go_by_a_restore(theatre, sky, scaled) -> N
     assert theatre.restore(app).exit_code == 0
     assert group_state(sky) == (3, 3, [], [])
     assert len(registered(sky)) == 3
+
+
+def refuse(sky, *actions: str, after: str) -> None:
+    """Deny some calls for ever, once another call came."""
+    began = []
+
+    def chance(call) -> str:
+        began.append(call.action == after)
+        return "denied" if any(began) and call.action in actions else ""
+
+    sky.faults.chance = chance
+
+
+@pytest.mark.parametrize(
+    "denied", [("DeregisterTargets",), ("DeregisterTargets", "RegisterTargets")]
+)
+def test_what_is_to_be_allowed_is_said_of_the_host_that_it_failed_on(
+    theatre, sky, crowded, denied
+) -> None:
+    for address in (A, B, C):
+        theatre.host(address)
+    refuse(sky, *denied, after="DeregisterTargets")
+    report = theatre.deploy(theatre.app((A, B, C), *crowded))
+    [failed] = [host for host in report.hosts if host.outcome.value in {"returned", "failed"}]
+    assert "allow elasticloadbalancing:DeregisterTargets; docs/how-to/aws.md" in failed.hint
+    assert ("fab restore" in failed.hint) is (failed.outcome.value == "failed")
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_an_aws_that_falls_silent_when_a_host_is_well_leaves_it_unknown_and_as_it_is(
+    theatre, sky, crowded, starts: bool
+) -> None:
+    """The host that falls ill is brought back first, and it is well then."""
+    for address in (A, B, C):
+        theatre.host(address).behaviours["1.1-1"] = Behaviour(starts=starts)
+    silent = []  # since when
+
+    def chance(call) -> str:
+        if call.action == "RegisterTargets" and not silent:
+            silent.append(sky.clock.at)
+        return "error" if silent and 0 < sky.clock.at - silent[0] < 200 else ""
+
+    before = registered(sky)
+    sky.faults.chance = chance
+    app = theatre.app((A, B, C), *crowded)
+    report = theatre.deploy(app)
+    assert sorted(outcomes(report)) == ["unknown", "untouched", "untouched"]
+    assert report.exit_code == 4
+    [unknown] = [host for host in report.hosts if host.outcome.value == "unknown"]
+    assert "AWS did not answer" in unknown.reason
+    assert "when it answers again, run the same deploy again" in unknown.hint
+    assert theatre.host(unknown.host).running == ("1.1-1" if starts else "1.0-1")
+    changes = [m for m in sky.faults.mutations if "Register" in m or "Deregister" in m]
+    assert "Register" in changes[-1]
+    sky.faults.chance = lambda _: ""
+    sky.clock.sleep(400)
+    assert theatre.restore(app).exit_code == 0
+    assert registered(sky) == before
+
+
+def test_an_instance_that_still_enters_standby_is_brought_back_from_there(
+    theatre, sky, scaled
+) -> None:
+    arn, addresses = scaled
+    sky.estate.set(arn, **{"deregistration_delay.timeout_seconds": "400"})
+    for address in addresses:
+        theatre.host(address)
+    refuse(sky, "DeregisterTargets", after="DeregisterTargets")
+    group = AsgHosts("auth")
+    other = sky.estate.target_group(name="other", port=8200)
+    sky.estate.register(other, *addresses.values(), port=8200)
+    sky.clock.sleep(30)
+    report = theatre.deploy(
+        theatre.app(group, TargetGroupSettings(arn), TargetGroupSettings(other))
+    )
+    assert sorted(outcomes(report)) == ["returned", "untouched", "untouched"], report.lines()
+    assert group_state(sky) == (3, 3, [], [])
+    assert {one["LifecycleState"] for one in sky.estate.group()["Instances"]} == {"InService"}
+
+
+@pytest.mark.parametrize("after", [1, 60])  # while it rises; while it soaks
+def test_a_version_is_not_blamed_for_what_somebody_takes_out_by_hand(
+    theatre, sky, crowded, after: int
+) -> None:
+    before = registered(sky)
+    targets, arn, second = sky.cloud.app.targets, crowded[1].arn, sky.estate.instances[B]
+    back: list[float] = []
+    done: list[bool] = []
+
+    def chance(call) -> str:
+        if call.action == "RegisterTargets" and second in str(call.arguments):
+            back.append(sky.clock.at)
+        due = not done and back and sky.clock.at >= back[0] + after
+        if call.action == "DescribeTargetHealth" and due:
+            done.append(True)
+            targets.deregister(arn, second, 8200)
+        return ""
+
+    for address in (A, B, C):
+        theatre.host(address)
+    sky.faults.chance = chance
+    report = theatre.deploy(theatre.app((A, B, C), *crowded, soak=120.0))
+    assert outcomes(report) == ["changed", "returned", "untouched"], report.lines()
+    assert "target-group/admin" in report.hosts[1].reason
+    assert "Target." in report.hosts[1].reason
+    assert "taken back" not in report.stopped
+    assert registered(sky) == before
+
+
+def test_a_version_is_not_blamed_for_an_instance_that_its_group_lets_go(
+    theatre, sky, scaled
+) -> None:
+    arn, addresses = scaled
+    seen: list[str] = []
+
+    def detach(address: str, moment: str) -> None:
+        if moment == "before install" and address not in seen:
+            seen.append(address)
+            if len(seen) == 2:
+                sky.cloud.client("autoscaling").detach_instances(
+                    InstanceIds=[addresses[address]],
+                    AutoScalingGroupName="auth",
+                    ShouldDecrementDesiredCapacity=True,
+                )
+
+    for address in addresses:
+        theatre.host(address).fault = partial(detach, address)
+    report = theatre.deploy(theatre.app(AsgHosts("auth"), TargetGroupSettings(arn)))
+    found = {host.host: host.outcome.value for host in report.hosts}
+    assert found[seen[0]] == "changed", report.lines()
+    assert found[seen[1]] == "failed", report.lines()
+    [failed] = [host for host in report.hosts if host.outcome.value == "failed"]
+    assert "no longer in the group" in failed.reason
+    assert "taken back" not in report.stopped
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_a_group_that_cannot_be_let_go_hides_no_report(
+    theatre, sky, scaled, ends_well: bool
+) -> None:
+    arn, addresses = scaled
+    for address in addresses:
+        theatre.host(address).behaviours["1.1-1"] = Behaviour(starts=ends_well)
+    refuse(sky, "ResumeProcesses", after="ExitStandby")
+    app = theatre.app(AsgHosts("auth"), TargetGroupSettings(arn))
+    report = theatre.deploy(app)
+    assert report.exit_code == 1
+    assert outcomes(report) == (
+        ["changed"] * 3 if ends_well else ["returned", "untouched", "untouched"]
+    )
+    assert "asg/auth is still held: autoscaling:ResumeProcesses" in report.stopped
+    assert "the next deploy, or fab restore, lets it go" in report.stopped
+    sky.faults.chance = lambda _: ""
+    assert theatre.restore(app).exit_code == 0
+    assert group_state(sky) == (3, 3, [], [])
+
+
+def test_a_restore_says_that_the_group_cannot_be_let_go(theatre, sky, scaled) -> None:
+    hold(open_scaling_group(AsgHosts("auth"), sky.aws, sky.machines, sky.clock), 1)
+    for address in scaled[1]:
+        theatre.host(address)
+    refuse(sky, "ResumeProcesses", after="ResumeProcesses")
+    with pytest.raises(Failed, match="asg/auth is still held") as caught:
+        theatre.restore(theatre.app(AsgHosts("auth"), TargetGroupSettings(scaled[0])))
+    assert "allow autoscaling:ResumeProcesses" in (caught.value.hint or "")
+
+
+def test_newcomers_that_nobody_may_look_for_hide_no_report(theatre, sky, scaled) -> None:
+    arn, addresses = scaled
+    refuse(sky, "DescribeAutoScalingGroups", after="DeleteTags")
+    for address in addresses:
+        theatre.host(address)
+    report = theatre.deploy(theatre.app(AsgHosts("auth"), TargetGroupSettings(arn)))
+    assert outcomes(report) == ["changed"] * 3
+    assert report.exit_code == 1
+    assert "whether hosts came meanwhile is unknown" in report.stopped
+    sky.faults.chance = lambda _: ""
+    assert group_state(sky) == (3, 3, [], [])
 
 
 def test_aws_is_not_asked_where_nothing_is_its_own(theatre, sky) -> None:

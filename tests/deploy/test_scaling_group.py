@@ -81,11 +81,32 @@ def test_who_comes_after_a_roll_that_died_lets_go_of_what_that_held(sky, group) 
 def test_a_hold_that_dies_at_any_call_is_undone_by_the_next(sky, group, dies_at: str) -> None:
     """The tag is written before what it remembers is changed."""
     sky.faults.add("denied", dies_at)
+    sky.faults.add("denied", "ResumeProcesses")  # so that it cannot clean up behind itself
     with pytest.raises(Failed):
         hold(group, 2)
+    sky.faults.waiting.clear()
     with held(group, 2, print):
         pass
     assert state(sky) == (3, 3, set(), {})
+
+
+@pytest.mark.parametrize("denied", ["SuspendProcesses", "UpdateAutoScalingGroup"])
+def test_a_hold_that_is_refused_in_its_middle_leaves_nothing_held(sky, group, denied: str) -> None:
+    before = state(sky)
+    sky.faults.add("denied", denied)
+    with pytest.raises(Failed, match=denied), held(group, 1, print):
+        pytest.fail("it is not held")
+    assert state(sky) == before
+
+
+def test_a_hold_that_cannot_be_undone_says_so_beside_what_went_wrong(sky, group) -> None:
+    sky.faults.add("denied", "UpdateAutoScalingGroup", times=9)
+    sky.faults.add("denied", "ResumeProcesses", times=9)
+    said: list[str] = []
+    with pytest.raises(Failed, match="UpdateAutoScalingGroup"), held(group, 1, said.append):
+        pytest.fail("it is not held")
+    [line] = said
+    assert line.startswith("asg/auth is still held: autoscaling:ResumeProcesses")
 
 
 def test_a_host_left_standing_by_keeps_the_minimum_low_and_says_so(sky, group) -> None:

@@ -66,6 +66,7 @@ class Api:
             Unanswered: no answer in time, or throttled all the time.
         """
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError  # botocore: a plain Exception
 
         deadline = self.clock.monotonic() + self.patience
         pause = 1.0
@@ -73,7 +74,7 @@ class Api:
             try:
                 answer: dict[str, Any] = getattr(self.client, operation)(**arguments)
                 return answer
-            except (ClientError, BotoCoreError) as error:
+            except (ClientError, BotoCoreError, ResponseParserError) as error:
                 found = self._judge(operation, error)
             if not isinstance(found, Unanswered) or self.clock.monotonic() >= deadline:
                 raise found

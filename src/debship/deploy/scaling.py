@@ -5,13 +5,13 @@ after a roll that died lets go of exactly that, from any machine.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from debship.deploy.balancer.scaling_group import ScalingGroup
 from debship.deploy.steps import Say
-from debship.errors import Refused
+from debship.errors import DebshipError, Failed, Refused
 
 TAG = "debship:held"
 # What would start, end, move or re-register instances under our hands. Launch and Terminate go on:
@@ -41,22 +41,60 @@ class Hold:
 
 
 @contextlib.contextmanager
-def held(group: ScalingGroup, most: int, say: Say) -> Iterator[None]:
+def held(
+    group: ScalingGroup, most: int, say: Say, keep: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Hold a group for a roll that takes out at most so many hosts at once; let go at the end.
+
+    Args:
+        keep: takes what is to be said where the group cannot be let go after all went well;
+            None where nobody would say it.
 
     Raises:
         Refused: the group cannot start instances now, so none could leave Standby.
+        Failed: AWS would not have it held; or let go, where there is no ``keep``.
     """
-    hold(group, most)
+    hold(group, most, say)
     try:
         yield
-    finally:
-        for line in let_go(group):
+    except BaseException:
+        _let_go_all_the_same(group, say)
+        raise
+    try:
+        lines = let_go(group)
+    except DebshipError as error:
+        if keep is None:
+            raise Failed(_still_held(group, error), error.hint) from error
+        keep(_still_held(group, error))
+    else:
+        for line in lines:
             say(line)
 
 
-def hold(group: ScalingGroup, most: int) -> Hold:
-    """Suspend what would interfere and make room below MinSize; written on the group first."""
+def _let_go_all_the_same(group: ScalingGroup, say: Say) -> None:
+    """Let go where something else ended: that is what people must be told, and this beside it."""
+    try:
+        for line in let_go(group):
+            say(line)
+    except DebshipError as error:
+        say(_still_held(group, error))
+
+
+def _still_held(group: ScalingGroup, error: DebshipError) -> str:
+    hint = f" ({error.hint})" if error.hint else ""
+    return (
+        f"{group.name} is still held: {error.message}{hint}; "
+        "the next deploy, or fab restore, lets it go"
+    )
+
+
+def hold(group: ScalingGroup, most: int, say: Say = lambda _: None) -> Hold:
+    """Suspend what would interfere and make room below MinSize; written on the group first.
+
+    Raises:
+        Refused: the group cannot start instances now.
+        Failed: AWS says no; what was done before that is undone.
+    """
     group.forget()
     told = group.read()
     suspended = {one["ProcessName"] for one in told.get("SuspendedProcesses", [])}
@@ -72,12 +110,21 @@ def hold(group: ScalingGroup, most: int) -> Hold:
     if found is None:
         found = Hold(int(told["MinSize"]), still)
         _write_tag(group, found)
+    try:
+        _make_still(group, still, max(0, int(told["DesiredCapacity"]) - most), told)
+    except BaseException:
+        _let_go_all_the_same(group, say)
+        raise
+    return found
+
+
+def _make_still(
+    group: ScalingGroup, still: Sequence[str], room: int, told: Mapping[str, Any]
+) -> None:
     if still:
         group.change("suspend_processes", ScalingProcesses=list(still))
-    room = max(0, int(told["DesiredCapacity"]) - most)
     if room < int(told["MinSize"]):
         group.change("update_auto_scaling_group", MinSize=room)
-    return found
 
 
 def let_go(group: ScalingGroup) -> tuple[str, ...]:

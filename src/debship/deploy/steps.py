@@ -19,7 +19,7 @@ from debship.deploy.observation import HostState, observe
 from debship.deploy.plan import RollPlan
 from debship.deploy.records import Before
 from debship.deploy.stop import Stop
-from debship.deploy.traffic import SERVED, Traffic
+from debship.deploy.traffic import SERVED, Traffic, taken_away
 from debship.errors import Failed
 from debship.model import DebVersion
 
@@ -211,7 +211,8 @@ class Steps:
             sick = [m for m in self.traffic.now() if m.standing not in SERVED]
             if sick and not self.observe().resting:
                 notes = "; ".join(f"{m.balancer}: {m.note or m.standing.value}" for m in sick)
-                raise StepFailed(f"it did not stay well: {notes}", self._last_log())
+                away = taken_away(sick)
+                raise StepFailed(f"it did not stay well: {notes}", self._last_log(), of_host=away)
         self._must_run(version)
 
     def return_files(self) -> tuple[str, ...]:

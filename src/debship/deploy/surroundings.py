@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from debship.config.fleet import FleetApp, Inventory
 from debship.deploy.aws import Aws
@@ -23,6 +23,23 @@ ROUNDS = 3  # how often newcomers are looked for: a group that grows all the tim
 Once = Callable[[FleetApp, tuple[str, ...], str | None], RollReport]
 
 
+@dataclass
+class _Kept:
+    """What a roll's report must say of the group it held; a restore has no such report."""
+
+    wanted: bool = False
+    lines: list[str] = field(default_factory=list)
+
+    def keep(self, line: str) -> None:
+        self.lines.append(line)
+
+    def add_to(self, report: RollReport) -> RollReport:
+        """The report, with all that was kept."""
+        while self.lines:
+            report = _stopped(report, self.lines.pop(0))
+        return report
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """Where an application's hosts come from, and what they stand behind."""
@@ -31,6 +48,7 @@ class Surroundings:
     app: FleetApp  # with the hosts that there were when this was opened
     balancers: tuple[Balancer, ...]
     machines: Machines
+    _kept: _Kept = field(default_factory=_Kept)
 
     @property
     def group(self) -> ScalingGroup | None:
@@ -48,13 +66,19 @@ class Surroundings:
         Returns:
             One report of all.
         """
-        report = once(self.app, (), None)
+        self._kept.wanted = True
+        report = self._kept.add_to(once(self.app, (), None))
         for _ in range(ROUNDS):
-            app, came = self._newcomers({host.host for host in report.hosts})
-            if not came or report.exit_code:
+            if report.exit_code:
+                break
+            try:
+                app, came = self._newcomers({host.host for host in report.hosts})
+            except DebshipError as error:
+                return _stopped(report, f"whether hosts came meanwhile is unknown: {error.message}")
+            if not came:
                 break
             say(f"{len(came)} hosts came meanwhile")
-            report = _together(report, _attempt(once, app, came, report))
+            report = self._kept.add_to(_together(report, _attempt(once, app, came, report)))
         return report
 
     def _newcomers(self, known: Collection[str]) -> tuple[FleetApp, tuple[str, ...]]:
@@ -82,7 +106,8 @@ class Surroundings:
         if self.group is None:
             yield
             return
-        with held(self.group, self.app.batch.of(len(host_names(self.app))), say):
+        most = self.app.batch.of(len(host_names(self.app)))
+        with held(self.group, most, say, self._kept.keep if self._kept.wanted else None):
             yield
 
 
@@ -95,6 +120,10 @@ def _attempt(once: Once, app: FleetApp, came: tuple[str, ...], before: RollRepor
         reason = f"it came meanwhile; {error.message}"
         hosts = tuple(HostReport(h, Outcome.UNKNOWN, reason=reason, hint=hint) for h in came)
         return replace(before, hosts=hosts, seconds=0.0)
+
+
+def _stopped(report: RollReport, why: str) -> RollReport:
+    return replace(report, stopped="; ".join(filter(None, (report.stopped, why))))
 
 
 def _together(first: RollReport, second: RollReport) -> RollReport:

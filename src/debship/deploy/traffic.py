@@ -1,6 +1,6 @@
 """One host's way out of its balancers and back, seen through balancers that sometimes err."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,19 +31,32 @@ class Traffic:
             self._move(lambda p=place: p.balancer.take_out(p.member))  # type: ignore[misc]
 
     def put_back(self) -> None:
-        """Let requests come again everywhere.
+        """Let requests come again everywhere; where it must drain to its end first, last.
 
         Raises:
             Failed: a balancer would not; it does not keep the host out of the others.
         """
         errors = []
-        for place in self.places:
+        for place in sorted(self.places, key=lambda place: place.balancer.terms.drains_out):
             try:
+                if place.balancer.terms.drains_out:
+                    self._drain_out(place)
                 self._move(lambda p=place: p.balancer.put_back(p.member))  # type: ignore[misc]
             except (Declined, Unanswered) as error:
                 errors.append(error)
         if errors:
             raise errors[0]
+
+    def _drain_out(self, place: Place) -> None:
+        """Wait, as long as that may take, until it no longer drains."""
+        wait_for(
+            (place,),
+            lambda member: member.standing is not Standing.DRAINING,
+            limit=lambda terms: terms.drain,
+            looks=lambda _: 1,
+            clock=self.clock,
+            seed=self.seed,
+        )
 
     def drained(self, safe_point: Callable[[], None]) -> int:
         """Wait until nothing is in flight, at most as long as the balancers allow.
@@ -74,14 +87,14 @@ class Traffic:
             StepFailed: one does not see it well in time.
         """
         seen = self._wait(_is_in, lambda terms: terms.rise, lambda terms: terms.looks, safe_point)
-        late = [
+        late = {
             f"{place.balancer.name} does not see it well after {place.balancer.terms.rise:g} s: "
-            f"{member.note or member.standing.value}"
+            f"{member.note or member.standing.value}": member
             for place, member in zip(self.places, seen, strict=True)
             if not _is_in(member)
-        ]
+        }
         if late:
-            raise StepFailed("; ".join(late))
+            raise StepFailed("; ".join(late), of_host=taken_away(late.values()))
         if warm := max((place.balancer.terms.warm for place in self.places), default=0.0):
             self.clock.sleep(warm)
 
@@ -154,6 +167,11 @@ class Traffic:
                 if self.clock.monotonic() > deadline:
                     raise
             self.clock.sleep(1.0)
+
+
+def taken_away(members: Iterable[Member]) -> bool:
+    """Whether somebody else took a host out of places where it is to serve: no version does."""
+    return all(member.standing in ASIDE or member.gone for member in members)
 
 
 def _is_out(member: Member) -> bool:

@@ -3,7 +3,7 @@
 import contextlib
 
 from debship.deploy import services
-from debship.deploy.balancer.door import Member, Standing
+from debship.deploy.balancer.door import Member, Standing, Unanswered
 from debship.deploy.configuration import differing
 from debship.deploy.hooks import HookFailed
 from debship.deploy.installation import StepFailed
@@ -88,6 +88,9 @@ def _change(steps: Steps, was: Before, secrets: tuple[Secret, ...], notes: Notes
             return _go_back(steps, was, error, secrets, notes)
         return adrift(steps, error, notes, secrets)
     except DebshipError as error:
+        # It is proven well: a balancer that says nothing is no reason to take it out again.
+        if isinstance(error, Unanswered) and notes.reached("well"):
+            return adrift(steps, error, notes, secrets)
         return _go_back(steps, was, error, secrets, notes)
     try:
         steps.take(lambda: steps.settle("changed", was))
@@ -153,6 +156,7 @@ def _go_back(
     """Bring the host back to what it ran, prove it, and let it serve again."""
     log, reason = log_of(error, secrets), shown(error.message, secrets)
     version_failed = isinstance(error, StepFailed) and not error.of_host
+    well = False
     try:
         steps.journal.write("failed", steps.host.address, reason=reason)
         if notes.reached("drained"):
@@ -161,16 +165,26 @@ def _go_back(
             state = reinstate(steps, was, was.version)
         else:
             state = steps.take(steps.observe)
+        well = True
         steps.take(lambda: steps.come_back(state))
         notes.mark("back", steps.clock.monotonic())
     except ADRIFT as lost:
         return adrift(steps, lost, notes, secrets, because=f"{reason}; then ", log=log)
     except DebshipError as worse:
         because = f"{reason}; going back: "
+        if well and isinstance(worse, Unanswered):
+            return adrift(steps, worse, notes, secrets, because=because, log=log)
         if worse.message == error.message:  # what it ran before fails alike: it is the host
             version_failed = False
         return left_out(
-            steps, worse, notes, secrets, because, log=log, version_failed=version_failed
+            steps,
+            worse,
+            notes,
+            secrets,
+            because,
+            log=log,
+            hint=error.hint,
+            version_failed=version_failed,
         )
     try:
         steps.take(lambda: steps.settle("returned", was))
@@ -180,6 +194,7 @@ def _go_back(
         Outcome.UNTOUCHED if isinstance(error, Interrupted) else Outcome.RETURNED,
         after=str(was.version),
         reason=reason,
+        hint=error.hint or "",
         log=log,
         standing="in",
         version_failed=version_failed,

@@ -1,5 +1,6 @@
 """How a turn ends that is not finished: the host is left as it is, and told of, with the way out."""
 
+from debship.deploy.balancer.door import Unanswered
 from debship.deploy.fence import Fenced
 from debship.deploy.host import LinkLost, Unreachable
 from debship.deploy.installation import StepFailed
@@ -31,7 +32,7 @@ def adrift(
         Outcome.UNKNOWN,
         after=None,
         reason=f"{because}{shown(error.message, secrets)}; it stands {_where(standing)}",
-        hint=AGAIN if isinstance(error, ADRIFT) else MENDED,
+        hint=AGAIN if isinstance(error, (*ADRIFT, Unanswered)) else MENDED,
         log=log,
         standing=standing,
     )
@@ -45,12 +46,14 @@ def left_out(
     because: str = "",
     *,
     log: str = "",
+    hint: str | None = None,
     version_failed: bool = False,
 ) -> HostReport:
     """Leave a host that could not be brought back out of its balancers.
 
     Args:
         log: what was written before it was to go back; what was written then follows.
+        hint: the way out of what failed before it was to go back.
     """
     reason = because + shown(error.message, secrets)
     try:
@@ -62,7 +65,7 @@ def left_out(
         Outcome.FAILED,
         after=None,
         reason=f"{reason}; it stands {_where(standing)}",
-        hint=MENDED,
+        hint="; ".join(dict.fromkeys(filter(None, (hint, error.hint, MENDED)))),
         log="\n".join(filter(None, (log, log_of(error, secrets)))),
         standing=standing,
         version_failed=version_failed,

@@ -33,6 +33,7 @@ class Member:
     names: frozenset[str] = frozenset()  # more addresses and names of the same machine
     scaled_by: str = ""  # the Auto Scaling group that the machine belongs to
     away: bool = False  # well, but requests are kept away from its zone (a zonal shift)
+    gone: bool = False  # its balancer has let it go, and would not have it back
 
     def is_of(self, names: frozenset[str]) -> bool:
         """Whether this is a place of the host that goes by these names and addresses."""
@@ -64,6 +65,7 @@ class Terms:
     usual_drain: float = 0.0  # as a rule; for the plan's estimate
     usual_rise: float = 0.0
     lingers: bool = False  # connections live on after it calls a member out: ask the host too
+    drains_out: bool = False  # one that drains can be put back only once it has drained
     floor: Floor = Floor()
     warnings: tuple[str, ...] = ()  # what a person should know before the roll
 

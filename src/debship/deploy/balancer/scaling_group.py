@@ -37,7 +37,7 @@ class ScalingGroup:
     clock: Clock
     terms: Terms = field(
         # It waits for the load balancers that it is attached to: at most an hour, AWS says.
-        default_factory=lambda: Terms(drain=3660.0, rise=300.0, poll=5.0)
+        default_factory=lambda: Terms(drain=3660.0, rise=300.0, poll=5.0, drains_out=True)
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _seen: tuple[float, dict[str, Any]] | None = None
@@ -81,7 +81,10 @@ class ScalingGroup:
         self._change("enter_standby", member, ShouldDecrementDesiredCapacity=True)
 
     def put_back(self, member: Member) -> None:
-        """Let it serve again; the group registers it where it is attached."""
+        """Let it serve again; the group registers it where it is attached.
+
+        AWS refuses that for one that still enters Standby: it is left to do so.
+        """
         if self.health(member).standing is Standing.OUT:
             self._change("exit_standby", member)
 
@@ -90,7 +93,7 @@ class ScalingGroup:
         for candidate in self.members():
             if candidate.id == member.id:
                 return candidate
-        return replace(member, standing=Standing.DOWN, note="no longer in the group")
+        return replace(member, standing=Standing.DOWN, note="no longer in the group", gone=True)
 
     def change(self, operation: str, **arguments: Any) -> None:
         """Change the group, and forget what was seen before."""
