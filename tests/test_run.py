@@ -83,3 +83,8 @@ def test_who_logs_in_is_hidden(text: str, shown: str) -> None:
         run(["sh", "-c", 'echo "$1" >&2; exit 1', "sh", text])
     assert "s3cret" not in failed.value.message
     assert shown in failed.value.message
+
+
+def test_a_signal_that_python_has_no_name_for() -> None:
+    with pytest.raises(Failed, match="was ended by signal 40: "):
+        run(["sh", "-c", "kill -40 $$"])

@@ -181,12 +181,20 @@ def _hide_values(url: str) -> str:
     return address + mark + _VALUE.sub("=[hidden]", query)
 
 
+def signal_name(number: int) -> str:
+    """Name a signal; Python has no names for most of the real-time ones."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def failure(completed: Completed, lines: int = 15) -> str:
     """One message for a program that failed: its command, its code, the end of what it wrote."""
     wrote = (completed.stderr.strip() or completed.stdout.strip()).decode(errors="replace")
     tail = "\n".join(f"  {line}" for line in without_passwords(wrote).splitlines()[-lines:])
     code = completed.returncode
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+    how = f"was ended by {signal_name(-code)}" if code < 0 else f"exited with {code}"
     return f"{completed.argv[0]} {how}: {shown(completed.argv)}" + (f"\n{tail}" if tail else "")
 
 

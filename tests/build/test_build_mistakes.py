@@ -324,3 +324,23 @@ def test_what_would_swallow_the_next_line_of_a_unit(tmp_path: Path, more: str, w
     (tmp_path / "debship.toml").write_text(f"{text}\n")
     with pytest.raises(Misused, match=f"{where}: ends in a backslash"):
         read_app(tmp_path)
+
+
+# Where its result goes.
+
+
+@pytest.mark.parametrize(
+    ("stdout", "code", "told"),
+    [(">/dev/full", 1, "error: what this printed could not be written: No space"), (">&-", 0, "")],
+)
+@pytest.mark.parametrize("words", ["--help", "build --plan"])
+def test_a_result_that_cannot_be_written(
+    sample: Sample, stdout: str, code: int, told: str, words: str
+) -> None:
+    (sample.app.directory / "debship.toml").write_text(FILE)
+    line = f"exec {DEBSHIP} {words} {stdout}"
+    done = run(["sh", "-c", line], cwd=sample.app.directory, check=False)
+    said = done.stderr.decode()
+    assert (done.returncode, said[: len(told)]) == (code, told)
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said

@@ -156,5 +156,5 @@ def test_platforms_are_those_that_packaging_names_for_this_machine() -> None:
 def test_a_tag_may_have_the_projects_name() -> None:
     seen = replace(SEEN, described="my-auth-1.2-0-gab12", project="My_Auth")
     assert str(plan_build(replace(APP, version="git"), BOOKWORM, seen).version) == "1.2-1"
-    with pytest.raises(Misused, match='the git tag "my-auth-1.2" is not a version'):
+    with pytest.raises(Misused, match=r'the git tag "my-auth-1\.2" is not a version'):
         plan_build(replace(APP, version="git"), BOOKWORM, replace(seen, project=""))

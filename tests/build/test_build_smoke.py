@@ -127,6 +127,11 @@ REFUSED = {
         (-signal.SIGSEGV, said(["auth"], ["numpy"]), ""),
         "import numpy .* SIGSEGV",
     ),
+    "a signal without a name": (
+        PYTHON,
+        (-40, said(["auth"]), ""),
+        "import auth ends Python: it was ended by signal 40",
+    ),
     "an import without an end": (PYTHON, (124, said(["auth"]), ""), "import auth .* within 60 s"),
     "a script that misses a module": (
         ADMIN,

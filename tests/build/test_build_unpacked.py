@@ -1,14 +1,16 @@
 """What an application lacks is found as uv finds it, without asking uv."""
 
+import errno
 from pathlib import Path
 
 import pytest
+from sample import Sample
 
 from debship.build.dists import Dist
 from debship.build.unpacked import lacking
 from debship.build.uv import Uv
 from debship.debian.releases import Release
-from debship.errors import Failed
+from debship.errors import Failed, Misused
 from debship.run import run
 
 
@@ -70,3 +72,14 @@ def test_it_finds_what_uv_finds(case: str, python: Path, release: Release, tmp_p
         folder.rmdir()
     found = lacking(own, others, version)
     assert bool(found) is complains, found
+
+
+def test_a_wheel_that_may_not_be_read(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read all, so the answer is the kernel's to another user."""
+
+    def refused(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("debship.build.unpacked._install", refused)
+    with pytest.raises(Misused, match=r"/tiny-1\.0-py3-none-any\.whl: Permission denied"):
+        sample.build()

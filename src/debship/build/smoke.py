@@ -18,7 +18,7 @@ from debship.build.package import Package
 from debship.build.unit_files import check_complaints
 from debship.cell import Cell
 from debship.errors import Refused
-from debship.run import Completed, Word
+from debship.run import Completed, Word, signal_name
 
 Say = Callable[[str], None]
 
@@ -237,7 +237,7 @@ def _how(done: Completed) -> str:
     if done.returncode == 124:
         return f"it did not end within {_SECONDS} s"
     if done.returncode < 0:
-        return f"it was ended by {signal.Signals(-done.returncode).name}"
+        return f"it was ended by {signal_name(-done.returncode)}"
     return f"it exited with {done.returncode}"
 
 

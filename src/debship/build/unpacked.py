@@ -16,7 +16,7 @@ from debship.build.dists import Dist, needed_name, read_dists
 from debship.build.plan import BuildPlan
 from debship.build.virtualenv import Virtualenv
 from debship.build.wheel import Wheel
-from debship.errors import Refused
+from debship.errors import Misused, Refused
 
 if TYPE_CHECKING:
     from installer.sources import WheelSource
@@ -40,6 +40,7 @@ def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
 
     Raises:
         Refused: it is no wheel as it should be.
+        Misused: this user may not read it.
     """
     prefix, site = (root / path.relative_to("/") for path in (plan.prefix, plan.site))
     schemes = {
@@ -53,6 +54,10 @@ def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
     try:
         _install(wheel.path, schemes, plan.python_here)
     except Exception as error:  # whatever a wheel can hold, its reader can stumble over
+        if isinstance(error, OSError) and error.filename == str(wheel.path):
+            raise Misused(
+                f"{wheel.path}: {error.strerror}", "it must be readable for who builds"
+            ) from error
         if isinstance(error, OSError) and error.errno not in _OF_A_NAME:
             raise
         raise Refused(f"{wheel.path.name} cannot be unpacked: {_said(error)}") from error

@@ -10,7 +10,7 @@ import click
 
 from debship import __version__
 from debship.cli.output import show_error
-from debship.errors import DebshipError, Misused
+from debship.errors import DebshipError, Failed, Misused
 
 # name -> what `debship --help` says of it; its file is imported only when it is called.
 _COMMANDS = {
@@ -57,6 +57,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exit with the code that the error knows."""
+    if sys.stdout is None:  # closed (`debship ... >&-`): nobody asks for a result
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - as below; open to the end
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal's encoding has no letters for is no reason to stop.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -85,6 +87,21 @@ def main() -> None:
         # The reader of our output has gone (`debship ... | head`): nothing to say, nobody to hear.
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        if not _is_unwritable():
+            raise
+        told = f"what this printed could not be written: {error.strerror}"
+        show_error(Failed(told, "all else is done; print it to where there is room"))
+        sys.exit(Failed.exit_code)
+
+
+def _is_unwritable() -> bool:
+    """See whether stdout takes nothing: a full disk, /dev/full."""
+    try:
+        print(flush=True)
+    except OSError:
+        return True
+    return False
 
 
 def _is_somewhere() -> bool:
