@@ -656,6 +656,46 @@ def test_a_version_is_not_blamed_for_an_instance_that_its_group_lets_go(
     assert "taken back" not in report.stopped
 
 
+@dataclass
+class Forgetful:
+    """An AWS whose EC2 has some instances no more, though their group still counts them (moto's
+    groups never do).
+    """
+
+    aws: object
+    ended: frozenset[str]
+
+    def api(self, service: str, region: str | None = None):
+        return self if service == "ec2" else self.aws.api(service, region)
+
+    def pages(self, operation: str, member: str, **given) -> list:
+        found = self.aws.api("ec2").pages(operation, member, **given)
+        told = [one for each in found for one in each["Instances"]]
+        return [{"Instances": [one for one in told if one["InstanceId"] not in self.ended]}]
+
+
+def test_a_group_whose_instances_ec2_has_no_more_is_refused_by_their_names(
+    theatre, sky, scaled
+) -> None:
+    ids = frozenset(scaled[1].values())
+    app = theatre.app(AsgHosts("auth"), TargetGroupSettings(scaled[0]))
+    with pytest.raises(Refused, match="EC2 has none of its instances any more: i-") as caught:
+        open_surroundings(app, Forgetful(sky.aws, ids), sky.clock)
+    assert all(id_ in caught.value.message for id_ in ids)
+    assert "describe-scaling-activities" in (caught.value.hint or "")
+
+
+def test_an_instance_that_ec2_has_no_more_is_named(theatre, sky, scaled) -> None:
+    arn, addresses = scaled
+    gone, *left = sorted(addresses)
+    app = theatre.app(AsgHosts("auth"), TargetGroupSettings(arn))
+    aws = Forgetful(sky.aws, frozenset({addresses[gone]}))
+    opened = open_surroundings(app, aws, sky.clock)
+    assert sorted(opened.app.hosts) == left
+    [told] = opened.group.terms.warnings
+    assert addresses[gone] in told
+
+
 @pytest.mark.parametrize("ends_well", [True, False])
 def test_a_group_that_cannot_be_let_go_hides_no_report(
     theatre, sky, scaled, ends_well: bool

@@ -20,7 +20,7 @@ def find_hosts(
         group: the door to the Auto Scaling group, where the inventory is one.
 
     Raises:
-        Refused: there are none.
+        Refused: there are none, or none that EC2 still has.
     """
     if isinstance(inventory, Ec2Hosts):
         found = machines.with_filters(inventory.tags)
@@ -34,9 +34,34 @@ def find_hosts(
     if isinstance(inventory, AsgHosts):
         assert group is not None
         group.forget()
-        here = [one for one in group.read()["Instances"] if one["LifecycleState"] in _HOSTS]
+        here = _in_service(group)
         if not here:
-            raise Refused(f"{group.name}: it has no instance in service")
-        known = machines.by_id(one["InstanceId"] for one in here)
+            raise Refused(
+                f"{group.name}: it has no instance in service",
+                f"see: {_activities(group)}",
+            )
+        known = machines.by_id(here)
+        if not known:
+            raise Refused(
+                f"{group.name}: EC2 has none of its instances any more: {', '.join(here)}",
+                f"wait until the group has replaced them; see: {_activities(group)}",
+            )
         return tuple(machine.address for machine in interleaved(known.values()))
     return inventory
+
+
+def missing(machines: Machines, group: ScalingGroup) -> tuple[str, ...]:
+    """The instances that a group counts among its hosts, and EC2 has not: they have ended."""
+    here = _in_service(group)
+    known = machines.by_id(here)
+    return tuple(one for one in here if one not in known)
+
+
+def _in_service(group: ScalingGroup) -> tuple[str, ...]:
+    told = group.read()["Instances"]
+    return tuple(str(one["InstanceId"]) for one in told if one["LifecycleState"] in _HOSTS)
+
+
+def _activities(group: ScalingGroup) -> str:
+    name = group.settings.group
+    return f"aws autoscaling describe-scaling-activities --auto-scaling-group-name {name}"

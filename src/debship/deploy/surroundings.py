@@ -11,7 +11,7 @@ from debship.deploy.balancer.opening import open_balancers
 from debship.deploy.balancer.scaling_group import ScalingGroup
 from debship.deploy.campaign import host_names
 from debship.deploy.clock import Clock
-from debship.deploy.inventory import find_hosts
+from debship.deploy.inventory import find_hosts, missing
 from debship.deploy.machines import Machines
 from debship.deploy.report import HostReport, Outcome, RollReport
 from debship.deploy.scaling import held
@@ -145,4 +145,8 @@ def open_surroundings(app: FleetApp, aws: Aws, clock: Clock) -> Surroundings:
     machines = Machines(lambda: aws.api("ec2"))
     balancers = open_balancers(app, aws, machines, clock)
     opened = Surroundings(app.hosts, app, balancers, machines)
-    return replace(opened, app=replace(app, hosts=find_hosts(app.hosts, machines, opened.group)))
+    hosts = find_hosts(app.hosts, machines, opened.group)
+    if opened.group is not None and (ended := missing(machines, opened.group)):
+        warning = f"EC2 has these of its instances no more, and they are left: {', '.join(ended)}"
+        opened.group.terms = replace(opened.group.terms, warnings=(warning,))
+    return replace(opened, app=replace(app, hosts=hosts))
