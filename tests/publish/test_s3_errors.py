@@ -212,12 +212,17 @@ def test_a_file_that_cannot_be_read_is_no_fault_of_the_store(at, tmp_path) -> No
 PAGE = b"<html><head><title>Sign in</title></head><body>Sign in to the network</body></html>"
 
 
-@pytest.mark.parametrize("act", [act for act in ACTS if act != "delete"])
 @pytest.mark.parametrize("body", [PAGE, b""], ids=["page", "empty"])
-@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize(
+    ("act", "status"),
+    [
+        (act, status)
+        for act in ACTS
+        for status in (200, 404)
+        if act != "delete" and (act, status) != ("sha256", 404)  # S3's own 404 has no body there
+    ],
+)
 def test_what_is_not_s3_is_not_an_empty_store(at, act: str, body: bytes, status: int) -> None:
-    if act == "sha256" and status == 404:
-        pytest.skip("S3's own 404 has no body there")
     with serving(lambda request: Answer(status, body, (("Content-Type", "text/html"),))) as url:
         error = told(at(url), act)
     assert error.message.startswith("s3://apt/debian/a: ")
