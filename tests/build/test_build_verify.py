@@ -1,20 +1,24 @@
 """A build is done twice, under other circumstances, and compared to the last byte."""
 
 import json
+import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from sample import DATE, Sample
 
-from debship.build.verify import compare, other_circumstances
+from debship.build.verify import build_again, compare, other_circumstances
 from debship.cli.build import command
 from debship.debian.releases import Release
 from debship.errors import Failed
 from debship.model import Deb
+from debship.run import Completed, Word
 
 FILE = """\
 [app]
@@ -152,3 +156,28 @@ def test_papers_are_compared_too(deb: Deb, tmp_path: Path) -> None:
     assert found["tiny_1.0-1_all.changes"] == ("the second build has none",)
     assert any(line.startswith("+ dash (= 9") for line in found["tiny_1.0-1_all.buildinfo"])
     assert len(found) == 2
+
+
+def test_nobody_is_lent_what_he_may_not_read(tmp_path: Path) -> None:
+    home, folder = tmp_path / "ann", tmp_path / "again"
+    for path in (home / ".config/uv", folder, tmp_path / "app"):
+        path.mkdir(parents=True)
+    for name in (".netrc", ".config/uv/uv.toml"):
+        (home / name).write_text(name)
+        (home / name).chmod(0o600)
+    other = other_circumstances(folder, {"HOME": str(home)}, date=None, nobody=True, faketime=False)
+    other = replace(other, user=os.getuid())  # who runs the tests need not be root
+    seen: list[tuple[str, int]] = []
+
+    def look(argv: Sequence[Word], **settings: Any) -> Completed:
+        env = settings["env"]
+        for path in (Path(env["NETRC"]), Path(env["XDG_CONFIG_HOME"], "uv/uv.toml")):
+            assert path.is_relative_to(folder)
+            seen.append((path.read_text(), path.stat().st_mode & 0o777))
+        return Completed((), 0, b"", b"")
+
+    build_again(
+        tmp_path / "app", tmp_path / "out", folder, other, options=(), cwd=tmp_path, run=look
+    )
+    assert seen == [(".netrc", 0o600), (".config/uv/uv.toml", 0o600)]
+    assert not [path for path in (folder / "home").rglob("*") if path.is_file()]

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,14 @@ class Circumstances:
         words: what stands before the command.
         env: what is set, or taken away, in its environment.
         user: the number of the user that it runs as; None: the same.
+        lent: files of this user that another may not read: where each is, and where it is put.
         told: in which ways it differs from the first, and in which it could not; for people.
     """
 
     words: tuple[str, ...]
     env: Mapping[str, str | None]
     user: int | None
+    lent: tuple[tuple[Path, Path], ...]
     told: tuple[str, ...]
 
 
@@ -85,6 +87,13 @@ def other_circumstances(
         "XDG_CONFIG_HOME": environment.get("XDG_CONFIG_HOME") or str(home / ".config"),
         "NETRC": environment.get("NETRC") or str(home / ".netrc"),
     }
+    lent: list[tuple[Path, Path]] = []
+    if nobody:
+        lent = [
+            (Path(env["NETRC"] or ""), folder / "home/.netrc"),
+            (Path(env["XDG_CONFIG_HOME"] or "", "uv/uv.toml"), folder / "home/.config/uv/uv.toml"),
+        ]
+        env |= {"XDG_CONFIG_HOME": str(folder / "home/.config"), "NETRC": str(lent[0][1])}
     if date is not None:
         env["SOURCE_DATE_EPOCH"] = str(date)
     told = ["another folder", "another home", "umask 0077", "time zone +13:45", "locale C"]
@@ -104,7 +113,7 @@ def other_circumstances(
         told.append("a day later")
     else:
         told.append("the same day (apt-get install faketime changes it)")
-    return Circumstances(tuple(words), env, _NOBODY if nobody else None, tuple(told))
+    return Circumstances(tuple(words), env, _NOBODY if nobody else None, tuple(lent), tuple(told))
 
 
 def can_be_nobody(run: Run) -> bool:
@@ -151,6 +160,7 @@ def build_again(
     )
     for name in ("HOME", "TMPDIR"):
         Path(circumstances.env[name] or "").mkdir()
+    _lend(circumstances.lent)
     if circumstances.user is not None:
         _give(folder, circumstances.user)
     command = (sys.executable, "-m", "debship", "build", str(copy), "--output", str(built))
@@ -162,6 +172,9 @@ def build_again(
             f"it is of a copy of {source}, which must build by itself; it had "
             + ", ".join(circumstances.told),
         ) from error
+    finally:
+        for _, there in circumstances.lent:
+            there.unlink(missing_ok=True)
     return built
 
 
@@ -208,6 +221,15 @@ def _left_out(output: Path) -> Callable[[str, list[str]], list[str]]:
 
 
 _COPIED = (stat.S_ISREG, stat.S_ISDIR, stat.S_ISLNK)
+
+
+def _lend(files: Iterable[tuple[Path, Path]]) -> None:
+    """Copy those that there are, for their next owner alone."""
+    for mine, there in files:
+        if mine.is_file():
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.touch(0o600)
+            shutil.copyfile(mine, there)
 
 
 def _give(folder: Path, user: int) -> None:
