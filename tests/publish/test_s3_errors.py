@@ -17,6 +17,8 @@ from debship.errors import DebshipError, Failed, Misused
 from debship.publish.store import Conflict, IfAbsent, IfMatch, open_store
 from debship.publish.store.s3_errors import unanswered
 
+pytestmark = pytest.mark.slow  # a client each takes its time
+
 
 class Answer(NamedTuple):
     """What a server says."""
