@@ -28,7 +28,8 @@ from debship.deploy.places import Place, Resolve, standing
 from debship.deploy.plan import costless_first
 from debship.deploy.prepare import Prepared, install_ahead, prepare, refresh
 from debship.deploy.report import masked
-from debship.deploy.steps import Gone, Say
+from debship.deploy.say import Say
+from debship.deploy.steps import Gone
 from debship.deploy.workers import Workers
 from debship.errors import Failed, Misused, Refused
 from debship.model import DebVersion, Secret

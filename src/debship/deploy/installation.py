@@ -7,8 +7,9 @@ from enum import Enum
 from debship.deploy import apt, services
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
-from debship.deploy.locked import HOLDING, PAUSE, Say, is_locked, say_waiting, unlocked
+from debship.deploy.locked import HOLDING, PAUSE, is_locked, say_waiting, unlocked
 from debship.deploy.observation import HostState, PackageState, observe
+from debship.deploy.say import Say
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
 

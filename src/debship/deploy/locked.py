@@ -1,14 +1,13 @@
 """Locks of another apt on a host: waited for, where apt itself says at once that it has none."""
 
 import re
-from collections.abc import Callable
 
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
+from debship.deploy.say import Say
 
 HOLDING = 120.0  # seconds that another apt may take
 PAUSE = 2.0  # seconds between looks at a lock
-Say = Callable[[str], None]
 # Whether apt says so at its beginning or its end; LC_ALL=C.UTF-8 makes these its words.
 _LOCKED = re.compile(r"Could not get lock|Unable to (?:lock|acquire)")
 

@@ -6,8 +6,9 @@ from debship.deploy import apt
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
 from debship.deploy.installation import FETCHING, carry, mend, said, settled
-from debship.deploy.locked import Say, unlocked
+from debship.deploy.locked import unlocked
 from debship.deploy.observation import HostState
+from debship.deploy.say import Say
 from debship.errors import Failed, Refused
 from debship.model import DebVersion, PackageName
 

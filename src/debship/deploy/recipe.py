@@ -17,7 +17,7 @@ from debship.deploy.plan import RollPlan, plan_roll
 from debship.deploy.report import RollReport
 from debship.deploy.restore import Restore
 from debship.deploy.roll import Doors, Roll
-from debship.deploy.steps import Say
+from debship.deploy.say import Say
 from debship.deploy.stop import Stop
 from debship.errors import DebshipError, Misused, Refused
 from debship.model import DebVersion

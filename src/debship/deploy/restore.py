@@ -16,7 +16,8 @@ from debship.deploy.places import Place, find_places, shortfall
 from debship.deploy.plan import RollPlan, plan_roll
 from debship.deploy.records import Before, before, configured
 from debship.deploy.report import HostReport, Notes, Outcome, RollReport
-from debship.deploy.steps import Say, Steps
+from debship.deploy.say import Say
+from debship.deploy.steps import Steps
 from debship.deploy.stop import Stop
 from debship.deploy.traffic import Traffic
 from debship.deploy.turn import reinstate

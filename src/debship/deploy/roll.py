@@ -14,7 +14,8 @@ from debship.deploy.places import Place, idle, shortfall
 from debship.deploy.plan import RollPlan
 from debship.deploy.records import undone
 from debship.deploy.report import HostReport, Notes, Outcome, RollReport
-from debship.deploy.steps import Gone, Say, Steps
+from debship.deploy.say import Say
+from debship.deploy.steps import Gone, Steps
 from debship.deploy.stop import Stop
 from debship.deploy.traffic import Traffic
 from debship.deploy.turn import take_turn, undo_turn

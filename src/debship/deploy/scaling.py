@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from debship.deploy.balancer.scaling_group import ScalingGroup
-from debship.deploy.steps import Say
+from debship.deploy.say import Say
 from debship.errors import DebshipError, Failed, Refused
 
 TAG = "debship:held"

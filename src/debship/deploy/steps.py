@@ -18,6 +18,7 @@ from debship.deploy.journal import Journal, JournalLost
 from debship.deploy.observation import HostState, observe
 from debship.deploy.plan import RollPlan
 from debship.deploy.records import Before
+from debship.deploy.say import Say
 from debship.deploy.stop import Stop
 from debship.deploy.traffic import SERVED, Traffic, taken_away
 from debship.errors import Failed
@@ -28,7 +29,6 @@ LOSSES = 4  # times that a link may be lost within one step
 WATCH = 1.0  # seconds between looks while a host soaks
 
 T = TypeVar("T")
-Say = Callable[[str], None]
 Gone = Callable[[Collection[str]], Collection[str]]
 """Those of some silent hosts that what hosts come from has no more; asked once for all of them."""
 

@@ -14,8 +14,8 @@ from debship.deploy.clock import Clock
 from debship.deploy.inventory import find_hosts, missing
 from debship.deploy.machines import Machines
 from debship.deploy.report import HostReport, Outcome, RollReport
+from debship.deploy.say import Say
 from debship.deploy.scaling import held
-from debship.deploy.steps import Say
 from debship.errors import DebshipError
 
 ROUNDS = 3  # how often newcomers are looked for: a group that grows all the time has no end

@@ -176,15 +176,6 @@ def check_keys(listing: str, fingerprints: Sequence[str], now: datetime) -> None
 
 
 def check_able(listing: str, fingerprints: Sequence[str], now: datetime) -> None:
-    """Refuse keys that can sign no more, not even until another has followed them.
-
-    Args:
-        listing: what gpg lists of them, and maybe of others.
-        fingerprints: which of them.
-        now: the time, UTC.
-
-    Raises:
-        Refused: naming the first of them.
-    """
+    """Refuse keys that can sign no more, not even until another has followed; see ``check_keys``."""
     keys = described(listing)
     check_keys(listing, [one for one in fingerprints if keys[one].lost], now)

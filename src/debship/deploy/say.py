@@ -1,0 +1,5 @@
+"""Telling a person what is being done."""
+
+from collections.abc import Callable
+
+Say = Callable[[str], None]
