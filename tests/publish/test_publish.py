@@ -6,6 +6,7 @@ import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -460,6 +461,25 @@ def test_verify_can_read_all_again(publisher, memory, debs, monkeypatch) -> None
     snapshot = publisher.snapshot("production")
     assert verify_suite(memory, snapshot, lambda text: None).problems == ()
     assert len(verify_suite(memory, snapshot, lambda text: None, deep=True).problems) == 1
+
+
+def test_verify_looks_past_what_cannot_be_read(publisher, memory, debs, monkeypatch) -> None:
+    publish(publisher, "production", [debs(), debs("web"), debs("worker")])
+    pool = sorted(path for path in memory.objects if path.startswith("pool/"))
+    memory.write(pool[2], b"other")
+    index = "dists/production/main/binary-amd64/Packages.gz"
+    for name in ("sha256", "read"):
+        whole = getattr(memory, name)
+        monkeypatch.setattr(memory, name, partial(_broken, whole, {pool[0], index}))
+    verdict = verify_suite(memory, publisher.snapshot("production"), lambda text: None)
+    assert verdict.problems[:2] == tuple(f"{path}: Input/output error" for path in (index, pool[0]))
+    assert "other bytes" in verdict.problems[2]
+
+
+def _broken(whole, unreadable: set[str], path: str):
+    if path in unreadable:
+        raise Failed(f"{path}: Input/output error")
+    return whole(path)
 
 
 def test_the_pool_path_of_a_library(debs) -> None:

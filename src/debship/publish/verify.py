@@ -11,7 +11,7 @@ from debship.publish.index import Index, place_of
 from debship.publish.paths import by_hash_path
 from debship.publish.release import Part
 from debship.publish.snapshot import Snapshot, read_indices
-from debship.publish.store import Store
+from debship.publish.store import Found, Store
 from debship.publish.together import together
 
 
@@ -49,14 +49,21 @@ def verify_suite(
         for _, stanza in index.stanzas():
             place = place_of(stanza)
             files[place.filename] = (place.size, place.sha256)
-    for path in (it for it in release.packed if "/Contents-" in it):
-        sha256 = release.files[path].sha256
-        found = store.read(by_hash_path(release.settings.suite, path, sha256))
-        if found is None or found.sha256 != sha256:
-            problems.append(f"dists/{release.settings.suite}/{path}: it is missing or damaged")
+    problems += _contents_problems(store, snapshot)
     say(f"checking {len(files)} packages")
     problems += _pool_problems(store, files, deep=deep)
     return Verdict(len(files), sum(size for size, _ in files.values()), tuple(problems))
+
+
+def _contents_problems(store: Store, snapshot: Snapshot) -> Iterator[str]:
+    release, suite = snapshot.release, snapshot.release.settings.suite
+    for path in (it for it in release.packed if "/Contents-" in it):
+        sha256 = release.files[path].sha256
+        found = _read(store, by_hash_path(suite, path, sha256))
+        if isinstance(found, Failed):
+            yield found.message
+        elif found is None or found.sha256 != sha256:
+            yield f"dists/{suite}/{path}: it is missing or damaged"
 
 
 def _index_problems(store: Store, snapshot: Snapshot, part: Part, index: Index) -> Iterator[str]:
@@ -70,8 +77,10 @@ def _index_problems(store: Store, snapshot: Snapshot, part: Part, index: Index) 
     for path in release.packed:
         if path.rpartition("/")[0] != part.folder:
             continue
-        canonical = store.read(f"dists/{suite}/{path}")
-        if canonical is None or canonical.sha256 != release.files[path].sha256:
+        canonical = _read(store, f"dists/{suite}/{path}")
+        if isinstance(canonical, Failed):
+            yield canonical.message
+        elif canonical is None or canonical.sha256 != release.files[path].sha256:
             yield f"dists/{suite}/{path}: it is not the published index (clients without by-hash fail)"
         elif path.endswith(".xz") and not _holds(canonical.data, index):
             yield f"dists/{suite}/{path}: it does not hold what Packages.gz does"
@@ -92,12 +101,28 @@ def _pool_problems(store: Store, files: dict[str, tuple[int, str]], *, deep: boo
         )
     )
     for path, (_, sha256) in sorted(files.items()):
+        has = hashes.get(path)
         if path not in sizes:
             yield f"{path}: it is missing"
-        elif hashes.get(path) != sha256:
+        elif isinstance(has, Failed):
+            yield has.message
+        elif has != sha256:
             yield f"{path}: it has other bytes than were published"
 
 
-def _sha256(store: Store, path: str, *, deep: bool) -> str | None:
-    found = store.read(path) if deep else None
-    return found.sha256 if found else store.sha256(path)
+def _sha256(store: Store, path: str, *, deep: bool) -> str | Failed | None:
+    found = _read(store, path) if deep else None
+    if isinstance(found, Failed):
+        return found
+    try:
+        return found.sha256 if found else store.sha256(path)
+    except Failed as error:
+        return error
+
+
+def _read(store: Store, path: str) -> Found | Failed | None:
+    """Read a file; where it cannot be read, that is what is wrong with it, and others are looked at."""
+    try:
+        return store.read(path)
+    except Failed as error:
+        return error
