@@ -149,10 +149,13 @@ def restore(
 
     typed = rolls.Typed("restore", app, fleet, json, html, events)
     file, surroundings, world = open_doors(fleet, app, events)
-    settings = surroundings.app
     with progress() as say, stopping(say) as stop:
-        report = recipe.restore(file, settings, world, rolls.order(), say=say, stop=stop)
-    return rolls.show(typed, settings, world, report)
+
+        def once(settings: Any) -> Any:
+            return recipe.restore(file, settings, world, rolls.order(), say=say, stop=stop)
+
+        report = surroundings.restore(once)
+    return rolls.show(typed, surroundings.app, world, report)
 
 
 @task(help={**_FLEET, "force": "also where its holder seems alive"})

@@ -28,7 +28,7 @@ from debship.deploy.report import RollReport
 from debship.deploy.scaling import hold
 from debship.deploy.stop import Stop
 from debship.deploy.surroundings import open_surroundings
-from debship.errors import Failed, Refused
+from debship.errors import Refused
 from debship.model import PackageName
 
 from fakes import FakeRun
@@ -101,7 +101,7 @@ class Theatre:
             return recipe.plan(fleet, around.app, world, order)
         how = {"say": self.said.append, "stop": Stop()}
         if what is recipe.restore:
-            return recipe.restore(fleet, around.app, world, order, **how)
+            return around.restore(lambda app: recipe.restore(fleet, app, world, order, **how))
 
         def once(app: FleetApp, only: tuple[str, ...], version: str | None) -> RollReport:
             mine = replace(order, only=only, version=version) if only else order
@@ -717,14 +717,16 @@ def test_a_group_that_cannot_be_let_go_hides_no_report(
     assert group_state(sky) == (3, 3, [], [])
 
 
-def test_a_restore_says_that_the_group_cannot_be_let_go(theatre, sky, scaled) -> None:
+def test_a_group_that_a_restore_cannot_let_go_hides_no_report(theatre, sky, scaled) -> None:
     hold(open_scaling_group(AsgHosts("auth"), sky.aws, sky.machines, sky.clock), 1)
     for address in scaled[1]:
         theatre.host(address)
     refuse(sky, "ResumeProcesses", after="ResumeProcesses")
-    with pytest.raises(Failed, match="asg/auth is still held") as caught:
-        theatre.restore(theatre.app(AsgHosts("auth"), TargetGroupSettings(scaled[0])))
-    assert "allow autoscaling:ResumeProcesses" in (caught.value.hint or "")
+    report = theatre.restore(theatre.app(AsgHosts("auth"), TargetGroupSettings(scaled[0])))
+    assert outcomes(report) == ["unchanged"] * 3
+    assert report.exit_code == 1
+    assert "asg/auth is still held: autoscaling:ResumeProcesses" in report.stopped
+    assert "allow autoscaling:ResumeProcesses" in report.stopped
 
 
 def test_newcomers_that_nobody_may_look_for_hide_no_report(theatre, sky, scaled) -> None:

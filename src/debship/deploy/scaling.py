@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from debship.deploy.balancer.scaling_group import ScalingGroup
 from debship.deploy.say import Say
-from debship.errors import DebshipError, Failed, Refused
+from debship.errors import DebshipError, Refused
 
 TAG = "debship:held"
 # What would start, end, move or re-register instances under our hands. Launch and Terminate go on:
@@ -41,18 +41,15 @@ class Hold:
 
 
 @contextlib.contextmanager
-def held(
-    group: ScalingGroup, most: int, say: Say, keep: Callable[[str], None] | None = None
-) -> Iterator[None]:
+def held(group: ScalingGroup, most: int, say: Say, keep: Callable[[str], None]) -> Iterator[None]:
     """Hold a group for a roll that takes out at most so many hosts at once; let go at the end.
 
     Args:
-        keep: takes what is to be said where the group cannot be let go after all went well;
-            None where nobody would say it.
+        keep: takes what the report must say where the group cannot be let go at the end.
 
     Raises:
         Refused: the group cannot start instances now, so none could leave Standby.
-        Failed: AWS would not have it held; or let go, where there is no ``keep``.
+        Failed: AWS would not have it held.
     """
     hold(group, most, say)
     try:
@@ -63,8 +60,6 @@ def held(
     try:
         lines = let_go(group)
     except DebshipError as error:
-        if keep is None:
-            raise Failed(_still_held(group, error), error.hint) from error
         keep(_still_held(group, error))
     else:
         for line in lines:

@@ -25,9 +25,8 @@ Once = Callable[[FleetApp, tuple[str, ...], str | None], RollReport]
 
 @dataclass
 class _Kept:
-    """What a roll's report must say of the group it held; a restore has no such report."""
+    """What a report must say of the group that was held."""
 
-    wanted: bool = False
     lines: list[str] = field(default_factory=list)
 
     def keep(self, line: str) -> None:
@@ -66,7 +65,6 @@ class Surroundings:
         Returns:
             One report of all.
         """
-        self._kept.wanted = True
         report = self._kept.add_to(once(self.app, (), None))
         for _ in range(ROUNDS):
             if report.exit_code:
@@ -80,6 +78,14 @@ class Surroundings:
             say(f"{len(came)} hosts came meanwhile")
             report = self._kept.add_to(_together(report, _attempt(once, app, came, report)))
         return report
+
+    def restore(self, once: Callable[[FleetApp], RollReport]) -> RollReport:
+        """Restore hosts; what became of their group stands in the report.
+
+        Args:
+            once: restores an application.
+        """
+        return self._kept.add_to(once(self.app))
 
     def _newcomers(self, known: Collection[str]) -> tuple[FleetApp, tuple[str, ...]]:
         """The application as it is now, and those of its hosts that it had not."""
@@ -107,7 +113,7 @@ class Surroundings:
             yield
             return
         most = self.app.batch.of(len(host_names(self.app)))
-        with held(self.group, most, say, self._kept.keep if self._kept.wanted else None):
+        with held(self.group, most, say, self._kept.keep):
             yield
 
 
