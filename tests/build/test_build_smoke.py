@@ -107,7 +107,12 @@ def said(*lines: object) -> str:
 
 
 REFUSED = {
-    "it does not install": ("dpkg", (1, "", "depends on libx"), r"not install\n  depends on libx"),
+    "it does not install": (
+        "dpkg",
+        (1, "", "depends on libx"),
+        r"not install: it exited with 1\n  depends on libx",
+    ),
+    "a maintainer script without an end": ("dpkg", (124, "", ""), "not install: .* within 600 s"),
     "an import that is not there": (
         PYTHON,
         (0, said(["auth"], ["auth", "ModuleNotFoundError: No module named 'flask'"]), ""),

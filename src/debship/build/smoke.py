@@ -23,6 +23,7 @@ from debship.run import Completed, Word, signal_name
 Say = Callable[[str], None]
 
 _SECONDS = 60  # for an import of everything, and for one script
+_INSTALLING = 600  # seconds, for dpkg and the maintainer scripts
 _PATIENCE = 30  # more, for the cell to end what is left
 
 # What a trial leaves running is ended: it would hold the pipe that is read to its end.
@@ -165,9 +166,9 @@ def smoke_test(package: Package, debs: Sequence[Path], cell: Cell, say: Say) -> 
 
 
 def _install(debs: Sequence[Path], cell: Cell) -> None:
-    done = cell(["dpkg", "--install", *debs], check=False)
+    done = _try(["dpkg", "--install", *debs], None, cell, seconds=_INSTALLING)
     if done.returncode:
-        raise Refused(f"the package does not install\n{_tail(done)}")
+        raise Refused(f"the package does not install: {_how(done, _INSTALLING)}\n{_tail(done)}")
 
 
 def _import(trial: Trial, prefix: PurePosixPath, cell: Cell, say: Say) -> None:
@@ -222,20 +223,26 @@ def _verify(trial: Trial, cell: Cell, say: Say) -> None:
         raise Refused(f"systemd does not take the units\n{_tail(done)}")
 
 
-def _try(words: Sequence[Word], user: str | None, cell: Cell, stdin: bytes = b"") -> Completed:
+def _try(
+    words: Sequence[Word],
+    user: str | None,
+    cell: Cell,
+    stdin: bytes = b"",
+    seconds: int = _SECONDS,
+) -> Completed:
     """Run a program for a bounded time, without root's rights where a user is named, and end all it began."""
-    bounded = ("sh", "-c", _ALONE, "sh", "timeout", "--kill-after=5", str(_SECONDS))
+    bounded = ("sh", "-c", _ALONE, "sh", "timeout", "--kill-after=5", str(seconds))
     ids = (f"--reuid={user}", f"--regid={user}", "--clear-groups", "--")
     laid_down = () if user is None else ("setpriv", *ids)
     argv = (*bounded, *laid_down, *words)
-    done = cell(argv, stdin=stdin, timeout=_SECONDS + _PATIENCE, check=False)
+    done = cell(argv, stdin=stdin, timeout=seconds + _PATIENCE, check=False)
     number = done.returncode - 128  # as a shell says that a signal came
     return done._replace(returncode=-number) if 0 < number <= signal.SIGRTMAX else done
 
 
-def _how(done: Completed) -> str:
+def _how(done: Completed, seconds: int = _SECONDS) -> str:
     if done.returncode == 124:
-        return f"it did not end within {_SECONDS} s"
+        return f"it did not end within {seconds} s"
     if done.returncode < 0:
         return f"it was ended by {signal_name(-done.returncode)}"
     return f"it exited with {done.returncode}"
