@@ -305,6 +305,10 @@ class FakeHost:
         self.cached.add(version)
         return Answer(0, b"", b"")
 
+    def _kept(self, argv: tuple[str, ...]) -> Answer:
+        kept = argv[5] in self.cached and argv[5] in self.offered
+        return Answer(0 if kept else 1, b"", b"")
+
     def _simulate(self, argv: tuple[str, ...]) -> str:
         version = argv[-1].partition("=")[2]
         return f"Inst {self.package} [{self.version}] ({version} repo [all])\n{self.also}"

@@ -500,6 +500,15 @@ def test_14_what_the_way_back_needs_is_fetched_again_where_it_is_gone(hit: Fleet
     assert hit.is_at("1.0")
 
 
+def test_a_way_back_that_is_damaged_is_fetched_anew(hit: Fleet) -> None:
+    """As long as it was: apt takes what lies there by its size."""
+    deb = "/var/cache/apt/archives/tiny_1.0-1_all.deb"
+    hit.sh(f"head -c 16 /dev/zero | dd of={deb} bs=1 seek=400 conv=notrunc status=none")
+    done = hit.deploy("2.1", *hit.only)
+    assert hit.outcomes(done) == ["returned"]
+    assert hit.is_at("1.0")
+
+
 # What needrestart and unattended-upgrades do to a host, as far as they could harm a roll: the one
 # restarts services after any apt that does not suspend it, the other upgrades whatever it finds.
 MEDDLERS = """\

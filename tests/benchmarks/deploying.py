@@ -245,8 +245,9 @@ def prepare_docker(bench: Bench) -> None:
     words = {"insecure-registries": [f"{gateway}:5000"], "iptables": False, "ip-forward": False}
     daemon = json.dumps(words)
     line = (
-        "systemctl stop docker.socket docker; mount -t tmpfs tmpfs /var/lib/docker; "
-        f"mkdir -p /etc/docker; echo '{daemon}' > /etc/docker/daemon.json; systemctl start docker"
+        "systemctl stop docker.socket docker; systemctl reset-failed docker.socket docker; "
+        "mount -t tmpfs tmpfs /var/lib/docker; mkdir -p /etc/docker; "
+        f"echo '{daemon}' > /etc/docker/daemon.json; systemctl start docker"
     )
     for host in bench.stage.hosts:
         done = bench.stage.enter(host, "sh", "-c", line, check=False)

@@ -110,6 +110,7 @@ def _of_apt(app: FleetApp) -> Iterator[Rule]:
         apt.fetch(package, _VERSION),
         apt.simulate(package, _VERSION),
         apt.hold_words(package),
+        ("sh", "-c", prepare.KEPT, "debship-kept", package, str(_VERSION)),
         *(apt.carried(w, package, _ROLL) for w in (*installs, *mending, apt.configure())),
     ):
         yield _rule(words)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from debship.deploy.asking import ask_all
 from debship.deploy.clock import Clock
 from debship.deploy.fence import Fenced, GuardedHost
 from debship.deploy.host import TALKS, Host, LinkLost, Unreachable
@@ -92,6 +93,7 @@ class Lock:
         """Take it on one host first, in an order that all agree on: of two, one gets all."""
         taken: dict[str, float] = {}
         watch = _Watch(self.clock)
+        hosts = self._reach(hosts, all_must=all_must)
         deadline = self.clock.monotonic() + BUSY
         while True:
             left = [name for name in sorted(hosts) if name not in taken]
@@ -113,6 +115,18 @@ class Lock:
                 names = ", ".join(sorted(held))
                 raise Failed(f"a command of a dead roll still runs on {names}")
             self.clock.sleep(2.0)
+
+    def _reach(self, hosts: Mapping[str, Host], *, all_must: bool) -> dict[str, Host]:
+        """Open every connection at once, which takes longer than the lock; the hosts that answer.
+
+        Raises:
+            LinkLost, Unreachable: one does not, and all must.
+        """
+        answers = ask_all(hosts, lambda host: host.run(("true",)), self.workers)
+        for error in answers.silent.values():
+            if all_must or not isinstance(error, LinkLost | Unreachable):
+                raise error
+        return {name: hosts[name] for name in answers.told}
 
     def _ask(
         self,

@@ -16,7 +16,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-PAUSE = 0.05  # seconds between questions while nothing answers
+PAUSE = 0.02  # seconds between questions while nothing answers
 LOOK = 0.5  # seconds between looks at the units
 BODY = 65536  # bytes of an answer that are read
 
