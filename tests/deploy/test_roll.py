@@ -387,14 +387,13 @@ def test_a_way_back_that_is_closed_is_found_before_anything(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_way_back_that_lies_there_is_not_fetched_again(rig: Rig, *, kept: bool) -> None:
-    fetched: list[str] = []
-
-    def judge(argv: Sequence[str], _stdin: bytes) -> None:
-        if "--download-only" in argv:
-            fetched.append(argv[-1])
-
-    rig.hosts[0].cached, rig.hosts[0].judge = {"1.0-1"} if kept else set(), judge
+def test_a_way_back_that_lies_there_is_not_fetched_again(
+    rig: Rig, monkeypatch, *, kept: bool
+) -> None:
+    host, fetched = rig.hosts[0], []
+    fetch = host._fetch
+    monkeypatch.setattr(host, "_fetch", lambda argv: (fetched.append(argv[-1]), fetch(argv))[1])
+    host.cached = {"1.0-1"} if kept else set()
     assert rig.deploy().exit_code == 0
     assert fetched == ["auth=1.1-1", *(["auth=1.0-1"] if not kept else [])]
 
