@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -213,3 +214,17 @@ def test_a_name_that_debian_forbids_has_a_way_out(project: Path) -> None:
     with pytest.raises(Misused, match=r"app\.name: ") as raised:
         _init(project, "--yes")
     assert raised.value.hint == "debship init without --yes asks; answer otherwise"
+
+
+def test_a_build_in_ci_has_the_history_that_versions_come_from(project: Path) -> None:
+    _init(project, "--yes", "--ci", "github")
+    _init(project, "--yes", "--ci", "gitlab", "--force")
+    github = yaml.safe_load((project / ".github/workflows/package.yml").read_text())
+    steps = github["jobs"]["package"]["steps"]
+    checkout = next(i for i, step in enumerate(steps) if "checkout" in step.get("uses", ""))
+    assert steps[checkout]["with"]["fetch-depth"] == 0
+    before = " ".join(step.get("run", "") for step in steps[:checkout]).split()
+    assert {"git", "ca-certificates"} <= set(before)  # else it fetches no history
+    assert "safe.directory" in steps[checkout + 1]["run"]  # a container is not the runner's user
+    gitlab = yaml.safe_load((project / ".gitlab-ci.yml").read_text())
+    assert gitlab["package"]["variables"]["GIT_DEPTH"] == "0"
