@@ -23,6 +23,12 @@ def test_the_dockerfile(tmp_path: Path, golden) -> None:
     golden("image/usage", plan.usage + "\n")
 
 
+def test_what_a_base_brings_is_taken_back(tmp_path: Path) -> None:
+    contents = read_contents(make_service_deb(tmp_path))
+    text = plan_image(contents, "hello:1.0", base="house/base:1").dockerfile
+    assert text.index("USER root\nENTRYPOINT []\n") < text.index("RUN ")
+
+
 def test_the_classic_builder_copies_what_it_cannot_mount(tmp_path: Path) -> None:
     contents = read_contents(make_service_deb(tmp_path))
     text = plan_image(contents, "hello:1.0", builder="classic").dockerfile
@@ -218,14 +224,15 @@ def test_which_builder_docker_has() -> None:
     ("said", "says", "hint"),
     [
         (b"Cannot connect to the Docker daemon at x", "daemon cannot be reached", "start it"),
-        (b"error during connect: x: EOF", "daemon cannot be reached", "start it"),
+        (b"error during connect: x: EOF", "daemon cannot be reached", "DOCKER_HOST"),
         (b"permission denied while trying to connect to the", "by this user", "the group docker"),
     ],
 )
 def test_no_docker_says_so(tmp_path: Path, said: bytes, says: str, hint: str) -> None:
     plan = plan_image(read_contents(make_service_deb(tmp_path)), "hello")
     fake = FakeRun()
-    fake.answer("docker", "build", code=1, stderr=said)
+    fake.answer("docker", "build", code=1, stderr=b"unexpected EOF")
+    fake.answer("docker", "version", code=1, stderr=said)
     with pytest.raises(Failed, match=says) as raised:
         build_image(plan, "classic", run=fake, say=lambda _: None)
     assert hint in raised.value.hint
@@ -238,5 +245,6 @@ def test_a_step_that_fails_is_shown_by_either_builder(tmp_path: Path) -> None:
     assert "--force-rm" in plan.build
     fake = FakeRun()
     fake.answer("docker", "build", code=100, stdout=b"E: no such package", stderr=b"it failed")
+    fake.answer("docker", "version")
     with pytest.raises(Failed, match=r"(?s)E: no such package.*it failed"):
         build_image(plan, "classic", run=fake, say=lambda _: None)

@@ -8,13 +8,7 @@ from pathlib import Path
 
 from debship.errors import Failed
 from debship.image.plan import IIDFILE, Builder, ImagePlan
-from debship.run import Run, failure
-
-_UNREACHED = (
-    "Cannot connect to the Docker daemon",
-    "failed to connect to the docker API",
-    "error during connect",
-)
+from debship.run import Completed, Run, failure
 
 
 def find_builder(run: Run) -> Builder:
@@ -52,8 +46,8 @@ def build_image(plan: ImagePlan, builder: Builder, *, run: Run, say: Callable[[s
         say(f"building {plan.deb.filename} into an image")
         environment = {"DOCKER_BUILDKIT": "1" if builder == "buildkit" else "0"}
         done = run(plan.build, cwd=context, env=environment, check=False)
-        if done.returncode != 0:  # the classic builder writes on stdout what the step said
-            raise _told(failure(done._replace(stderr=done.stdout + b"\n" + done.stderr)))
+        if done.returncode != 0:
+            raise _failure(done, run)
         image = (context / IIDFILE).read_text().strip()
     if plan.push:
         say(f"pushing {plan.push[-1]}")
@@ -61,12 +55,14 @@ def build_image(plan: ImagePlan, builder: Builder, *, run: Run, say: Callable[[s
     return image
 
 
-def _told(message: str) -> Failed:
-    """Say in a word what docker says in many, where it is not about the build itself."""
-    if "permission denied while trying to connect" in message:
+def _failure(done: Completed, run: Run) -> Failed:
+    """Tell a build that failed from a daemon that is not there, or not any more."""
+    asked = run(["docker", "version"], check=False)
+    if b"permission denied" in asked.stderr:
         hint = "be root, or in the group docker"
         return Failed("docker's daemon may not be spoken to by this user", hint)
-    if any(words in message for words in _UNREACHED):
+    if asked.returncode != 0:
         hint = "start it, or name it in DOCKER_HOST"
         return Failed("docker's daemon cannot be reached", hint)
-    return Failed(message)
+    # The classic builder writes on stdout what a step said.
+    return Failed(failure(done._replace(stderr=done.stdout + b"\n" + done.stderr)))
