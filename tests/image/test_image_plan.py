@@ -136,6 +136,18 @@ def test_the_package_of_the_dependencies_comes_along(tmp_path: Path) -> None:
     assert "install $sysusers /tmp/package.deb /tmp/dependencies.deb;" in plan.dockerfile
 
 
+def test_a_service_that_is_not_asked_for_may_need_systemd(tmp_path: Path) -> None:
+    deb = make_service_deb(tmp_path)
+    (tmp_path / "tree/usr/lib/systemd/system/other.service").write_text(
+        "[Service]\nExecStart=/bin/true %t\n"
+    )
+    run(["dpkg-deb", "-b", tmp_path / "tree", deb])
+    contents = read_contents(deb)
+    assert plan_image(contents, "hello").dockerfile
+    with pytest.raises(Refused, match="holds %t, which systemd alone can fill in"):
+        plan_image(contents, "hello", service="other")
+
+
 def test_a_percent_sign_of_an_instance_is_no_specifier(tmp_path: Path) -> None:
     files = make_service_deb(tmp_path, unit=UNIT.replace("${HELLO_PORT}", "%%i %i"))
     template = tmp_path / "tree/usr/lib/systemd/system/hello@.service"

@@ -1,7 +1,7 @@
 """What an image must know of a .deb."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +21,7 @@ class Contents:
     """A package, the services in it, and its configuration.
 
     Attributes:
+        units: of each service the text of its .service, and that of its .socket if there is one.
         dependencies: the package that holds them in the split layout; None where it has all.
         python: the minor version that it depends on; None where it depends on none.
         conffiles: absolute paths.
@@ -30,7 +31,7 @@ class Contents:
     deb: Deb
     dependencies: Deb | None
     python: str | None
-    units: tuple[Unit, ...]
+    units: Mapping[str, tuple[str, str | None]]
     conffiles: tuple[str, ...]
     date: int
 
@@ -42,12 +43,13 @@ class Contents:
                 package's name.
 
         Raises:
-            Refused: there is none of that name, or it is not clear which.
+            Refused: there is none of that name, or it is not clear which, or it cannot run in a
+                container.
         """
-        known = {unit.name: unit for unit in self.units}
+        known = self.units
         wanted = name or (next(iter(known)) if len(known) == 1 else str(self.deb.package))
         if wanted in known:
-            return known[wanted]
+            return parse(wanted, *known[wanted])
         if not known:
             raise Refused(
                 f"{self.deb.path} has no service; an image needs one to run",
@@ -81,8 +83,7 @@ def read_contents(path: Path) -> Contents:
 
     Raises:
         Misused: there is no such file.
-        Refused: it is not a sound .deb, or a unit of it cannot run in a container, or the package
-            of its dependencies does not lie beside it.
+        Refused: it is not a sound .deb, or the package of its dependencies does not lie beside it.
     """
     archive = read_archive(path)
     depends = archive.fields.get("depends", "")
@@ -91,7 +92,7 @@ def read_contents(path: Path) -> Contents:
         deb=archive.deb,
         dependencies=_dependencies(archive.deb, depends),
         python=python["minor"] if python else None,
-        units=tuple(_units(path)),
+        units=dict(_units(path)),
         conffiles=tuple(_conffiles(path)),
         date=_date(path),
     )
@@ -110,7 +111,7 @@ def _dependencies(deb: Deb, depends: str) -> Deb | None:
     )
 
 
-def _units(path: Path) -> Iterator[Unit]:
+def _units(path: Path) -> Iterator[tuple[str, tuple[str, str | None]]]:
     files = read_files(path, "data.tar", lambda name: bool(_UNIT.fullmatch(name)))
     texts = dict[str, str]()
     for name, content in sorted(files.items()):
@@ -124,9 +125,9 @@ def _units(path: Path) -> Iterator[Unit]:
             continue
         socket = texts.get(f"{stem}.socket")
         if stem.endswith("@"):  # a container is one instance
-            yield parse(stem.removesuffix("@"), _INSTANCE.sub(_first, text), socket)
+            yield stem.removesuffix("@"), (_INSTANCE.sub(_first, text), socket)
         else:
-            yield parse(stem, text, socket)
+            yield stem, (text, socket)
 
 
 def _first(specifier: re.Match[str]) -> str:
