@@ -51,7 +51,9 @@ fi
 """
 
 
-def make_service_deb(folder: Path, *, unit: str = UNIT, depends: str | None = None) -> Path:
+def make_service_deb(
+    folder: Path, *, unit: str = UNIT, depends: str | None = None, socket: str | None = None
+) -> Path:
     tree = folder / "tree"
     control = CONTROL if depends is None else CONTROL.replace("python3.11, ", depends)
     files = {
@@ -63,6 +65,8 @@ def make_service_deb(folder: Path, *, unit: str = UNIT, depends: str | None = No
         "usr/lib/sysusers.d/hello.conf": ("u _hello - Hello /nonexistent\n", 0o644),
         "usr/lib/systemd/system/hello.service": (unit, 0o644),
     }
+    if socket is not None:
+        files["usr/lib/systemd/system/hello.socket"] = (socket, 0o644)
     for name, (text, mode) in files.items():
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -162,6 +162,26 @@ def _as_a_roll_does(host: Host) -> None:
     )
 
 
+def test_a_new_socket_starts_no_service_that_an_administrator_disabled(host: Host) -> None:
+    host.apt("purge", "auth")
+    host.install_version("1.0.0")
+    host.sh("systemctl disable --now auth.service 2>&1")
+    units = ("auth.service", "auth.socket")
+    for version in ("1.1.0", "1.2.0", "1.3.0"):
+        host.install_version(version)
+        assert host.active(*units) == ["inactive", "inactive"]
+        assert host.enabled(*units) == ["disabled", "disabled"]
+    host.install_version("1.0.0")
+    host.sh("systemctl start auth.service")
+    host.install_version("1.1.0")
+    assert host.version() == "1.1.0"  # what runs is restarted, disabled or not
+    assert host.enabled(*units) == ["disabled", "disabled"]
+    host.sh("systemctl enable --now auth.service 2>&1")
+    assert host.enabled(*units) == ["enabled", "enabled"]
+    host.install_version("1.2.0")
+    assert host.version() == "1.2.0"
+
+
 def test_nothing_of_them_is_left(host: Host) -> None:
     host.install_version("1.2.0")
     host.sh("DEBIAN_FRONTEND=noninteractive apt-get -q -y purge auth")

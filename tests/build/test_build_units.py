@@ -154,12 +154,23 @@ def test_a_port_below_1024_needs_a_capability_but_not_where_systemd_opens_it() -
             "service auth: socket: uvicorn would open port 8101 itself, which systemd holds",
             "uvicorn --fd 3, and no other address",
         ),
+        (
+            Service("auth", "uvicorn a:app --workers 3 --fd 4", port=8101, socket=True),
+            "service auth: socket: uvicorn would open port 8101 itself, which systemd holds",
+            "uvicorn --fd 3, and no other address",
+        ),
     ],
 )
 def test_what_a_service_cannot_mean_is_refused(service: Service, message: str, hint: str) -> None:
     with pytest.raises(Refused) as refused:
         plan_units(replace(APP, services=(service,)))
     assert (refused.value.message, refused.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize("exec", ["uvicorn --fd 3 a:app", "uvicorn --fd=3 a:app", "mine a:app"])
+def test_a_server_that_takes_the_socket_gets_it(exec: str) -> None:
+    (unit,) = plan_units(replace(APP, services=(Service("auth", exec, port=8101, socket=True),)))
+    assert unit.socket == "auth.socket"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,3 +150,81 @@ def test_any_answer_is_written_as_it_is(summary, maintainer, line, words, config
     assert table["build"].get("needs", []) == table["run"].get("depends", []) == words
     assert [(c["path"], c["source"]) for c in table.get("config", [])] == configs
     assert table["service"][0]["exec"] == line
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_readme_that_is_not_utf_8_keeps_its_bytes(project: Path) -> None:
+    (project / "README.md").write_bytes(b"caf\xe9")
+    _init(project, "--yes")
+    assert (project / "README.md").read_bytes().startswith(b"caf\xe9\n\n## Packaging\n")
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "words", "says"),
+    [
+        ("debship.toml", None, ("--force",), r"debship\.toml is a folder"),
+        (".gitlab-ci.yml", None, ("--ci", "gitlab", "--force"), r"\.gitlab-ci\.yml is a folder"),
+        (None, ".github", ("--ci", "github"), r"package\.yml: Not a directory"),
+    ],
+)
+def test_what_cannot_be_written_leaves_nothing(
+    project: Path, folder: str | None, file: str | None, words: tuple[str, ...], says: str
+) -> None:
+    if folder:
+        (project / folder).mkdir()
+    if file:
+        (project / file).touch()
+    before = _tree(project)
+    with pytest.raises(DebshipError, match=says) as raised:
+        _init(project, "--yes", *words)
+    assert raised.value.hint
+    assert _tree(project) == before
+
+
+def test_a_link_that_leads_nowhere_is_there_already(project: Path) -> None:
+    (project / "debship.toml").symlink_to(project / "nowhere" / "x")
+    with pytest.raises(Refused, match=r"has debship\.toml already"):
+        _init(project, "--yes")
+    _init(project, "--yes", "--force")
+    assert read_app(project).name == "my-shop"
+    assert not (project / "nowhere").exists()
+
+
+def test_a_table_of_pyproject_is_not_said_twice(project: Path) -> None:
+    with (project / "pyproject.toml").open("a") as file:
+        file.write('[tool.debship.app]\nname = "shop"\n')
+    before = _tree(project)
+    with pytest.raises(Refused, match=r"\[tool\.debship\] of pyproject\.toml") as raised:
+        _init(project, "--yes", "--force")
+    assert raised.value.hint
+    assert _tree(project) == before
+
+
+def test_nobody_there_to_answer_is_told_what_takes_the_guesses(project: Path) -> None:
+    with pytest.raises(Misused, match="nobody answers") as raised:
+        _init(project, answers="\n")
+    assert raised.value.hint == "--yes takes every guess"
+
+
+def test_a_name_that_debian_forbids_has_a_way_out(project: Path) -> None:
+    (project / "pyproject.toml").write_text(PYPROJECT.replace("My_Shop", "x"))
+    with pytest.raises(Misused, match=r"app\.name: ") as raised:
+        _init(project, "--yes")
+    assert raised.value.hint == "debship init without --yes asks; answer otherwise"
+
+
+def test_a_build_in_ci_has_the_history_that_versions_come_from(project: Path) -> None:
+    _init(project, "--yes", "--ci", "github")
+    _init(project, "--yes", "--ci", "gitlab", "--force")
+    github = yaml.safe_load((project / ".github/workflows/package.yml").read_text())
+    steps = github["jobs"]["package"]["steps"]
+    checkout = next(i for i, step in enumerate(steps) if "checkout" in step.get("uses", ""))
+    assert steps[checkout]["with"]["fetch-depth"] == 0
+    before = " ".join(step.get("run", "") for step in steps[:checkout]).split()
+    assert {"git", "ca-certificates"} <= set(before)  # else it fetches no history
+    assert "safe.directory" in steps[checkout + 1]["run"]  # a container is not the runner's user
+    gitlab = yaml.safe_load((project / ".gitlab-ci.yml").read_text())
+    assert gitlab["package"]["variables"]["GIT_DEPTH"] == "0"

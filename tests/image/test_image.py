@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -162,12 +164,34 @@ def test_a_build_that_fails_shows_why(docker: dict[str, str], tmp_path: Path) ->
     assert run(["docker", "images", "-q", "broken:1.0"], env=docker).text == ""
 
 
-def test_the_example_from_its_folder_to_a_container(docker: dict[str, str], tmp_path: Path) -> None:
+def test_a_build_that_is_ended_leaves_nothing(docker: dict[str, str], tmp_path: Path) -> None:
+    words = ["image", make_service_deb(tmp_path), "--tag", "ended:1.0", "--network", "host"]
+    environment = {**os.environ, **docker, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([*DEBSHIP, *words], env=environment) as process:
+        (context,) = _wait(lambda: list(tmp_path.glob("debship-image-*")) or None)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
+    assert not context.exists()
+    assert run(["docker", "images", "-q", "ended:1.0"], env=docker).text == ""
+    assert run(["docker", "ps", "-aq"], env=docker).text == ""
+
+
+@pytest.mark.parametrize("split_and_socket", [False, True])
+def test_the_example_from_its_folder_to_a_container(
+    docker: dict[str, str], tmp_path: Path, split_and_socket: bool
+) -> None:
     port = _free_port()
     source = make_version(EXAMPLES / "auth", tmp_path / "auth", "3.1.4")
     app = source / "debship.toml"
-    app.write_text(app.read_text().replace("8101", str(port)))
-    deb = run([*DEBSHIP, "build", source, "--level", "3", "--output", tmp_path], env=docker).text
+    text = app.read_text().replace("8101", str(port))
+    if split_and_socket:
+        text = text.replace("#socket = true", "socket = true").replace(
+            f"--bind 0.0.0.0:{port} ", ""
+        )
+        text = text.replace("[app]\n", '[app]\nlayout = "split"\n')
+    app.write_text(text)
+    build = [*DEBSHIP, "build", source, "--level", "3", "--output", tmp_path]
+    deb = run(build, env=docker).text.splitlines()[0]
     words = ["image", deb, "--tag", "auth:3.1.4", "--network", "host"]
     image = run([*DEBSHIP, *words], env=docker).text
     secrets = tmp_path / "secrets.env"

@@ -160,7 +160,8 @@ def escaped(text: str) -> str:
 
 def _check_socket(unit: Unit) -> None:
     option = _TAKES_SOCKET.get(unit.words[0])
-    if unit.service.socket and option and not all(w in unit.words for w in option.split()):
+    line = " ".join(unit.words).replace("=", " ") + " "
+    if unit.service.socket and option and f" {option} " not in line:
         raise Refused(
             f"service {unit.service.name}: socket: {unit.words[0]} would open port "
             f"{unit.service.port} itself, which systemd holds",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from debship.cli.ending import ended_cleanly
 from debship.cli.output import progress, show_json
 
 
@@ -53,7 +54,7 @@ def command(
     if plan_only:
         print(plan.dockerfile, end="")
         return
-    with progress() as say:
+    with ended_cleanly(), progress() as say:
         image = build_image(plan, builder, run=run, say=say)
     if as_json:
         show_json("image", {"id": image, "tag": tag, "package": plan.deb.filename})

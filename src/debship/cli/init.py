@@ -3,9 +3,10 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -45,15 +46,19 @@ def command(*, directory: Path, yes: bool, force: bool, ci: str | None, as_json:
     from debship.config.toml import parse_toml, read_toml
 
     pyproject = directory / "pyproject.toml"
-    draft = guess(
-        directory, read_toml(pyproject) if pyproject.is_file() else {}, _who(os.environ, run)
-    )
+    project = read_toml(pyproject) if pyproject.is_file() else {}
+    _check_described_once(directory, project)
+    draft = guess(directory, project, _who(os.environ, run))
     draft = _answered(draft) if not yes else draft
     _check(draft)
     text = render_draft(draft)
-    app_of(parse_toml(text, directory / FILE), directory / FILE)  # all mistakes, before a write
-    written = _write({Path(FILE): text, **_stage(directory, ci)}, directory, force=force)
-    written += _readme(directory)
+    try:  # all mistakes, before a write
+        app_of(parse_toml(text, directory / FILE), directory / FILE)
+    except Misused as error:  # of a file that is not there yet
+        raise Misused(error.message, "debship init without --yes asks; answer otherwise") from error
+    files = {Path(FILE): text.encode(), **_stage(directory, ci)}
+    _check_absent(files, directory, force=force)
+    written = _write({**files, **_readme(directory)}, directory)
     if as_json:
         show_json("init", {"files": [str(path) for path in written]})
         return
@@ -76,9 +81,17 @@ def _answered(draft: "Draft") -> "Draft":
     """Ask; an empty line takes the guess."""
 
     def ask(question: str, guess: str | None) -> str:
-        answer: str = click.prompt(
-            question, default=guess or "", show_default=bool(guess), err=True
-        )
+        try:
+            answer: str = click.prompt(
+                question, default=guess or "", show_default=bool(guess), err=True
+            )
+        except click.Abort as error:
+            if isinstance(error.__context__, EOFError):
+                click.echo(err=True)
+                raise Misused(
+                    "nobody answers: stdin is at its end", "--yes takes every guess"
+                ) from None
+            raise
         return answer.strip()
 
     draft = dataclasses.replace(
@@ -122,31 +135,67 @@ def _check(draft: "Draft") -> None:
         )
 
 
-def _stage(directory: Path, ci: str | None) -> dict[Path, str]:
+def _check_described_once(directory: Path, project: Mapping[str, Any]) -> None:
+    from debship.config.mistakes import found
+
+    if next(found(project, "tool", "debship"), None) is not None:
+        raise Refused(
+            f"{directory}: [tool.debship] of pyproject.toml describes it already",
+            "debship build, or take the table out first",
+        )
+
+
+def _stage(directory: Path, ci: str | None) -> dict[Path, bytes]:
     from debship.template_files import directory as templates
 
     chosen = ci or ("github" if (directory / ".github").is_dir() else "gitlab")
     if chosen == "none" or (ci is None and (directory / _CI[chosen]).exists()):
         return {}
-    return {_CI[chosen]: (templates() / "init" / _CI_SOURCE[chosen]).read_text()}
+    return {_CI[chosen]: (templates() / "init" / _CI_SOURCE[chosen]).read_bytes()}
 
 
-def _write(files: Mapping[Path, str], directory: Path, *, force: bool) -> list[Path]:
-    there = [str(path) for path in files if (directory / path).exists()]
-    if there and not force:
-        raise Refused(f"{directory} has {' and '.join(there)} already", "--force overwrites")
-    for path, text in files.items():
-        (directory / path).parent.mkdir(parents=True, exist_ok=True)
-        (directory / path).write_text(text)
-    return [directory / path for path in files]
-
-
-def _readme(directory: Path) -> list[Path]:
+def _readme(directory: Path) -> dict[Path, bytes]:
     from debship.template_files import directory as templates
 
     readme = directory / "README.md"
-    if not readme.is_file() or "debship" in readme.read_text():
-        return []
-    with readme.open("a") as file:
-        file.write((templates() / "init" / "README.md").read_text())
-    return [readme]
+    try:
+        text = readme.read_bytes() if readme.is_file() else b"debship"
+    except OSError as error:
+        raise Refused(f"{readme}: {error.strerror}", "let it be read, and call again") from error
+    if b"debship" in text:
+        return {}
+    gap = b"" if text.endswith(b"\n") or not text else b"\n"
+    return {Path("README.md"): text + gap + (templates() / "init" / "README.md").read_bytes()}
+
+
+def _check_absent(files: Iterable[Path], directory: Path, *, force: bool) -> None:
+    there = [path for path in files if os.path.lexists(directory / path)]
+    for path in there:
+        if (directory / path).is_dir():
+            raise Refused(f"{directory / path} is a folder", "move it out of the way")
+    if there and not force:
+        names = " and ".join(map(str, there))
+        raise Refused(f"{directory} has {names} already", "--force overwrites")
+
+
+def _write(files: Mapping[Path, bytes], directory: Path) -> list[Path]:
+    """Write all files, or none."""
+    with contextlib.ExitStack() as undo:
+        new: list[tuple[Path, Path]] = []
+        for path, content in files.items():
+            target = directory / path
+            target = target.resolve() if target.exists() else target
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                beside = target.with_name(f".{target.name}.debship-new")
+                undo.callback(beside.unlink, missing_ok=True)
+                beside.write_bytes(content)
+                if target.exists():
+                    shutil.copymode(target, beside)
+            except OSError as error:
+                way_out = "let it be written, and call again: nothing was written"
+                raise Failed(f"{directory / path}: {error.strerror}", way_out) from error
+            new.append((beside, target))
+        for beside, target in new:
+            beside.replace(target)
+    return [directory / path for path in files]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from debship.errors import Failed
-from debship.image.plan import CONTEXT_DEB, IIDFILE, Builder, ImagePlan
-from debship.run import Run
+from debship.image.plan import IIDFILE, Builder, ImagePlan
+from debship.run import Completed, Run, failure
 
 
 def find_builder(run: Run) -> Builder:
@@ -41,18 +41,28 @@ def build_image(plan: ImagePlan, builder: Builder, *, run: Run, say: Callable[[s
     with tempfile.TemporaryDirectory(prefix="debship-image-") as name:
         context = Path(name)
         (context / "Dockerfile").write_text(plan.dockerfile)
-        shutil.copyfile(plan.deb.path, context / CONTEXT_DEB)
+        for beside, deb in plan.beside:
+            shutil.copyfile(deb, context / beside)
         say(f"building {plan.deb.filename} into an image")
         environment = {"DOCKER_BUILDKIT": "1" if builder == "buildkit" else "0"}
-        try:
-            run(plan.build, cwd=context, env=environment)
-        except Failed as error:
-            if "Cannot connect to the Docker daemon" in error.message:
-                hint = "start it, or name it in DOCKER_HOST"
-                raise Failed("docker's daemon cannot be reached", hint) from error
-            raise
+        done = run(plan.build, cwd=context, env=environment, check=False)
+        if done.returncode != 0:
+            raise _failure(done, run)
         image = (context / IIDFILE).read_text().strip()
     if plan.push:
         say(f"pushing {plan.push[-1]}")
         run(plan.push)
     return image
+
+
+def _failure(done: Completed, run: Run) -> Failed:
+    """Tell a build that failed from a daemon that is not there, or not any more."""
+    asked = run(["docker", "version"], check=False)
+    if b"permission denied" in asked.stderr:
+        hint = "be root, or in the group docker"
+        return Failed("docker's daemon may not be spoken to by this user", hint)
+    if asked.returncode != 0:
+        hint = "start it, or name it in DOCKER_HOST"
+        return Failed("docker's daemon cannot be reached", hint)
+    # The classic builder writes on stdout what a step said.
+    return Failed(failure(done._replace(stderr=done.stdout + b"\n" + done.stderr)))

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from debship.debian.releases import Release
@@ -12,12 +13,29 @@ from debship.image.unit import Unit
 from debship.model import Deb
 from debship.templates import render
 
-CONTEXT_DEB = "package.deb"  # its name in the build context: one that needs no quoting
+# Names in the build context: such as need no quoting.
+CONTEXT_DEB = "package.deb"
+CONTEXT_DEPENDENCIES = "dependencies.deb"
 IIDFILE = "image-id"
 
 Builder = Literal["buildkit", "classic"]
 
-_REFERENCE = re.compile(r"[a-z0-9][a-zA-Z0-9._/:@-]*")
+# As Docker's own grammar has it, in distribution/reference.
+_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
+_DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_TAGGED = rf"(?:{_DOMAIN}/)?{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?"
+_TAG = re.compile(_TAGGED)
+_BASE = re.compile(rf"{_TAGGED}(?:@sha256:[0-9a-f]{{64}})?")
+# Opens the port as descriptor 3 and becomes the command (sd_listen_fds(3)).
+_HOLD = (
+    "import os, socket, sys; both = socket.has_dualstack_ipv6(); "
+    "held = socket.create_server(('', int(sys.argv[1])), backlog=4096, dualstack_ipv6=both, "
+    "family=socket.AF_INET6 if both else socket.AF_INET); "
+    "os.dup2(held.fileno(), 3); os.set_inheritable(3, True); "
+    "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); "
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$")
 
 
@@ -26,7 +44,8 @@ class ImagePlan:
     """An image of one service of one package.
 
     Attributes:
-        dockerfile: the text of the Dockerfile; the .deb lies beside it as ``CONTEXT_DEB``.
+        dockerfile: the text of the Dockerfile.
+        beside: what lies beside it, as pairs of a name and the .deb.
         build: the command, run in the folder of the Dockerfile; it leaves the id in ``IIDFILE``.
         push: the command that gives the image away; None where it stays.
         usage: one command line that runs it, configuration mounted.
@@ -34,6 +53,7 @@ class ImagePlan:
 
     deb: Deb
     dockerfile: str
+    beside: tuple[tuple[str, Path], ...]
     build: tuple[str, ...]
     push: tuple[str, ...] | None
     usage: str
@@ -66,16 +86,22 @@ def plan_image(
         Misused: a tag or a base is not the name of an image.
         Refused: it is not clear what the image runs, or on what.
     """
-    for option, name in (("--tag", tag), ("--base", base)):
-        if name is not None and not _REFERENCE.fullmatch(name):
+    for option, name, form in (("--tag", tag, _TAG), ("--base", base, _BASE)):
+        if name is not None and not form.fullmatch(name):
             raise Misused(f'{option}: "{name}" is not the name of an image')
     unit = contents.service(service)
     base = base or _base(contents.release)
+    beside = [(CONTEXT_DEB, contents.deb.path)]
+    if contents.dependencies:
+        beside.append((CONTEXT_DEPENDENCIES, contents.dependencies.path))
     return ImagePlan(
         deb=contents.deb,
         dockerfile=_dockerfile(contents, unit, base, builder),
+        beside=tuple(beside),
         build=(
             *("docker", "build", "--tag", tag, "--iidfile", IIDFILE),
+            # Else a step that fails leaves its container.
+            *(("--force-rm",) if builder == "classic" else ()),
             *("--build-arg", f"SOURCE_DATE_EPOCH={contents.date if date is None else date}"),
             *(("--network", network) if network else ()),
             ".",
@@ -103,14 +129,30 @@ def _dockerfile(contents: Contents, unit: Unit, base: str, builder: Builder) -> 
         "Dockerfile.j2",
         {
             "base": base,
-            "deb": CONTEXT_DEB,
+            "debs": [CONTEXT_DEB, *([CONTEXT_DEPENDENCIES] if contents.dependencies else [])],
             "mounted": builder == "buildkit",
             "unit": unit,
             "environment": [(name, _quoted(value)) for name, value in unit.environment],
             "labels": [(name, _quoted(value)) for name, value in labels.items() if value],
-            "command": json.dumps(command(unit)),
+            "command": json.dumps([*_holder(contents, unit), *command(unit)]),
         },
     )
+
+
+def _holder(contents: Contents, unit: Unit) -> list[str]:
+    """Give the words before a command that is handed its port, as systemd would hand it.
+
+    Raises:
+        Refused: the package depends on no Python that could.
+    """
+    if unit.port is None:
+        return []
+    if contents.python is None:
+        raise Refused(
+            f"{unit.name}.socket holds port {unit.port}, and the package depends on no python3.X "
+            "that could do so in a container"
+        )
+    return [f"/usr/bin/python{contents.python}", "-c", _HOLD, str(unit.port)]
 
 
 def command(unit: Unit) -> list[str]:

@@ -10,6 +10,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _FOLDER = re.compile(r"(?!\.\.?(/|$))[A-Za-z0-9._+-]+(/(?!\.\.?(/|$))[A-Za-z0-9._+-]+)*")
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[0-7]{3}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
+_STREAM = re.compile(r"(?:[0-9.]+:|\[[^\]]+\]:)?(?P<port>[0-9]{1,5})")
 _PLAIN = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "s": " "}
 # systemd.exec(5), "Sandboxing": where each of these lies.
 _FOLDERS = {
@@ -27,6 +28,7 @@ class Unit:
     Attributes:
         words: the command; ``${NAME}`` in a word stands for a variable of its environment.
         folders: what systemd would make for its user, absolute.
+        port: what systemd would hold for it, and hand it (sd_listen_fds(3)).
         env_files: files of NAME=value lines that systemd would read, absolute.
     """
 
@@ -39,6 +41,7 @@ class Unit:
     folders: tuple[str, ...] = ()
     workdir: str | None = None
     stop_signal: str = "SIGTERM"
+    port: int | None = None
 
 
 @dataclass
@@ -54,22 +57,19 @@ class _Settings:
         return tuple(w for value in self.values.get(key, ()) for w in split(value, self.name))
 
 
-def parse(name: str, text: str) -> Unit:
+def parse(name: str, text: str, socket: str | None = None) -> Unit:
     """Read a .service file (systemd.syntax(7), systemd.service(5)).
 
     Args:
         name: the unit's name, without its suffix.
         text: the file.
+        socket: the .socket file of that name; None where there is none.
 
     Raises:
-        Refused: the unit needs systemd: it has no command or several, or specifiers of systemd.
+        Refused: the unit needs systemd: it has no command or several, or specifiers of systemd,
+            or its socket is not one port.
     """
-    settings = _Settings(name)
-    for key, value in _assignments(text):
-        if value:
-            settings.values.setdefault(key, []).append(value)
-        else:
-            settings.values.pop(key, None)  # an empty assignment takes back those before it
+    settings = _settings(name, text, "[Service]")
     return Unit(
         name=name,
         words=_command(settings),
@@ -80,6 +80,7 @@ def parse(name: str, text: str) -> Unit:
         folders=tuple(_folders(settings)),
         workdir=_workdir(settings),
         stop_signal=settings.last("KillSignal") or "SIGTERM",
+        port=None if socket is None else _port(_settings(name, socket, "[Socket]")),
     )
 
 
@@ -115,8 +116,18 @@ def split(text: str, unit: str) -> list[str]:
     return words + ([word] if word is not None else [])
 
 
-def _assignments(text: str) -> Iterator[tuple[str, str]]:
-    """Give the keys of [Service] and their values, in order; comments do not break a value."""
+def _settings(name: str, text: str, section: str) -> _Settings:
+    settings = _Settings(name)
+    for key, value in _assignments(text, section):
+        if value:
+            settings.values.setdefault(key, []).append(value)
+        else:
+            settings.values.pop(key, None)  # an empty assignment takes back those before it
+    return settings
+
+
+def _assignments(text: str, wanted: str) -> Iterator[tuple[str, str]]:
+    """Give the keys of a section and their values, in order; comments do not break a value."""
     section, pending = "", ""
     for raw in text.splitlines():
         line = raw.strip()
@@ -129,7 +140,7 @@ def _assignments(text: str) -> Iterator[tuple[str, str]]:
         line, pending = pending, ""
         if line.startswith("["):
             section = line
-        elif section == "[Service]":
+        elif section == wanted:
             key, _, value = line.partition("=")
             yield key.strip(), value.strip()
 
@@ -178,6 +189,18 @@ def _folders(settings: _Settings) -> Iterator[str]:
 def _workdir(settings: _Settings) -> str | None:
     folder = settings.last("WorkingDirectory")
     return folder if folder and folder.startswith("/") else None
+
+
+def _port(settings: _Settings) -> int:
+    """Say which port a socket holds; a container has addresses of its own, so listens at all."""
+    streams = settings.values.get("ListenStream", [])
+    match = _STREAM.fullmatch(streams[0]) if len(streams) == 1 else None
+    if match is None:
+        raise Refused(
+            f"{settings.name}.socket listens at {' and '.join(streams) or 'no stream'}; a "
+            "container can be given one port"
+        )
+    return int(match["port"])
 
 
 def _unescaped(code: str) -> str:
