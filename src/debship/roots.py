@@ -4,6 +4,7 @@ Whoever needs to write puts an overlay on one.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -29,6 +30,11 @@ _FORMAT = 1  # raise it where the same packages must give another root
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
 
 _GRANT = "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
+
+_UNREACHED = re.compile(r"E: Failed to fetch \S+ .*(connect|resolv|timed out|40[34] )")
+
+RENEW = "debship cache --clear, and the next build makes it anew"
+_HOLE = re.compile(r"failed to run command|shared libraries|mount point does not exist")
 
 _ABSENT = re.compile(
     r"Unable to locate package (?P<name>\S+)|Package '(?P<other>\S+)' has no installation candidate"
@@ -63,6 +69,11 @@ def isolated() -> tuple[str, ...]:
     user = () if os.geteuid() == 0 else ("--user", "--map-root-user", "--map-auto")
     dies = ("setpriv", "--pdeathsig", "KILL")
     return (*dies, "unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--")
+
+
+def damaged(told: str) -> str | None:
+    """Say the way out where a root lacks what it was made with; None where it does not."""
+    return f"the root is damaged: {RENEW}" if _HOLE.search(told) else None
 
 
 def not_allowed(told: str) -> str | None:
@@ -109,10 +120,12 @@ def clean_root(
         os_release: says which release this machine runs (os-release(5)).
 
     Raises:
-        Failed: mmdebstrap failed, or apt's configuration names no mirror for the release.
+        Failed: mmdebstrap failed, or apt's configuration names no mirror for the release, or the
+            cache cannot be written.
     """
     root = cache / f"{release.codename}-{content_key(release, packages)}"
-    cache.mkdir(parents=True, exist_ok=True)
+    if not os.access(root, os.R_OK):
+        made_kept(cache)
     use(root)
     if root.is_dir():
         return root
@@ -127,6 +140,24 @@ def clean_root(
         _make(root, release, packages, mirror, run)
     sweep(cache, partial(remove, run=run))
     return root
+
+
+def made_kept(folder: Path) -> Path:
+    """Make a folder of the cache, where it is missing.
+
+    Raises:
+        Failed: it cannot be made, or not be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        why = "" if os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
+    except OSError as error:
+        why = str(error.strerror)
+    if why:
+        raise Failed(
+            f"{folder}: nothing can be kept there: {why}", "DEBSHIP_CACHE names another folder"
+        )
+    return folder
 
 
 def content_key(release: Release, packages: Iterable[str]) -> str:
@@ -230,13 +261,13 @@ def _make(
         try:
             run(argv, stdin="".join(f"{line}\n" for line in mirror).encode())
         except Failed as error:
-            raise _explained(error, release) from error
+            raise _explained(error, release, root.parent) from error
         (room / "root").rename(root)
     finally:
         remove(room, run)
 
 
-def _explained(error: Failed, release: Release) -> Failed:
+def _explained(error: Failed, release: Release, cache: Path) -> Failed:
     if not shutil.which("mmdebstrap"):
         return Failed(
             f"a clean root of {release.codename} is made by mmdebstrap, which is not installed",
@@ -248,9 +279,20 @@ def _explained(error: Failed, release: Release) -> Failed:
             f"{release.codename} has no package {absent['name'] or absent['other']} on this machine's mirror",
             "a package may have another name in another release",
         )
+    told = "\n".join(error.message.splitlines()[1:])
+    if os.strerror(errno.ENOSPC) in error.message:
+        return Failed(
+            f"a root of {release.codename} cannot be made: the disk of {cache} is full",
+            "make room, or have roots elsewhere: DEBSHIP_CACHE names the folder",
+        )
+    if _UNREACHED.search(told):
+        return Failed(
+            f"the archive of {release.codename} cannot be reached\n{told}",
+            f"mirror and proxy are those of this machine's apt; {MIRRORS}/{release.codename}.sources "
+            "names another mirror, in the format of sources.list(5)",
+        )
     hint = not_allowed(error.message)
     if hint:
-        told = "\n".join(error.message.splitlines()[1:])
         return Failed(f"a root of {release.codename} cannot be made on this machine\n{told}", hint)
     return error
 

@@ -12,12 +12,15 @@ import pytest
 from sample import DATE, Sample
 from test_build_cli import FILE
 
+from debship.build.installed import Installed
 from debship.build.lock_file import lock_table, lock_text, own_parts
 from debship.build.places import check_places
+from debship.build.plan import Surroundings, plan_build
+from debship.build.recipe import check_needs
 from debship.build.together import check_folder, made, together
 from debship.cli.previous import read_what_hosts_have
 from debship.config.app_file import read_app
-from debship.errors import DebshipError, Misused, Refused
+from debship.errors import DebshipError, Failed, Misused, Refused
 from debship.run import run
 
 DEBSHIP = Path(sys.executable).with_name("debship")
@@ -344,3 +347,27 @@ def test_a_result_that_cannot_be_written(
     assert (done.returncode, said[: len(told)]) == (code, told)
     assert "Traceback" not in said
     assert "Exception ignored" not in said
+
+
+# What a build needs.
+
+
+def test_what_provides_a_need_meets_it(sample: Sample) -> None:
+    python = f"python{sample.release.python}"
+    files = frozenset({"requirements.txt"})
+    around = Surroundings(sample.machine, files, source_date_epoch=DATE)
+    plan = plan_build(sample.with_build(needs=("awk", "gcc")), sample.release, around)
+    there = [_installed(python), _installed("mawk", "awk"), _installed("gcc")]
+    check_needs(plan, there)
+    with pytest.raises(Refused, match="this machine lacks what the build needs: awk") as raised:
+        check_needs(plan, [there[0], there[2]])
+    assert raised.value.hint == "apt-get install awk"
+    with pytest.raises(
+        Failed, match="a clean root lacks what it was made with: awk, gcc"
+    ) as failed:
+        check_needs(plan, there[:1], Path("/proc/1/root"))
+    assert "debship cache --clear" in (failed.value.hint or "")
+
+
+def _installed(name: str, *provides: str) -> Installed:
+    return Installed(name, "amd64", "1", essential=False, depends="", provides=provides)

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -29,8 +29,9 @@ from debship.build.together import Together, check_folder, together
 from debship.build.uv import Uv
 from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.checksums import Checksums
-from debship.errors import Refused
+from debship.errors import Failed, Refused
 from debship.model import Deb
+from debship.roots import RENEW
 from debship.run import Run, without_passwords
 from debship.templates import prepare
 
@@ -80,7 +81,7 @@ def build(
     with scratch_folder(scratch) as folder, ThreadPoolExecutor(3) as beside:
         beside.submit(prepare, "package")
         packages = installed_packages(run)
-        check_needs(plan, packages)
+        check_needs(plan, packages, root)
         trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
@@ -132,15 +133,22 @@ def build(
         return tuple(b.deb(output, s) for b, s in zip(bundles, sums, strict=True))
 
 
-def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
-    """See that this machine has what the build needs.
+def check_needs(plan: BuildPlan, packages: Sequence[Installed], root: Path = Path("/")) -> None:
+    """See that what the build needs is there.
 
     Raises:
-        Refused: a Debian package is not installed; the hint installs it.
+        Refused: a Debian package is not installed, nor one that provides it; the hint installs it.
+        Failed: it is not in a clean root, which was made with it.
     """
     there = {package.name for package in packages}
+    there |= {name for package in packages for name in package.provides}
     wanted = (plan.python, *plan.app.build.needs)
     missing = [need for need in wanted if need.partition(":")[0] not in there]
+    if missing and root != Path("/"):
+        raise Failed(
+            f"a clean root lacks what it was made with: {', '.join(missing)}",
+            f"the root is damaged: {RENEW}",
+        )
     if missing:
         raise Refused(
             f"this machine lacks what the build needs: {', '.join(missing)}",
