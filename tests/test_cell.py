@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -181,6 +182,18 @@ def test_a_failure_says_whose_it_is(root: Path, tmp_path: Path) -> None:
         with pytest.raises(Failed, match="was ended by SIGKILL"):
             cell(["sh", "-c", "kill -9 $$"])
         assert cell(["sh", "-c", "exit 4"], check=False).returncode == 4
+
+
+@ON_A_ROOT
+def test_programs_of_the_machine_may_lie_anywhere(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("setpriv", "unshare", "sh", "mount", "chroot", "nsenter", "env", "cp"):
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with opened(root, tmp_path) as cell:
+        assert cell(["true"]).returncode == 0
 
 
 @ON_A_ROOT
