@@ -23,6 +23,15 @@ _NO_LOGIN = re.compile(r"authentication credentials|\b40[13] (?:Unauthorized|For
 _NO_BUILD = re.compile(
     r"Failed to (?:download and )?build `(?P<name>[^`]+)`|Build failures usually"
 )
+_BROKEN = re.compile(r"Failed to (?:extract archive|install): (?P<file>[^\s(]+\.whl)")
+# Of a project, before a line of its code runs.
+_PROJECT = {
+    "Invalid metadata format in: pyproject.toml": "mend [project] of pyproject.toml",
+    "Expected a Python module at: ": (
+        'a module that is not called as the project is: module-name = "NAME" under '
+        "[tool.uv.build-backend]"
+    ),
+}
 
 
 @contextlib.contextmanager
@@ -74,6 +83,11 @@ def _way_out(text: str) -> str | None:
             "who may log in to the index, uv reads from UV_INDEX_NAME_USERNAME and "
             "UV_INDEX_NAME_PASSWORD, or from ~/.netrc"
         )
+    if match := _BROKEN.search(text):
+        return f"{match['file']} itself is amiss: lock another version, or tell who makes it"
+    for said, way in _PROJECT.items():
+        if said in text:
+            return way
     if _NO_BUILD.search(text):
         return "Debian packages that it needs to be compiled go under [build] needs"
     return None
