@@ -349,6 +349,42 @@ def test_a_result_that_cannot_be_written(
     assert "Exception ignored" not in said
 
 
+# What uv and commands say.
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("requirements.txt", "lib-a==1 --hash=sha256:zz\n"),
+        ("requirements.txt", f"!!! lib-a --hash=sha256:{'0' * 64}\n"),
+        ("requirements.txt", f"lib-a>=1 --hash=sha256:{'0' * 64}\n"),
+        ("pylock.toml", 'lock-version = "2.0"\ncreated-by = "x"\npackages = []\n'),
+        ("uv.lock", "version = 99\n"),
+        ("uv.lock", "version = 1\n"),
+    ],
+)
+def test_what_uv_cannot_read_is_no_lock(sample: Sample, name: str, text: str) -> None:
+    folder = sample.app.directory
+    (folder / "requirements.txt").unlink()
+    (folder / "pyproject.toml").write_text('[project]\nname = "tiny"\nversion = "1"\n')
+    (folder / name).write_text(text)
+    with pytest.raises(
+        Misused, match=f"/{re.escape(name)}: uv cannot take it as a lock\n"
+    ) as raised:
+        sample.build()
+    assert (raised.value.hint or "").startswith("uv ")
+
+
+def test_a_command_that_fails_is_named(sample: Sample) -> None:
+    with pytest.raises(Failed, match=r"^build\.test: false exited with 1: false$"):
+        sample.build(sample.with_build(test="false"))
+    with pytest.raises(
+        Failed, match=r"^build\.command: no-such is not installed on this machine$"
+    ) as raised:
+        sample.build(sample.with_build(command="no-such -q"))
+    assert (raised.value.hint or "").endswith("uv run --frozen no-such")
+
+
 # What a build needs.
 
 

@@ -145,11 +145,20 @@ def test_a_wheel_with_a_file_twice(sample: Sample) -> None:
 
 def test_a_broken_wheel_of_a_dependency_is_named(sample: Sample) -> None:
     folder = sample.app.directory
-    make_wheel(folder / "wheels", "lib_a", scripts=("sub/tool",))
+    make_wheel(folder / "wheels", "lib_a", scripts=("../../tool",))
     lock_wheels(folder, *sorted((folder / "wheels").glob("*.whl")))
     with pytest.raises(Failed) as raised:
         sample.build()
     assert (raised.value.hint or "").startswith("lib_a-1.0-py3-none-any.whl itself is amiss: ")
+
+
+def test_a_file_where_another_wheel_has_a_folder(sample: Sample) -> None:
+    folder = sample.app.directory
+    make_wheel(folder / "wheels", "lib_a", files={"shared": "a file\n"})
+    lock_wheels(folder, *sorted((folder / "wheels").glob("*.whl")))
+    with pytest.raises(Failed) as raised:
+        sample.build()
+    assert "another wheel brings a folder" in (raised.value.hint or "")
 
 
 @pytest.mark.parametrize(
