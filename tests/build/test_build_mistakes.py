@@ -6,10 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
-from sample import DATE, Sample
+from sample import DATE, Sample, make_wheel
 from test_build_cli import FILE
 
 from debship.build.installed import Installed
@@ -19,8 +19,10 @@ from debship.build.plan import Surroundings, plan_build
 from debship.build.recipe import check_needs
 from debship.build.together import check_folder, made, together
 from debship.cli.previous import read_what_hosts_have
+from debship.config.app import ExtraFile, RunSettings
 from debship.config.app_file import read_app
 from debship.errors import DebshipError, Failed, Misused, Refused
+from debship.model import PackageName
 from debship.run import run
 
 DEBSHIP = Path(sys.executable).with_name("debship")
@@ -403,6 +405,27 @@ def test_what_provides_a_need_meets_it(sample: Sample) -> None:
     ) as failed:
         check_needs(plan, there[:1], Path("/proc/1/root"))
     assert "debship cache --clear" in (failed.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["dpkg", "coreutils", "libc6", "python3"])
+def test_a_package_that_every_host_has_is_not_replaced(sample: Sample, name: str) -> None:
+    with pytest.raises(Refused, match=rf"app\.name: {name} is a package of Debian that every host"):
+        sample.build(replace(sample.app, name=PackageName(name), services=()))
+    assert not sample.output.exists()
+
+
+@pytest.mark.parametrize("where", ["a command", "a file"])
+def test_a_file_that_every_host_has_is_not_written_over(sample: Sample, where: str) -> None:
+    """On merged hosts /usr/bin/ls is /bin/ls of coreutils, and dpkg does not see that."""
+    make_wheel(sample.app.directory / "dist", "tiny", scripts=("ls", *SCRIPTS))
+    if where == "a command":
+        app = replace(sample.app, run=RunSettings(commands=("ls",)))
+    else:
+        file = ExtraFile(PurePosixPath("/usr/bin/ls"), sample.app.directory / "tiny.conf")
+        app = replace(sample.app, files=(file,))
+    with pytest.raises(Refused, match=r"/usr/bin/ls is Debian's own, on every host"):
+        sample.build(app)
+    assert not sample.output.exists()
 
 
 def _installed(name: str, *provides: str) -> Installed:

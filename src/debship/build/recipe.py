@@ -13,13 +13,14 @@ from debship.build.backends import trusted_backends
 from debship.build.bundle import Bundle, bundle
 from debship.build.cache import Cache
 from debship.build.changelog import changelog
-from debship.build.installed import Installed, installed_packages
+from debship.build.installed import Installed, files_of, installed_packages, of_every_host
 from debship.build.layer import scripts
 from debship.build.layers import Layers, Say
 from debship.build.laying import Laid, lay, lay_split
 from debship.build.lock import check_lock
 from debship.build.package import Package, check_date, date_of, describe
 from debship.build.papers import papers_of
+from debship.build.places import check_taken
 from debship.build.plan import BuildPlan
 from debship.build.review import check_package, review
 from debship.build.scratch import scratch_folder
@@ -82,6 +83,7 @@ def build(
         beside.submit(prepare, "package")
         packages = installed_packages(run)
         check_needs(plan, packages, root)
+        check_names(plan, packages, run)
         trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
@@ -154,6 +156,23 @@ def check_needs(plan: BuildPlan, packages: Sequence[Installed], root: Path = Pat
             f"this machine lacks what the build needs: {', '.join(missing)}",
             f"apt-get install {' '.join(missing)}",
         )
+
+
+def check_names(plan: BuildPlan, packages: Sequence[Installed], run: Run) -> None:
+    """See that the package takes no name of the system.
+
+    Raises:
+        Refused: it is called as a package is that every host has, or brings a file of one.
+    """
+    app, system = plan.app, of_every_host(packages, plan.python)
+    if app.name in system:
+        raise Refused(
+            f"app.name: {app.name} is a package of Debian that every host has",
+            'call it otherwise: name = "NAME" under [app]',
+        )
+    commands = [f"/usr/bin/{command}" for command in app.run.commands]
+    if paths := [*commands, *(str(file.path) for file in app.files)]:
+        check_taken(paths, files_of(system, run))
 
 
 def _laid(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:
