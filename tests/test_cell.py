@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from debship.cell import Cell, open_cell
+from debship.cell.overlay import Overlay
 from debship.cell.shows import Show, mounts
 from debship.cli.cache import cache_folder
 from debship.debian.releases import release
@@ -244,3 +245,11 @@ def _running(mark: str) -> bool:
             if words[0].endswith(b"sleep") and mark.encode() in words:
                 return True
     return False
+
+
+@pytest.mark.parametrize("name", ["a:b", "a,b", "a\\b", 'a"b'])
+def test_a_path_that_mount_cannot_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(Refused, match="an overlay's path may have no colon") as raised:
+        Overlay(tmp_path / name, tmp_path / "layer").make()
+    assert "TMPDIR" in (raised.value.hint or "")
