@@ -2,14 +2,18 @@
 
 import os
 import re
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample import Sample, lock_wheels, make_wheel
+from sample import DATE, Sample, lock_wheels, make_wheel
 
+from debship.build.cache import Cache
+from debship.build.plan import Surroundings, plan_build
+from debship.build.recipe import build
 from debship.config.app import Service
 from debship.errors import Failed, Refused
 from debship.run import run
@@ -159,6 +163,22 @@ def test_a_file_where_another_wheel_has_a_folder(sample: Sample) -> None:
     with pytest.raises(Failed) as raised:
         sample.build()
     assert "another wheel brings a folder" in (raised.value.hint or "")
+
+
+def test_machine_code_of_another_machine_alone_is_noted(sample: Sample) -> None:
+    """Whoever forgot to tag the wheel; some carry code for several machines as data."""
+    elf = bytearray(Path(sys.executable).resolve().read_bytes()[:64])
+    elf[18:20] = b"\xfe\xfe"
+    files = {"tiny/fast.so": bytes(elf)}
+    make_wheel(sample.app.directory / "dist", "tiny", files=files, scripts=SCRIPTS)
+    told: list[str] = []
+    around = Surroundings(sample.machine, frozenset({"requirements.txt"}), source_date_epoch=DATE)
+    plan = plan_build(sample.app, sample.release, around)
+    cache = Cache(sample.output.parent / "cache")
+    build(plan, sample.output, run=run, say=told.append, cache=cache, level=3)
+    [note] = [line for line in told if "another machine" in line]
+    assert note.startswith("note: tiny: ")
+    assert "site-packages/tiny/fast.so" in note
 
 
 @pytest.mark.parametrize(
