@@ -11,16 +11,8 @@ import pytest
 from debship.debian.releases import release
 from debship.errors import Failed
 from debship.kept_roots import kept_roots, sweep
-from debship.roots import (
-    AptEntry,
-    clean_root,
-    content_key,
-    damaged,
-    entries,
-    mirror_lines,
-    named,
-    not_allowed,
-)
+from debship.mirrors import AptEntry, entries, mirror_lines, named
+from debship.roots import clean_root, content_key, damaged, not_allowed
 from debship.run import Completed, run
 
 BOOKWORM, TRIXIE = release("bookworm"), release("trixie")
