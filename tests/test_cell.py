@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from debship.cell import Cell, open_cell
+from debship.cell.overlay import Overlay
 from debship.cell.shows import Show, mounts
 from debship.cli.cache import cache_folder
 from debship.debian.releases import release
@@ -184,6 +186,18 @@ def test_a_failure_says_whose_it_is(root: Path, tmp_path: Path) -> None:
 
 
 @ON_A_ROOT
+def test_programs_of_the_machine_may_lie_anywhere(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("setpriv", "unshare", "sh", "mount", "chroot", "nsenter", "env", "cp"):
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with opened(root, tmp_path) as cell:
+        assert cell(["true"]).returncode == 0
+
+
+@ON_A_ROOT
 def test_what_still_runs_ends_with_the_cell(root: Path, tmp_path: Path) -> None:
     mark = f"9{os.getpid()}"
     with opened(root, tmp_path) as cell:
@@ -231,3 +245,11 @@ def _running(mark: str) -> bool:
             if words[0].endswith(b"sleep") and mark.encode() in words:
                 return True
     return False
+
+
+@pytest.mark.parametrize("name", ["a:b", "a,b", "a\\b", 'a"b'])
+def test_a_path_that_mount_cannot_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(Refused, match="an overlay's path may have no colon") as raised:
+        Overlay(tmp_path / name, tmp_path / "layer").make()
+    assert "TMPDIR" in (raised.value.hint or "")

@@ -11,15 +11,8 @@ import pytest
 from debship.debian.releases import release
 from debship.errors import Failed
 from debship.kept_roots import kept_roots, sweep
-from debship.roots import (
-    AptEntry,
-    clean_root,
-    content_key,
-    entries,
-    mirror_lines,
-    named,
-    not_allowed,
-)
+from debship.mirrors import AptEntry, entries, mirror_lines, named
+from debship.roots import clean_root, content_key, damaged, not_allowed
 from debship.run import Completed, run
 
 BOOKWORM, TRIXIE = release("bookworm"), release("trixie")
@@ -239,3 +232,63 @@ def test_who_has_no_ids_of_others_is_told_how_to_get_some(told: str) -> None:
     hint = not_allowed(told) or ""
     assert "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER" in hint
     assert "privileged" not in hint
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "for others"])
+def test_a_cache_that_keeps_nothing_is_named(
+    tmp_path: Path, apt: Path, os_release: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "c"
+    if kind == "for others":
+        monkeypatch.setattr("os.access", lambda path, mode: False)
+    else:
+        cache.write_text("")
+    cache = cache / "roots" if kind == "below a file" else cache
+    with pytest.raises(Failed, match=rf"{cache}: nothing can be kept there: ") as raised:
+        make(cache, apt, os_release, Bootstrap())
+    assert raised.value.hint == "DEBSHIP_CACHE names another folder"
+
+
+@pytest.mark.parametrize(
+    ("told", "message", "hint"),
+    [
+        (
+            "E: Failed to fetch http://m/InRelease  Could not connect to m:80. - connect (111)",
+            "the archive of bookworm cannot be reached",
+            "bookworm.sources names another mirror",
+        ),
+        (
+            "E: Failed to fetch http://m/InRelease  Temporary failure resolving 'm'",
+            "the archive of bookworm cannot be reached",
+            "mirror and proxy are those of this machine's apt",
+        ),
+        ("E: Write error - write (28: No space left on device)", "is full", "DEBSHIP_CACHE"),
+    ],
+)
+def test_what_mmdebstrap_fails_of_has_a_way_out(
+    tmp_path: Path, apt: Path, os_release: Path, told: str, message: str, hint: str
+) -> None:
+    class Failing(Bootstrap):
+        def __call__(self, argv, **words) -> Completed:
+            if "mmdebstrap" in argv:
+                raise Failed(f"mmdebstrap exited with 1: mmdebstrap\n  {told}")
+            return super().__call__(argv, **words)
+
+    with pytest.raises(Failed, match=message) as raised:
+        make(tmp_path / "c", apt, os_release, Failing())
+    assert hint in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "chroot: failed to run command '/bin/sh': No such file or directory",
+        "/bin/sh: error while loading shared libraries: libc.so.6: file too short",
+        "mount: /x/merged/sys: mount point does not exist.",
+    ],
+)
+def test_a_root_with_holes_is_made_anew(told: str) -> None:
+    assert damaged(told) == (
+        "the root is damaged: debship cache --clear, and the next build makes it anew"
+    )
+    assert damaged("mount: permission denied") is None

@@ -4,6 +4,7 @@ Whoever needs to write puts an overlay on one.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -11,24 +12,23 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-from debian.deb822 import Deb822
 
 from debship.debian.releases import Release, this_machine
 from debship.errors import Failed
 from debship.kept_roots import sweep, use
+from debship.mirrors import MIRRORS, entries, mirror_lines, named
 from debship.run import Run, Word
-
-MIRRORS = Path("/etc/debship/mirrors")
 
 _FORMAT = 1  # raise it where the same packages must give another root
 
-_ONE_LINE = re.compile(r"deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
-
 _GRANT = "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
+
+_UNREACHED = re.compile(r"E: Failed to fetch \S+ .*(connect|resolv|timed out|40[34] )")
+
+RENEW = "debship cache --clear, and the next build makes it anew"
+_HOLE = re.compile(r"failed to run command|shared libraries|mount point does not exist")
 
 _ABSENT = re.compile(
     r"Unable to locate package (?P<name>\S+)|Package '(?P<other>\S+)' has no installation candidate"
@@ -44,16 +44,6 @@ _FAST = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AptEntry:
-    """One archive that apt reads: where it is, which suite of it, which components."""
-
-    uri: str
-    suite: str
-    components: tuple[str, ...]
-    signed_by: str = ""  # a keyring's path
-
-
 def isolated() -> tuple[str, ...]:
     """Give the words that put a program into mount and process namespaces of its own.
 
@@ -63,6 +53,11 @@ def isolated() -> tuple[str, ...]:
     user = () if os.geteuid() == 0 else ("--user", "--map-root-user", "--map-auto")
     dies = ("setpriv", "--pdeathsig", "KILL")
     return (*dies, "unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--")
+
+
+def damaged(told: str) -> str | None:
+    """Say the way out where a root lacks what it was made with; None where it does not."""
+    return f"the root is damaged: {RENEW}" if _HOLE.search(told) else None
 
 
 def not_allowed(told: str) -> str | None:
@@ -109,10 +104,12 @@ def clean_root(
         os_release: says which release this machine runs (os-release(5)).
 
     Raises:
-        Failed: mmdebstrap failed, or apt's configuration names no mirror for the release.
+        Failed: mmdebstrap failed, or apt's configuration names no mirror for the release, or the
+            cache cannot be written.
     """
     root = cache / f"{release.codename}-{content_key(release, packages)}"
-    cache.mkdir(parents=True, exist_ok=True)
+    if not os.access(root, os.R_OK):
+        made_kept(cache)
     use(root)
     if root.is_dir():
         return root
@@ -129,86 +126,28 @@ def clean_root(
     return root
 
 
+def made_kept(folder: Path) -> Path:
+    """Make a folder of the cache, where it is missing.
+
+    Raises:
+        Failed: it cannot be made, or not be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        why = "" if os.access(folder, os.W_OK) else os.strerror(errno.EACCES)
+    except OSError as error:
+        why = str(error.strerror)
+    if why:
+        raise Failed(
+            f"{folder}: nothing can be kept there: {why}", "DEBSHIP_CACHE names another folder"
+        )
+    return folder
+
+
 def content_key(release: Release, packages: Iterable[str]) -> str:
     """Name what a root holds; the order of packages and the mirror do not matter."""
     words = (str(_FORMAT), release.distribution, release.codename, *sorted(set(packages)))
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
-
-
-def mirror_lines(
-    release: Release,
-    machine: Release,
-    archives: Iterable[AptEntry],
-    mirrors: Iterable[AptEntry] = (),
-) -> tuple[str, ...]:
-    """Say where a release comes from, as lines of sources.list(5).
-
-    Those that were named for it; else the machine's own mirror of its own release, and its
-    security archive, with the suites of the wanted release.
-
-    Raises:
-        Failed: the machine is of another distribution, or its apt names no mirror.
-    """
-    keyring = f"/usr/share/keyrings/{release.distribution}-archive-keyring.gpg"
-    own = [entry for entry in mirrors if entry.suite.partition("-")[0] == release.codename]
-    if own:
-        return tuple(
-            f"deb [signed-by={entry.signed_by or keyring}] {entry.uri} {entry.suite} "
-            + " ".join(entry.components)
-            for entry in own
-        )
-    if release.distribution != machine.distribution:
-        raise Failed(
-            f"{machine.codename} has no mirror of {release.codename}",
-            f"name one in {MIRRORS}/{release.codename}.sources, in the format of sources.list(5): "
-            "Types, URIs, Suites, Components, Signed-By",
-        )
-    known = [entry for entry in archives if "main" in entry.components]
-    lines = []
-    for ending in ("", "-security"):
-        uris = [entry.uri for entry in known if entry.suite == machine.codename + ending]
-        if uris:
-            suite = release.codename + ending
-            lines.append(f"deb [signed-by={keyring}] {uris[0]} {suite} main")
-        elif not ending:
-            raise Failed(
-                f"apt's configuration names no mirror of {machine.codename} main",
-                "see sources.list(5); debship reads /etc/apt/sources.list and sources.list.d",
-            )
-    return tuple(lines)
-
-
-def entries(apt: Path) -> tuple[AptEntry, ...]:
-    """Read what apt reads: sources.list, sources.list.d/*.list and *.sources."""
-    one_line = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]
-    found = [entry for path in one_line if path.is_file() for entry in _of_lines(path.read_text())]
-    for path in sorted((apt / "sources.list.d").glob("*.sources")):
-        found.extend(_of_stanzas(path.read_text()))
-    return tuple(entry for entry in found if not entry.uri.startswith("cdrom:"))
-
-
-def named(mirrors: Path) -> tuple[AptEntry, ...]:
-    """Read a folder of *.sources."""
-    files = sorted(mirrors.glob("*.sources"))
-    return tuple(entry for path in files for entry in _of_stanzas(path.read_text()))
-
-
-def _of_lines(text: str) -> Iterator[AptEntry]:
-    for line in text.splitlines():
-        match = _ONE_LINE.fullmatch(line.partition("#")[0].strip())
-        if match:
-            yield AptEntry(match["uri"], match["suite"], tuple(match["components"].split()))
-
-
-def _of_stanzas(text: str) -> Iterator[AptEntry]:
-    for stanza in Deb822.iter_paragraphs(text):
-        enabled = stanza.get("Enabled", "yes").strip().lower() not in ("no", "false", "off", "0")
-        if not enabled or "deb" not in stanza.get("Types", "").split():
-            continue
-        components = tuple(stanza.get("Components", "").split())
-        for uri in stanza.get("URIs", "").split():
-            for suite in stanza.get("Suites", "").split():
-                yield AptEntry(uri, suite, components, stanza.get("Signed-By", "").strip())
 
 
 def _make(
@@ -230,13 +169,13 @@ def _make(
         try:
             run(argv, stdin="".join(f"{line}\n" for line in mirror).encode())
         except Failed as error:
-            raise _explained(error, release) from error
+            raise _explained(error, release, root.parent) from error
         (room / "root").rename(root)
     finally:
         remove(room, run)
 
 
-def _explained(error: Failed, release: Release) -> Failed:
+def _explained(error: Failed, release: Release, cache: Path) -> Failed:
     if not shutil.which("mmdebstrap"):
         return Failed(
             f"a clean root of {release.codename} is made by mmdebstrap, which is not installed",
@@ -248,9 +187,20 @@ def _explained(error: Failed, release: Release) -> Failed:
             f"{release.codename} has no package {absent['name'] or absent['other']} on this machine's mirror",
             "a package may have another name in another release",
         )
+    told = "\n".join(error.message.splitlines()[1:])
+    if os.strerror(errno.ENOSPC) in error.message:
+        return Failed(
+            f"a root of {release.codename} cannot be made: the disk of {cache} is full",
+            "make room, or have roots elsewhere: DEBSHIP_CACHE names the folder",
+        )
+    if _UNREACHED.search(told):
+        return Failed(
+            f"the archive of {release.codename} cannot be reached\n{told}",
+            f"mirror and proxy are those of this machine's apt; {MIRRORS}/{release.codename}.sources "
+            "names another mirror, in the format of sources.list(5)",
+        )
     hint = not_allowed(error.message)
     if hint:
-        told = "\n".join(error.message.splitlines()[1:])
         return Failed(f"a root of {release.codename} cannot be made on this machine\n{told}", hint)
     return error
 

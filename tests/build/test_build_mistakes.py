@@ -6,18 +6,23 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
-from sample import DATE, Sample
+from sample import DATE, Sample, make_wheel
 from test_build_cli import FILE
 
+from debship.build.installed import Installed
 from debship.build.lock_file import lock_table, lock_text, own_parts
 from debship.build.places import check_places
+from debship.build.plan import Surroundings, plan_build
+from debship.build.recipe import check_needs
 from debship.build.together import check_folder, made, together
 from debship.cli.previous import read_what_hosts_have
+from debship.config.app import ExtraFile, RunSettings
 from debship.config.app_file import read_app
-from debship.errors import DebshipError, Misused, Refused
+from debship.errors import DebshipError, Failed, Misused, Refused
+from debship.model import PackageName
 from debship.run import run
 
 DEBSHIP = Path(sys.executable).with_name("debship")
@@ -344,3 +349,84 @@ def test_a_result_that_cannot_be_written(
     assert (done.returncode, said[: len(told)]) == (code, told)
     assert "Traceback" not in said
     assert "Exception ignored" not in said
+
+
+# What uv and commands say.
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("requirements.txt", "lib-a==1 --hash=sha256:zz\n"),
+        ("requirements.txt", f"!!! lib-a --hash=sha256:{'0' * 64}\n"),
+        ("requirements.txt", f"lib-a>=1 --hash=sha256:{'0' * 64}\n"),
+        ("pylock.toml", 'lock-version = "2.0"\ncreated-by = "x"\npackages = []\n'),
+        ("uv.lock", "version = 99\n"),
+        ("uv.lock", "version = 1\n"),
+    ],
+)
+def test_what_uv_cannot_read_is_no_lock(sample: Sample, name: str, text: str) -> None:
+    folder = sample.app.directory
+    (folder / "requirements.txt").unlink()
+    (folder / "pyproject.toml").write_text('[project]\nname = "tiny"\nversion = "1"\n')
+    (folder / name).write_text(text)
+    with pytest.raises(
+        Misused, match=f"/{re.escape(name)}: uv cannot take it as a lock\n"
+    ) as raised:
+        sample.build()
+    assert (raised.value.hint or "").startswith("uv ")
+
+
+def test_a_command_that_fails_is_named(sample: Sample) -> None:
+    with pytest.raises(Failed, match=r"^build\.test: false exited with 1: false$"):
+        sample.build(sample.with_build(test="false"))
+    with pytest.raises(
+        Failed, match=r"^build\.command: no-such is not installed on this machine$"
+    ) as raised:
+        sample.build(sample.with_build(command="no-such -q"))
+    assert (raised.value.hint or "").endswith("uv run --frozen no-such")
+
+
+# What a build needs.
+
+
+def test_what_provides_a_need_meets_it(sample: Sample) -> None:
+    python = f"python{sample.release.python}"
+    files = frozenset({"requirements.txt"})
+    around = Surroundings(sample.machine, files, source_date_epoch=DATE)
+    plan = plan_build(sample.with_build(needs=("awk", "gcc")), sample.release, around)
+    there = [_installed(python), _installed("mawk", "awk"), _installed("gcc")]
+    check_needs(plan, there)
+    with pytest.raises(Refused, match="this machine lacks what the build needs: awk") as raised:
+        check_needs(plan, [there[0], there[2]])
+    assert raised.value.hint == "apt-get install awk"
+    with pytest.raises(
+        Failed, match="a clean root lacks what it was made with: awk, gcc"
+    ) as failed:
+        check_needs(plan, there[:1], Path("/proc/1/root"))
+    assert "debship cache --clear" in (failed.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["dpkg", "coreutils", "libc6", "python3"])
+def test_a_package_that_every_host_has_is_not_replaced(sample: Sample, name: str) -> None:
+    with pytest.raises(Refused, match=rf"app\.name: {name} is a package of Debian that every host"):
+        sample.build(replace(sample.app, name=PackageName(name), services=()))
+    assert not sample.output.exists()
+
+
+@pytest.mark.parametrize("where", ["a command", "a file"])
+def test_a_file_that_every_host_has_is_not_written_over(sample: Sample, where: str) -> None:
+    """On merged hosts /usr/bin/ls is /bin/ls of coreutils, and dpkg does not see that."""
+    make_wheel(sample.app.directory / "dist", "tiny", scripts=("ls", *SCRIPTS))
+    if where == "a command":
+        app = replace(sample.app, run=RunSettings(commands=("ls",)))
+    else:
+        file = ExtraFile(PurePosixPath("/usr/bin/ls"), sample.app.directory / "tiny.conf")
+        app = replace(sample.app, files=(file,))
+    with pytest.raises(Refused, match=r"/usr/bin/ls is Debian's own, on every host"):
+        sample.build(app)
+    assert not sample.output.exists()
+
+
+def _installed(name: str, *provides: str) -> Installed:
+    return Installed(name, "amd64", "1", essential=False, depends="", provides=provides)

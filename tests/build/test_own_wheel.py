@@ -2,16 +2,20 @@
 
 import os
 import re
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample import Sample, lock_wheels, make_wheel
+from sample import DATE, Sample, lock_wheels, make_wheel
 
+from debship.build.cache import Cache
+from debship.build.plan import Surroundings, plan_build
+from debship.build.recipe import build
 from debship.config.app import Service
-from debship.errors import Refused
+from debship.errors import Failed, Refused
 from debship.run import run
 
 pytestmark = pytest.mark.slow
@@ -120,6 +124,76 @@ def test_a_wheel_that_is_broken(sample: Sample, case: str) -> None:
     with pytest.raises(Refused, match=message):
         sample.build()
     assert not sample.output.exists()
+
+
+def test_a_wheel_with_a_file_in_no_known_place(sample: Sample) -> None:
+    files = {"tiny-1.0.data/foo/bar": "x"}
+    make_wheel(sample.app.directory / "dist", "tiny", files=files, scripts=SCRIPTS)
+    with pytest.raises(Refused) as raised:
+        sample.build()
+    assert raised.value.message == (
+        "tiny-1.0-py3-none-any.whl cannot be unpacked: tiny-1.0.data/foo/bar is not contained in a "
+        "valid .data subdirectory."
+    )
+    assert "unzip -l " in (raised.value.hint or "")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_wheel_with_a_file_twice(sample: Sample) -> None:
+    wheel = next((sample.app.directory / "dist").glob("*.whl"))
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("tiny/app.py", "")
+    with pytest.raises(Refused, match=r"cannot be unpacked: File already exists: tiny/app\.py$"):
+        sample.build()
+
+
+def test_a_broken_wheel_of_a_dependency_is_named(sample: Sample) -> None:
+    folder = sample.app.directory
+    make_wheel(folder / "wheels", "lib_a", scripts=("../../tool",))
+    lock_wheels(folder, *sorted((folder / "wheels").glob("*.whl")))
+    with pytest.raises(Failed) as raised:
+        sample.build()
+    assert (raised.value.hint or "").startswith("lib_a-1.0-py3-none-any.whl itself is amiss: ")
+
+
+def test_a_file_where_another_wheel_has_a_folder(sample: Sample) -> None:
+    folder = sample.app.directory
+    make_wheel(folder / "wheels", "lib_a", files={"shared": "a file\n"})
+    lock_wheels(folder, *sorted((folder / "wheels").glob("*.whl")))
+    with pytest.raises(Failed) as raised:
+        sample.build()
+    assert "another wheel brings a folder" in (raised.value.hint or "")
+
+
+def test_machine_code_of_another_machine_alone_is_noted(sample: Sample) -> None:
+    """Whoever forgot to tag the wheel; some carry code for several machines as data."""
+    elf = bytearray(Path(sys.executable).resolve().read_bytes()[:64])
+    elf[18:20] = b"\xfe\xfe"
+    files = {"tiny/fast.so": bytes(elf)}
+    make_wheel(sample.app.directory / "dist", "tiny", files=files, scripts=SCRIPTS)
+    told: list[str] = []
+    around = Surroundings(sample.machine, frozenset({"requirements.txt"}), source_date_epoch=DATE)
+    plan = plan_build(sample.app, sample.release, around)
+    cache = Cache(sample.output.parent / "cache")
+    build(plan, sample.output, run=run, say=told.append, cache=cache, level=3)
+    [note] = [line for line in told if "another machine" in line]
+    assert note.startswith("note: tiny: ")
+    assert "site-packages/tiny/fast.so" in note
+
+
+@pytest.mark.parametrize(
+    ("project", "hint"),
+    [
+        ('name = "tiny"', "mend [project] of pyproject.toml"),
+        ('name = "tiny"\nversion = "1"', 'module-name = "NAME" under [tool.uv.build-backend]'),
+    ],
+)
+def test_a_project_that_makes_no_wheel(sample: Sample, project: str, hint: str) -> None:
+    backend = '[build-system]\nrequires = ["uv_build"]\nbuild-backend = "uv_build"\n'
+    (sample.app.directory / "pyproject.toml").write_text(f"[project]\n{project}\n{backend}")
+    with pytest.raises(Failed) as raised:
+        sample.build(sample.with_build(wheel=None))
+    assert hint in (raised.value.hint or "")
 
 
 def test_names_that_are_too_long(sample: Sample, tmp_path: Path) -> None:

@@ -53,3 +53,13 @@ def test_a_package_has_what_is_said_of_it() -> None:
         )
         if found.returncode == 0:
             assert any(Path(line).match(path) for line in found.stdout.splitlines()), need
+
+
+@pytest.mark.parametrize(("user", "lacks"), [(0, []), (1000, ["newuidmap", "newgidmap"])])
+def test_who_is_not_root_needs_ids_of_others(
+    monkeypatch: pytest.MonkeyPatch, user: int, lacks: list[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    monkeypatch.setattr(doctor, "_has", lambda what: not what.startswith("new"))
+    result = CliRunner().invoke(doctor.command, ["build --release", "--json"])
+    assert json.loads(result.stdout)["result"]["lacks"] == {"build --release": lacks}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from debship.build.backends import naming
 from debship.build.plan import BuildPlan
-from debship.errors import DebshipError, Failed, Refused
+from debship.errors import DebshipError, Failed, Misused, Refused
 
 _NO_BACKEND = re.compile(r"no trusted hash was provided for: `(?P<name>[^`]+)`")
 _OTHER_HASH = re.compile(r"Hash mismatch for `(?P<name>[^`]+)`")
@@ -23,6 +23,23 @@ _NO_LOGIN = re.compile(r"authentication credentials|\b40[13] (?:Unauthorized|For
 _NO_BUILD = re.compile(
     r"Failed to (?:download and )?build `(?P<name>[^`]+)`|Build failures usually"
 )
+_BROKEN = re.compile(
+    r"Failed to extract archive: (?P<file>[^\s(]+\.whl)"
+    r"|Failed to install: (?P<other>[^\s(]+\.whl)[^\n]*\n\s*cause: (?:The wheel is invalid|Scripts must)"
+)
+_NO_LOCK = re.compile(
+    r"Invalid hash digest|or the start of a requirement|must have their versions pinned"
+    r"|Not a valid `pylock\.toml` file|Failed to parse (?:lockfile )?`[^`]*uv\.lock`"
+)
+_CLASH = re.compile(r"Failed to install: (?:.*\n)*?.*\(os error (?:17|20|21)\)")
+# Of a project, before a line of its code runs.
+_PROJECT = {
+    "Invalid metadata format in: pyproject.toml": "mend [project] of pyproject.toml",
+    "Expected a Python module at: ": (
+        'a module that is not called as the project is: module-name = "NAME" under '
+        "[tool.uv.build-backend]"
+    ),
+}
 
 
 @contextlib.contextmanager
@@ -37,7 +54,7 @@ def explained(plan: BuildPlan) -> Iterator[None]:
 
 
 def _explained(error: Failed, plan: BuildPlan) -> DebshipError:
-    """Refused where the input is at fault, Failed where the world is; uv's own words follow."""
+    """Refused or Misused where the input is at fault, Failed where the world is; uv's own words follow."""
     lock, text = plan.lock, error.message
     _, _, said = text.partition("\n")
     if match := _NO_BACKEND.search(text):
@@ -61,6 +78,8 @@ def _explained(error: Failed, plan: BuildPlan) -> DebshipError:
             f"{match['name']} wants Python{match['wants']}, {release.codename} has {release.python}"
         )
         return Refused(f"{lock.path}: {what}\n{said}", lock.hint_for(release.python))
+    if _NO_LOCK.search(text):
+        return Misused(f"{lock.path}: uv cannot take it as a lock\n{said}", lock.hint)
     return Failed(text, _way_out(text))
 
 
@@ -74,6 +93,13 @@ def _way_out(text: str) -> str | None:
             "who may log in to the index, uv reads from UV_INDEX_NAME_USERNAME and "
             "UV_INDEX_NAME_PASSWORD, or from ~/.netrc"
         )
+    if match := _BROKEN.search(text):
+        return f"{match['file'] or match['other']} itself is amiss: lock another version, or tell who makes it"
+    if _CLASH.search(text):
+        return "another wheel brings a folder where this one brings a file: lock one of the two"
+    for said, way in _PROJECT.items():
+        if said in text:
+            return way
     if _NO_BUILD.search(text):
         return "Debian packages that it needs to be compiled go under [build] needs"
     return None

@@ -40,6 +40,22 @@ def installed_packages(run: Run) -> tuple[Installed, ...]:
     return tuple(_parsed(run(["dpkg-query", "-W", "-f", _FORMAT]).text))
 
 
+def of_every_host(packages: Iterable[Installed], python: str) -> tuple[str, ...]:
+    """Name those of the installed packages that hosts cannot be without.
+
+    Args:
+        packages: what is installed.
+        python: the package of the interpreter.
+    """
+    more = {"apt", "libc6", "systemd", "python3", "python3-minimal", python, f"{python}-minimal"}
+    return tuple(package.name for package in packages if package.essential or package.name in more)
+
+
+def files_of(names: Iterable[str], run: Run) -> frozenset[str]:
+    """Ask dpkg for the files of packages."""
+    return frozenset(run(["dpkg-query", "--listfiles", *names]).text.splitlines())
+
+
 def relation_names(relation: str) -> tuple[str, ...]:
     """Give the names in ``a (>= 1) | b``."""
     found = (_RELATION.match(part) for part in relation.split("|"))

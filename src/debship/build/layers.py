@@ -23,7 +23,7 @@ from debship.build.dists import Dist
 from debship.build.installed import Installed, relation_names
 from debship.build.layer import Layer, frozen, near, thawed
 from debship.build.layer_key import contents, layer_key
-from debship.build.libraries import Libraries, machine_code, shared_libraries
+from debship.build.libraries import Libraries, foreign_code, machine_code, shared_libraries
 from debship.build.origins import Locked, locked_files, origin
 from debship.build.parts import Packed, pack, wheel_part
 from debship.build.plan import BuildPlan
@@ -236,6 +236,9 @@ class Layers:
     ) -> tuple[bool, Libraries]:
         files = [installed.prefix / file for file in dist.files]
         code = machine_code(files, self.root / self.plan.interpreter.relative_to("/"))
+        if not code and (foreign := foreign_code(files)):
+            where = foreign.relative_to(installed.prefix)
+            self.say(f"note: {dist.name}: {where} is of another machine, and nothing there of this")
         work = self.folder / f"{dist.name}.libraries"
         beside = (installed.prefix / file for other in installed.dists for file in other.files)
         ignored = self.plan.app.build.ignore_libraries

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from debship.build.dists import is_shared_object
 from debship.build.elf import identity
 from debship.build.symbols import NotPlain, SystemLibraries
 from debship.errors import Failed, Refused
@@ -40,6 +41,11 @@ def machine_code(paths: Iterable[Path], interpreter: Path) -> tuple[Path, ...]:
     """
     own = identity(interpreter)
     return tuple(path for path in paths if own is not None and identity(path) == own)
+
+
+def foreign_code(paths: Iterable[Path]) -> Path | None:
+    """Find a shared object, where the interpreter's machine can load none of them."""
+    return next((path for path in paths if is_shared_object(path.name) and identity(path)), None)
 
 
 def shared_libraries(

@@ -54,3 +54,21 @@ def _nested(outside: Collection[str], inside: Collection[str]) -> list[tuple[str
     """Give files that others lie in, each with the first of those."""
     found = sorted(folders_above(inside).intersection(outside))
     return [(o, min(i for i in inside if i.startswith(f"{o}/"))) for o in found]
+
+
+def check_taken(paths: Iterable[str], taken: Collection[str]) -> None:
+    """See that a package writes over nothing of the system.
+
+    dpkg refuses two packages that have one file, but not where one says /bin and the other
+    /usr/bin, which are the same on hosts: it would put ours in the place of /bin/ls.
+
+    Args:
+        paths: absolute.
+        taken: files of Debian's packages.
+
+    Raises:
+        Refused: one is there.
+    """
+    for path in paths:
+        if not {path, path.removeprefix("/usr"), f"/usr{path}"}.isdisjoint(taken):
+            raise Refused(f"{path} is Debian's own, on every host", "call it otherwise")

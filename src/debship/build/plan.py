@@ -213,7 +213,10 @@ def _described(directory: Path, run: Run) -> str:
 
 def _epoch(text: str) -> int | None:
     if text and not text.isdecimal():
-        raise Misused(f'SOURCE_DATE_EPOCH: expected seconds since 1970, got "{text}"')
+        raise Misused(
+            f'SOURCE_DATE_EPOCH: expected seconds since 1970, got "{text}"',
+            "such as: git log -1 --format=%ct",
+        )
     return int(text) if text else None
 
 

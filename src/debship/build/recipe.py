@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,13 +13,14 @@ from debship.build.backends import trusted_backends
 from debship.build.bundle import Bundle, bundle
 from debship.build.cache import Cache
 from debship.build.changelog import changelog
-from debship.build.installed import Installed, installed_packages
+from debship.build.installed import Installed, files_of, installed_packages, of_every_host
 from debship.build.layer import scripts
 from debship.build.layers import Layers, Say
 from debship.build.laying import Laid, lay, lay_split
 from debship.build.lock import check_lock
 from debship.build.package import Package, check_date, date_of, describe
 from debship.build.papers import papers_of
+from debship.build.places import check_taken
 from debship.build.plan import BuildPlan
 from debship.build.review import check_package, review
 from debship.build.scratch import scratch_folder
@@ -29,8 +30,9 @@ from debship.build.together import Together, check_folder, together
 from debship.build.uv import Uv
 from debship.build.wheel import Wheel, application_wheel, makes_wheel, run_command
 from debship.debian.checksums import Checksums
-from debship.errors import Refused
+from debship.errors import Failed, Refused
 from debship.model import Deb
+from debship.roots import RENEW
 from debship.run import Run, without_passwords
 from debship.templates import prepare
 
@@ -80,7 +82,8 @@ def build(
     with scratch_folder(scratch) as folder, ThreadPoolExecutor(3) as beside:
         beside.submit(prepare, "package")
         packages = installed_packages(run)
-        check_needs(plan, packages)
+        check_needs(plan, packages, root)
+        check_names(plan, packages, run)
         trusted = trusted_backends(plan.backends, plan.lock, folder) if makes_wheel(plan) else None
         date = plan.release.date if plan.date is None else plan.date
         uv = Uv(run, date, trusted, source=plan.app.directory)
@@ -132,20 +135,44 @@ def build(
         return tuple(b.deb(output, s) for b, s in zip(bundles, sums, strict=True))
 
 
-def check_needs(plan: BuildPlan, packages: Iterable[Installed]) -> None:
-    """See that this machine has what the build needs.
+def check_needs(plan: BuildPlan, packages: Sequence[Installed], root: Path = Path("/")) -> None:
+    """See that what the build needs is there.
 
     Raises:
-        Refused: a Debian package is not installed; the hint installs it.
+        Refused: a Debian package is not installed, nor one that provides it; the hint installs it.
+        Failed: it is not in a clean root, which was made with it.
     """
     there = {package.name for package in packages}
+    there |= {name for package in packages for name in package.provides}
     wanted = (plan.python, *plan.app.build.needs)
     missing = [need for need in wanted if need.partition(":")[0] not in there]
+    if missing and root != Path("/"):
+        raise Failed(
+            f"a clean root lacks what it was made with: {', '.join(missing)}",
+            f"the root is damaged: {RENEW}",
+        )
     if missing:
         raise Refused(
             f"this machine lacks what the build needs: {', '.join(missing)}",
             f"apt-get install {' '.join(missing)}",
         )
+
+
+def check_names(plan: BuildPlan, packages: Sequence[Installed], run: Run) -> None:
+    """See that the package takes no name of the system.
+
+    Raises:
+        Refused: it is called as a package is that every host has, or brings a file of one.
+    """
+    app, system = plan.app, of_every_host(packages, plan.python)
+    if app.name in system:
+        raise Refused(
+            f"app.name: {app.name} is a package of Debian that every host has",
+            'call it otherwise: name = "NAME" under [app]',
+        )
+    commands = [f"/usr/bin/{command}" for command in app.run.commands]
+    if paths := [*commands, *(str(file.path) for file in app.files)]:
+        check_taken(paths, files_of(system, run))
 
 
 def _laid(making: Layers, wheel: Wheel | None, folder: Path) -> Laid:

@@ -12,12 +12,13 @@ from debship.build.plan import BuildPlan
 from debship.build.recipe import LEVEL, build
 from debship.build.scratch import scratch_folder
 from debship.build.smoke import smoke_packages, smoke_test
+from debship.build.space import told_if_full
 from debship.build.together import HIDDEN, check_folder, check_free, made
 from debship.cell import PATH, Cell, open_cell
 from debship.cell.shows import Show
 from debship.errors import DebshipError
 from debship.model import Deb
-from debship.roots import clean_root
+from debship.roots import clean_root, made_kept
 from debship.run import Run
 
 # What debship itself calls in a root: dpkg-shlibdeps, and the Python that commands say python3 to.
@@ -53,6 +54,7 @@ class Workshop:
         return say
 
 
+@told_if_full
 def build_in_roots(
     plans: Sequence[BuildPlan], output: Path, shop: Workshop, *, smoke: bool = True
 ) -> tuple[Deb, ...]:
@@ -173,8 +175,7 @@ def _cell(plan: BuildPlan, shop: Workshop) -> Iterator[tuple[Cell, Path]]:
     )
     # uv keeps what it compiled from an sdist by name and tag, and some tags fit every release: so
     # each root has a cache of its own.
-    cache = shop.cache / "uv" / root.name
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = made_kept(shop.cache / "uv" / root.name)
     with scratch_folder() as folder:
         scratch = folder / "scratch"
         scratch.mkdir()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from debship.build.complaints import explained
 from debship.build.dists import Dist
 from debship.build.entries import Entries, read_entries
 from debship.build.layer import Layer, near
@@ -47,7 +48,8 @@ def renewed(
     """
     plan = making.plan
     folder.mkdir()
-    entries = read_entries(locked(plan.lock, plan.app, folder, uv))
+    with explained(plan):
+        entries = read_entries(locked(plan.lock, plan.app, folder, uv))
     if entries is None:
         return None
     known = {text: _known(making, entries, text) for text in entries.texts}

@@ -40,7 +40,8 @@ def told_if_full(build: Callable[P, T]) -> Callable[P, T]:
                 raise
             full, said = error, str(error)
         except Failed as error:
-            if not any(word in error.message for word in _WORDS):
+            told_already = "a disk is full" in error.message
+            if told_already or not any(word in error.message for word in _WORDS):
                 raise
             full, said = error, error.message
         output = inspect.signature(build).bind(*args, **settings).arguments["output"]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from pathlib import Path, PurePath
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from packaging.markers import default_environment
@@ -60,7 +61,10 @@ def unpack(plan: BuildPlan, wheel: Wheel, root: Path) -> Virtualenv:
             ) from error
         if isinstance(error, OSError) and error.errno not in _OF_A_NAME:
             raise
-        raise Refused(f"{wheel.path.name} cannot be unpacked: {_said(error)}") from error
+        raise Refused(
+            f"{wheel.path.name} cannot be unpacked: {_said(error).replace(f'{site}/', '')}",
+            f"mend what makes the wheel; what is in it: unzip -l {quote(str(wheel.path))}",
+        ) from error
     # As pip and uv do: wheels that are made on Windows say nothing of modes.
     for script in (prefix / "bin").rglob("*"):
         script.chmod(0o755)
@@ -103,8 +107,12 @@ def _check_entries(source: "WheelSource") -> None:
 
 
 def _said(error: Exception) -> str:
+    from installer.exceptions import InstallerError
+
     if isinstance(error, KeyError):  # of a member of the archive; it would quote itself
         return str(error.args[0])
+    if isinstance(error, InstallerError) and error.args:  # the first is the wheel, as an object
+        return str(error.args[-1])
     return str(error) or type(error).__name__
 
 

@@ -107,7 +107,9 @@ def other_circumstances(
         words = [*_AS_NOBODY, *words]
         told.append("user nobody")
     else:
-        told.append("the same user (root changes it, where nobody may read debship)")
+        told.append(
+            "the same user (nobody builds where root does, without clean roots or --previous)"
+        )
     if faketime:
         words += ["faketime", "--exclude-monotonic", "-f", "+1d"]
         told.append("a day later")

@@ -60,7 +60,8 @@ def install(
     """
     empty = _empty(plan, folder / "root", uv)
     site = empty.root / plan.site.relative_to("/")
-    requirements = locked(plan.lock, plan.app, folder, uv)
+    with explained(plan):
+        requirements = locked(plan.lock, plan.app, folder, uv)
     sync = ("pip", "sync", *_options(empty), "--require-hashes", "--allow-empty-requirements")
     words = (*sync, *uv.constraints, *selection(plan.lock, plan.app), requirements)
     with explained(plan):

@@ -104,7 +104,13 @@ def run_command(line: str, app: App, uv: Uv, key: str) -> None:
         raise Misused(f"build.{key}: {str(error).lower()}: {line}") from error
     if not words:
         raise Misused(f"build.{key}: there is no command", "leave it out")
-    uv.run(words, cwd=app.directory, env={"SOURCE_DATE_EPOCH": str(uv.date)})
+    try:
+        uv.run(words, cwd=app.directory, env={"SOURCE_DATE_EPOCH": str(uv.date)})
+    except Failed as error:
+        hint = error.hint
+        if error.message == f"{words[0]} is not installed on this machine":
+            hint = f"install it; what the lock names, this calls: uv run --frozen {words[0]}"
+        raise Failed(f"build.{key}: {error.message}", hint) from error
 
 
 def read_wheel(path: Path) -> Wheel:
@@ -116,7 +122,9 @@ def read_wheel(path: Path) -> Wheel:
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
     except InvalidWheelFilename as error:
-        raise Refused(f"{path}: {error}") from error
+        raise Refused(
+            f"{path}: {error}", "a wheel is named NAME-VERSION-PYTHON-ABI-PLATFORM.whl"
+        ) from error
     return Wheel(path, name, str(version), tags)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from debship.cell.overlay import Overlay, make_place
 from debship.cell.shows import Show, layer_of, mounts, seen
 from debship.errors import Failed
-from debship.roots import isolated, not_allowed, remove
+from debship.roots import damaged, isolated, not_allowed, remove
 from debship.run import Completed, Run, Spawned, Word, failure, shown, spawn
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -49,7 +49,7 @@ if ! mount -t overlay -o "$3" overlay "$2" 2>/dev/null; then
     mount -t overlay -o "$3" overlay "$2"
 fi
 mount --all --fstab "$1" --target-prefix "$2"
-exec chroot "$2" /bin/sh -c "echo ready; sleep infinity; :"
+exec chroot "$2" /bin/sh -c "echo ready; /bin/sleep infinity; :"
 """
 _SECONDS = 30.0  # until a cell is ready; it takes 0.03
 
@@ -181,7 +181,7 @@ def _ready(held: Spawned, log: Path, name: str) -> int:
     told = log.read_text(errors="replace").strip().replace("\n", "\n  ")
     raise Failed(
         f"a root of {name} cannot be entered on this machine\n  {told}",
-        not_allowed(told) or "in a container, this takes --privileged (it mounts)",
+        damaged(told) or not_allowed(told) or "in a container, this takes --privileged (it mounts)",
     )
 
 

@@ -33,8 +33,11 @@ class Overlay:
             Refused: an option of mount(8) cannot hold the path.
         """
         for path in (self.lower, self.folder):
-            if set(":,\\") & set(str(path)):
-                raise Refused(f"{path}: an overlay's path may have no colon, comma or backslash")
+            if set(':,\\"') & set(str(path)):
+                raise Refused(
+                    f"{path}: an overlay's path may have no colon, comma, backslash or quote",
+                    "move it to a path without (temporary files: TMPDIR; roots: DEBSHIP_CACHE)",
+                )
         self.upper.mkdir(parents=True)
         self.upper.chmod(self.lower.stat().st_mode & 0o7777)
         (self.folder / "work").mkdir()

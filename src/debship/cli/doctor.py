@@ -48,6 +48,11 @@ NEEDS = (
     Need("lab", "/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring"),
     Need("fab", "ssh-keygen", "openssh-client"),
 )
+# Who is not root is root of a namespace, with ids that subuid(5) grants.
+FOR_USERS = (
+    Need("build --release", "newuidmap", "uidmap"),
+    Need("build --release", "newgidmap", "uidmap"),
+)
 COMMANDS = tuple(dict.fromkeys(need.command for need in NEEDS))
 
 
@@ -80,7 +85,8 @@ def command(context: click.Context, *, commands: tuple[str, ...], as_json: bool)
     Exits with 1 where something is missing.
     """
     asked = commands or COMMANDS
-    lacking = missing((need for need in NEEDS if need.command in asked), _has)
+    needs = NEEDS if os.geteuid() == 0 else (*NEEDS, *FOR_USERS)
+    lacking = missing((need for need in needs if need.command in asked), _has)
     line = install_line(lacking)
     lacks = {name: [need.what for need in lacking if need.command == name] for name in asked}
     if as_json:

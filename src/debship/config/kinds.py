@@ -48,6 +48,7 @@ def _checked(check: Callable[[str], object]) -> AfterValidator:
 
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _SIZE = {"s": 1, "m": 60, "h": 3600}
+_OPERATORS = frozenset({"&&", "||", "|"})  # of a shell
 _DEBIAN_NAME = r"[a-z0-9][a-z0-9+.-]+"
 _DEBIAN_VERSION = r"(?:[0-9]{1,10}:)?[0-9][A-Za-z0-9.+~-]*(?<!-)"
 # apt takes fewer than three characters in parentheses for an error: "(=2)".
@@ -136,6 +137,10 @@ def _command(value: str) -> str:
         raise ValueError("a command whose quotes are closed") from error
     if not words or any(ord(c) < 32 or ord(c) == 127 for c in value):
         raise ValueError("a command on one line")
+    if operators := _OPERATORS.intersection(words):
+        raise ValueError(
+            f'a command without {min(operators)}: no shell reads it; one does in sh -c "..."'
+        )
     return value
 
 
