@@ -137,11 +137,19 @@ def _command(value: str) -> str:
         raise ValueError("a command whose quotes are closed") from error
     if not words or any(ord(c) < 32 or ord(c) == 127 for c in value):
         raise ValueError("a command on one line")
-    if operators := _OPERATORS.intersection(words):
+    if operators := _OPERATORS.intersection(_as_written(value)):
         raise ValueError(
             f'a command without {min(operators)}: no shell reads it; one does in sh -c "..."'
         )
     return value
+
+
+def _as_written(value: str) -> list[str]:
+    """The words with their quotes: what is quoted is no operator."""
+    try:
+        return shlex.split(value, posix=False)
+    except ValueError:  # a quote that is escaped
+        return []
 
 
 def _exec(value: str) -> str:
