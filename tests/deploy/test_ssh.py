@@ -140,6 +140,16 @@ def test_a_program_that_fails_where_others_run_is_an_answer_and_asked_about_once
     assert sum("debship-proof" in line for line in lines) == 1
 
 
+def test_a_shell_that_reads_lines_of_one_row_alone_is_named() -> None:
+    def says(line: str) -> Answer:
+        return Answer(1, b"", b"Unmatched.\n") if "\n" in line else Answer(0, b"", b"")
+
+    host = reached(Connection(says))
+    assert host.run(("true",)).returncode == 0
+    with pytest.raises(Unreachable, match="Unmatched"):
+        host.run(("sh", "-c", "true\ntrue"))
+
+
 def test_a_session_that_the_host_still_ends_is_waited_for() -> None:
     assert reached(Connection(lambda _: Answer(0, b"", b""), busy=2)).run(("true",)).returncode == 0
 

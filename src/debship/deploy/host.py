@@ -160,7 +160,8 @@ class FabricHost:
         answer = self._call(words, stdin, timeout)
         if answer.returncode != 0 and not self._proven:
             self._must_run_programs()
-        self._proven = True
+        # A line of one row is read by shells that read no other.
+        self._proven |= answer.returncode != 0 or any("\n" in word for word in words)
         return answer
 
     def _as_root(self, argv: Sequence[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from debship.deploy.asking import ask_all
+from debship.deploy.asking import ask_all, nobody
 from debship.deploy.clock import Clock
 from debship.deploy.fence import Fenced, GuardedHost
 from debship.deploy.host import TALKS, WRITABLE, Host, LinkLost, Unreachable
@@ -103,7 +103,7 @@ class Lock:
             held = held or self._ask(rest, hosts, taken, watch, all_must=all_must)
             if not held:
                 if not taken:
-                    raise Failed("no host answers")
+                    raise nobody(self.silent)
                 return taken
             # A heart beats on one host only, so all are looked at before anybody is called dead.
             watch.see(self._look(hosts) or held, self.dead)
