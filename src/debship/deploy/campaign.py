@@ -20,6 +20,7 @@ from debship.deploy.configuration import (
     resolve_secrets,
 )
 from debship.deploy.fence import GuardedHost
+from debship.deploy.gate import gate_mark
 from debship.deploy.host import Host
 from debship.deploy.installation import StepFailed
 from debship.deploy.journal import Journal
@@ -83,6 +84,27 @@ def connected(names: Sequence[str], connect: Callable[[str], Host]) -> Iterator[
     finally:
         for host in hosts.values():
             host.close()
+
+
+def let_through(
+    fleet: Fleet, app: FleetApp, hosts: Mapping[str, Host], world: World
+) -> Mapping[str, Host]:
+    """See that every gate lets all of a roll through: half of one would leave a host out.
+
+    Raises:
+        Failed: one is of another fleet.toml, or of another debship.
+    """
+
+    def see(host: Host) -> None:
+        if host.run(gate_mark(app)).returncode != 0:
+            raise Failed(
+                f"{host.address}: its gate is of another {fleet.path.name}, or of another debship",
+                f"bring it up to date: fab bootstrap --app {app.name} --login ADMIN",
+            )
+
+    if fleet.ssh.gate:
+        everywhere(hosts, see, "nothing was changed", world.workers)
+    return hosts
 
 
 def find_version(

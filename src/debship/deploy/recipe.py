@@ -61,7 +61,9 @@ def deploy(
         app = replace(app, hooks=tuple(hook for hook in app.hooks if not hook.once))
     with (
         connected(names, world.connect) as doors,
-        _lock(app, world, order).held(doors, world.connect) as hosts,
+        _lock(app, world, order).held(
+            campaign.let_through(fleet, app, doors, world), world.connect
+        ) as hosts,
         world.held(say),
     ):
         mine = {name: hosts[name] for name in order.only or names}
