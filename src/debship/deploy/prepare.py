@@ -12,6 +12,11 @@ from debship.deploy.say import Say
 from debship.errors import Failed, Refused
 from debship.model import DebVersion, PackageName
 
+READABLE = (
+    "compare repository.url in fleet.toml with what the host can reach, and its clock with ours; "
+    "where the key is another by now: fab bootstrap"
+)
+
 # Installed-Size is in KiB (Policy 5.6.20); dpkg unpacks the new files before it removes the old.
 ROOM = """need=0
 for target; do
@@ -72,7 +77,7 @@ def refresh(
             f"{host.address}: {apt.SOURCE} is missing", "prepare the host: fab bootstrap --app APP"
         )
     heard = unlocked(host, apt.update(), clock, say, timeout=120)
-    _must(host, heard, "the repository could not be read")
+    _must(host, heard, "the repository could not be read", READABLE)
     answer = _must(host, host.run(apt.available(package)), "apt-cache failed")
     return apt.parse_available(answer.text)
 
@@ -196,7 +201,7 @@ def _told(answer: Answer, mark: str) -> str:
     return "; ".join(line.removeprefix(mark) for line in lines if line.startswith(mark))
 
 
-def _must(host: Host, answer: Answer, what: str) -> Answer:
+def _must(host: Host, answer: Answer, what: str, hint: str | None = None) -> Answer:
     if answer.returncode != 0:
-        raise Failed(f"{host.address}: {what}\n{answer.complaint}")
+        raise Failed(f"{host.address}: {what}\n{answer.complaint}", hint)
     return answer
