@@ -79,19 +79,21 @@ def test_the_gate_of_another_fleet_is_not_the_one_that_a_roll_asks_for(app) -> N
     assert not allowed(changed, *gate_mark(app))
 
 
-def test_a_gate_of_another_day_is_found_before_a_roll_begins(app, tmp_path: Path) -> None:
+def test_a_gate_of_another_day_is_found_before_a_roll_begins(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     fleet, world = rig.doors()
     fleet = replace(fleet, ssh=SshSettings(gate=True))
-    hosts = {host.address: host for host in rig.hosts}
-    assert campaign.let_through(fleet, rig.app, hosts, world) == hosts
-    with pytest.raises(AssertionError, match="the gate refuses"):
-        campaign.let_through(fleet, app, hosts, world)
+    names = campaign.host_names(rig.app)
+    with campaign.let_through(fleet, rig.app, names, world) as hosts:
+        assert tuple(hosts) == names
     rig.hosts[1]._true = lambda _: Answer(
         1, b"", b"debship-gate: this command is no part of a roll"
     )
-    with pytest.raises(Failed, match=r"b: its gate is of another fleet\.toml") as caught:
-        campaign.let_through(fleet, rig.app, hosts, world)
+    with (
+        pytest.raises(Failed, match=r"b: its gate is of another fleet\.toml") as caught,
+        campaign.let_through(fleet, rig.app, names, world),
+    ):
+        raise AssertionError("the roll began")
     assert caught.value.hint == "bring it up to date: fab bootstrap --app auth --login ADMIN"
 
 

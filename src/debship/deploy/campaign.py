@@ -86,10 +86,11 @@ def connected(names: Sequence[str], connect: Callable[[str], Host]) -> Iterator[
             host.close()
 
 
+@contextlib.contextmanager
 def let_through(
-    fleet: Fleet, app: FleetApp, hosts: Mapping[str, Host], world: World
-) -> Mapping[str, Host]:
-    """See that every gate lets all of a roll through: half of one would leave a host out.
+    fleet: Fleet, app: FleetApp, names: Sequence[str], world: World
+) -> Iterator[dict[str, Host]]:
+    """Doors to hosts whose gates let all of a roll through: half of one would leave a host out.
 
     Raises:
         Failed: one is of another fleet.toml, or of another debship.
@@ -102,9 +103,10 @@ def let_through(
                 f"bring it up to date: fab bootstrap --app {app.name} --login ADMIN",
             )
 
-    if fleet.ssh.gate:
-        everywhere(hosts, see, "nothing was changed", world.workers)
-    return hosts
+    with connected(names, world.connect) as hosts:
+        if fleet.ssh.gate:
+            everywhere(hosts, see, "nothing was changed", world.workers)
+        yield hosts
 
 
 def find_version(

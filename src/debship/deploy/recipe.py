@@ -60,10 +60,8 @@ def deploy(
     if order.config:  # a migration belongs to a version
         app = replace(app, hooks=tuple(hook for hook in app.hooks if not hook.once))
     with (
-        connected(names, world.connect) as doors,
-        _lock(app, world, order).held(
-            campaign.let_through(fleet, app, doors, world), world.connect
-        ) as hosts,
+        campaign.let_through(fleet, app, names, world) as doors,
+        _lock(app, world, order).held(doors, world.connect) as hosts,
         world.held(say),
     ):
         mine = {name: hosts[name] for name in order.only or names}
