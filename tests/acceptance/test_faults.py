@@ -467,6 +467,17 @@ def test_11_a_disk_that_is_too_full_is_found_while_all_serve(hit: Fleet, watched
     assert hit.all_at("1.0")
 
 
+def test_11_what_dpkg_could_not_write_is_found_while_all_serve(hit: Fleet, watched) -> None:
+    hit.sh("mount --bind /usr /usr && mount -o remount,ro,bind /usr")
+    try:
+        done = hit.deploy("1.1")
+    finally:
+        hit.sh("umount -l /usr")
+    assert done.returncode == 1
+    assert "cannot be unpacked there: /usr is read-only" in done.stderr.decode()
+    assert hit.all_at("1.0")
+
+
 def test_12_a_host_that_dies_by_itself_is_brought_to_the_version_first(
     fleet: Fleet, tmp_path: Path
 ) -> None:

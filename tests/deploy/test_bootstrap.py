@@ -27,6 +27,7 @@ class Bare:
     version: str = "2.6.1"  # of apt
     lacks: str = ""  # a word of a command that fails
     files: dict[str, bytes] = field(default_factory=dict)
+    modes: dict[str, str] = field(default_factory=dict)
     address: str = "h1"
     locked: int = 0  # times that another apt has the lists
 
@@ -39,10 +40,14 @@ class Bare:
         if argv[0] == "cat":
             there = self.files.get(argv[-1])
             return Answer(0 if there is not None else 1, there or b"", b"")
+        if argv[0] == "find":
+            rightly = self.modes.get(argv[1]) == argv[3]
+            return Answer(0, argv[1].encode() if rightly else b"", b"")
         return Answer(0, self.version.encode() if argv[0] == "sh" else b"", b"")
 
     def put(self, path: str, data: bytes, *, owner: str, group: str, mode: int) -> None:
         self.files[path] = data
+        self.modes[path] = f"{mode:04o}"
 
     def close(self) -> None:
         pass
@@ -91,6 +96,14 @@ def test_an_apt_of_somebody_else_is_waited_for() -> None:
     assert bootstrap(Bare(locked=3), SOURCES) == (f"wrote {apt.SOURCE}",)
     with pytest.raises(Failed, match="Could not get lock /var/lib/apt/lists/lock"):
         bootstrap(Bare(locked=1000), SOURCES)
+
+
+def test_a_gate_that_sudo_could_not_run_is_put_right() -> None:
+    host = Bare()
+    bootstrap(host, SOURCES, GATE)
+    host.modes[GATE[0]] = "0644"
+    assert bootstrap(host, SOURCES, GATE) == (f"wrote {GATE[0]}",)
+    assert bootstrap(host, SOURCES, GATE) == ()
 
 
 def test_a_host_whose_shell_talks_is_named() -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from test_roll import Rig
 
-from debship.config.fleet import HookSettings
-from debship.deploy import apt, hooks
+from debship.config.fleet import HookSettings, SshSettings
+from debship.deploy import apt, campaign, hooks
 from debship.deploy.fence import guarded
-from debship.deploy.gate import gate_program, gate_rules, sudoers
+from debship.deploy.gate import gate_mark, gate_program, gate_rules, sudoers
 from debship.deploy.gatekeeper import inner, matching
-from debship.deploy.host import put_words
+from debship.deploy.host import Answer, put_words
 from debship.deploy.lock import lock_path
+from debship.errors import Failed
 from debship.model import DebVersion, PackageName
 
 AUTH, OTHER = PackageName("auth"), PackageName("other")
@@ -69,6 +70,31 @@ def test_a_roll_of_the_application_passes(app) -> None:
 )
 def test_whatever_else_is_refused(app, words: tuple[str, ...]) -> None:
     assert not allowed(app, *words)
+
+
+def test_the_gate_of_another_fleet_is_not_the_one_that_a_roll_asks_for(app) -> None:
+    changed = replace(app, hooks=())
+    assert allowed(app, *gate_mark(app))
+    assert not allowed(app, *gate_mark(changed))
+    assert not allowed(changed, *gate_mark(app))
+
+
+def test_a_gate_of_another_day_is_found_before_a_roll_begins(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    fleet, world = rig.doors()
+    fleet = replace(fleet, ssh=SshSettings(gate=True))
+    names = campaign.host_names(rig.app)
+    with campaign.let_through(fleet, rig.app, names, world) as hosts:
+        assert tuple(hosts) == names
+    rig.hosts[1]._true = lambda _: Answer(
+        1, b"", b"debship-gate: this command is no part of a roll"
+    )
+    with (
+        pytest.raises(Failed, match=r"b: its gate is of another fleet\.toml") as caught,
+        campaign.let_through(fleet, rig.app, names, world),
+    ):
+        raise AssertionError("the roll began")
+    assert caught.value.hint == "bring it up to date: fab bootstrap --app auth --login ADMIN"
 
 
 def test_the_program_on_the_host_refuses_and_becomes(app, tmp_path: Path) -> None:

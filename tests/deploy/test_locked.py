@@ -38,6 +38,7 @@ def test_an_index_that_cannot_be_read_is_said_at_once(rig: Rig) -> None:
         return Answer(100, b"", b"E: http://blocks/locked: 404")
 
     rig.hosts[1]._update = missing
-    with pytest.raises(Failed, match="blocks/locked: 404"):
+    with pytest.raises(Failed, match="blocks/locked: 404") as caught:
         rig.deploy()
+    assert (caught.value.hint or "").startswith("compare repository.url in fleet.toml")
     assert len(asked) == 1

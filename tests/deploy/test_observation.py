@@ -1,11 +1,13 @@
 import hashlib
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import debship.deploy
-from debship.deploy.observation import PackageState, parse
+from debship.deploy.host import Answer
+from debship.deploy.observation import PackageState, observe, parse
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
 
@@ -44,6 +46,12 @@ edited /etc/mycompany/auth/auth.conf
 out.json {"roll": "20260101", "version": "1.1-1"}
 version.json {"version": "1.0-1", "previous": null}
 """
+
+
+def test_what_is_no_state_is_not_taken_for_an_empty_host() -> None:
+    host = SimpleNamespace(address="h", run=lambda *_, **__: Answer(0, b"no commands here\n", b""))
+    with pytest.raises(Failed, match=r'h: what it said of its state cannot be read: "no commands'):
+        observe(host, AUTH, ())
 
 
 def test_a_state_is_read() -> None:

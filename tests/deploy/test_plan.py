@@ -63,6 +63,13 @@ def test_a_version_that_is_not_offered_shows_what_is() -> None:
     assert caught.value.hint == "it has 2.0~rc1-1, 1.1-2, 1.1-1, 1.0-1"
 
 
+def test_versions_are_those_of_the_repository_alone() -> None:
+    words = apt.available(AUTH)
+    assert f"Dir::Etc::sourcelist={apt.SOURCE}" in words
+    assert "Dir::Etc::sourceparts=-" in words
+    assert "Dir::Cache::pkgcache=" in words  # else apt's own would be one of this source alone
+
+
 def test_versions_that_apt_cache_lists() -> None:
     text = " auth | 1.0-1 | http://x/ s/main amd64 Packages\n auth |  1.1-1 | http://x/ s/main\n"
     assert apt.parse_available(text) == (DebVersion("1.1-1"), DebVersion("1.0-1"))

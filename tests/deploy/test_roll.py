@@ -21,6 +21,7 @@ from debship.config.fleet import (
 from debship.deploy import campaign, recipe
 from debship.deploy.gate import gate_rules
 from debship.deploy.gatekeeper import inner, matching
+from debship.deploy.host import Answer
 from debship.deploy.journal import DiskJournal, JournalLost
 from debship.deploy.recipe import Order
 from debship.deploy.report import Outcome, RollReport
@@ -387,13 +388,15 @@ def test_a_way_back_that_is_closed_is_found_before_anything(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_a_way_back_that_lies_there_is_not_fetched_again(
-    rig: Rig, monkeypatch, *, kept: bool
-) -> None:
-    host, fetched = rig.hosts[0], []
-    fetch = host._fetch
-    monkeypatch.setattr(host, "_fetch", lambda argv: (fetched.append(argv[-1]), fetch(argv))[1])
-    host.cached = {"1.0-1"} if kept else set()
+def test_a_way_back_that_lies_there_is_not_fetched_again(rig: Rig, *, kept: bool) -> None:
+    fetched: list[str] = []
+    host, fetch = rig.hosts[0], rig.hosts[0]._fetch
+
+    def watched(argv: tuple[str, ...]) -> Answer:
+        fetched.append(argv[-1])
+        return fetch(argv)
+
+    host.cached, host._fetch = {"1.0-1"} if kept else set(), watched
     assert rig.deploy().exit_code == 0
     assert fetched == ["auth=1.1-1", *(["auth=1.0-1"] if not kept else [])]
 
@@ -583,6 +586,23 @@ def test_a_hold_that_cannot_be_put_back_is_told_and_made_good_by_the_next_roll(r
 def test_a_disk_that_is_too_full_is_found_while_the_host_serves(rig: Rig) -> None:
     rig.hosts[1].room = False
     with pytest.raises(Failed, match=r"b: the disk is too full for auth 1\.1-1: /usr has 10 KiB"):
+        rig.deploy()
+    assert rig.balancer.log == []
+
+
+def test_what_dpkg_could_not_write_is_found_while_the_host_serves(rig: Rig) -> None:
+    rig.hosts[1]._room = lambda _: "fixed /usr is read-only"
+    with pytest.raises(Failed, match=r"b: auth 1\.1-1 cannot be unpacked there: /usr is read-only"):
+        rig.deploy()
+    assert rig.balancer.log == []
+
+
+def test_a_version_that_another_source_has_too_is_refused_while_the_host_serves(rig: Rig) -> None:
+    said = (
+        b"W: Sources disagree on hashes for supposedly identical version '1.1-1' of 'auth:amd64'."
+    )
+    rig.hosts[1]._fetch = lambda _: Answer(0, b"", said)
+    with pytest.raises(Refused, match=r"b: another of its sources has a package auth 1\.1-1"):
         rig.deploy()
     assert rig.balancer.log == []
 

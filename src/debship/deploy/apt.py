@@ -11,11 +11,15 @@ Argv = tuple[str, ...]
 
 SOURCE = "/etc/apt/sources.list.d/debship.sources"  # written by bootstrap
 KEYRING = "/etc/apt/keyrings/debship.asc"  # for an apt that reads no key inside a source
+DISAGREE = b"Sources disagree on hashes"  # what apt says where two have a version of other bytes
 READS_KEYS = DebVersion("2.3.10")  # apt since then does: Debian 12, Ubuntu 22.04
 
 # sudo and systemd drop the environment, so it travels in the command (facts: deploy.md 4.5).
 _ENVIRONMENT = ("env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "LC_ALL=C.UTF-8")
 _KEEP = ("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
+_ONE_SOURCE = ("-o", f"Dir::Etc::sourcelist={SOURCE}", "-o", "Dir::Etc::sourceparts=-")
+# apt's own cache is of all sources: one of a single source must not take its place.
+_NO_CACHE = ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")
 _LOCK = ("-o", "DPkg::Lock::Timeout=120")
 
 
@@ -39,10 +43,7 @@ def update() -> Argv:
         *_ENVIRONMENT,
         "apt-get",
         "-q",
-        "-o",
-        f"Dir::Etc::sourcelist={SOURCE}",
-        "-o",
-        "Dir::Etc::sourceparts=-",
+        *_ONE_SOURCE,
         "-o",
         "APT::Get::List-Cleanup=0",
         "-o",
@@ -151,8 +152,8 @@ def configure() -> Argv:
 
 
 def available(package: PackageName) -> Argv:
-    """List the versions that the sources offer; see ``parse_available``."""
-    return ("apt-cache", "madison", package)
+    """List the versions that the repository offers, and no other source; see ``parse_available``."""
+    return ("apt-cache", *_ONE_SOURCE, *_NO_CACHE, "madison", package)
 
 
 def parse_available(text: str) -> tuple[DebVersion, ...]:

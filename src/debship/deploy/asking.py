@@ -59,10 +59,15 @@ def ask_some(hosts: Mapping[str, H], ask: Callable[[H], T], workers: Workers) ->
     """
     answers = ask_all(hosts, ask, workers)
     if answers.silent and not answers.told:
-        said = "\n".join(f"{host}: {why}" for host, why in answers.why().items())
-        hint = next((error.hint for error in answers.silent.values() if error.hint), None)
-        raise Failed(f"no host answers\n{said}", hint)
+        raise nobody(answers.silent)
     return answers
+
+
+def nobody(silent: Mapping[str, DebshipError]) -> Failed:
+    """Say that no host answers, and why none does."""
+    said = [f"{host}: {reason(host, error)}" for host, error in silent.items()]
+    hint = next((error.hint for error in silent.values() if error.hint), None)
+    return Failed("\n".join(("no host answers", *said)), hint)
 
 
 def everywhere(

@@ -20,6 +20,7 @@ from debship.deploy.configuration import (
     resolve_secrets,
 )
 from debship.deploy.fence import GuardedHost
+from debship.deploy.gate import gate_mark
 from debship.deploy.host import Host
 from debship.deploy.installation import StepFailed
 from debship.deploy.journal import Journal
@@ -83,6 +84,29 @@ def connected(names: Sequence[str], connect: Callable[[str], Host]) -> Iterator[
     finally:
         for host in hosts.values():
             host.close()
+
+
+@contextlib.contextmanager
+def let_through(
+    fleet: Fleet, app: FleetApp, names: Sequence[str], world: World
+) -> Iterator[dict[str, Host]]:
+    """Doors to hosts whose gates let all of a roll through: half of one would leave a host out.
+
+    Raises:
+        Failed: one is of another fleet.toml, or of another debship.
+    """
+
+    def see(host: Host) -> None:
+        if host.run(gate_mark(app)).returncode != 0:
+            raise Failed(
+                f"{host.address}: its gate is of another {fleet.path.name}, or of another debship",
+                f"bring it up to date: fab bootstrap --app {app.name} --login ADMIN",
+            )
+
+    with connected(names, world.connect) as hosts:
+        if fleet.ssh.gate:
+            everywhere(hosts, see, "nothing was changed", world.workers)
+        yield hosts
 
 
 def find_version(

@@ -54,7 +54,14 @@ def sudoers(apps: Sequence[FleetApp], user: str) -> str:
 def gate_rules(app: FleetApp) -> dict[str, Any]:
     """Every command that a roll of an application uses."""
     guard = guarded((), lock_path(app.package), _ROLL)
-    return {"guard": list(_exactly(guard)), "commands": list(_commands(app))}
+    commands = [*_commands(app), _rule(gate_mark(app))]
+    return {"guard": list(_exactly(guard)), "commands": commands}
+
+
+def gate_mark(app: FleetApp) -> tuple[str, ...]:
+    """Make the command, of no effect, that no gate lets through but the one written now."""
+    rules = json.dumps(list(_commands(app)), sort_keys=True).encode()
+    return ("true", hashlib.sha256(rules + _script("gatekeeper.py")).hexdigest())
 
 
 def _commands(app: FleetApp) -> Iterator[Rule]:

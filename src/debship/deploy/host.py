@@ -66,7 +66,17 @@ def received(argv: Sequence[str], size: int, within: float = RECEIVING) -> tuple
 DEAD = 20.0  # seconds without an acknowledgement after which a link counts as lost (tcp(7))
 
 # Why what a host says may have lines before it, in a hint.
-TALKS = "a shell that prints text where nobody is logged in (.bashrc) does so"
+TALKS = "a shell that prints text where nobody is logged in (.bashrc, ~/.ssh/rc) does so"
+
+# What a roll needs of a host before it can ask or write down anything, in a hint.
+WRITABLE = "there, /dev/shm and /var/lib/debship must be there and writable, with room"
+
+# What a host must be able to do before anything can be asked of it. The line's break is one that
+# every other line of ours has, and that not every shell reads.
+_PROOF = """:
+"$@"
+"""
+SESSION = 3.0  # seconds that are waited for the session of the call before to end (MaxSessions)
 
 _SILENT = logging.NullHandler()
 
@@ -138,24 +148,70 @@ class FabricHost:
     gate: str = ""  # the program that sudo lets the user run; "": any
     calls: int = 0  # programs run on the host so far
     _connection: Any = field(default=None, repr=False)
+    _proven: bool = False  # whether a program of ours went well over this connection
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60.0) -> Answer:
         """Run a program as root to its end; see ``Host``."""
-        import paramiko
-
         self._open()
         self.calls += 1
-        sudo = ("sudo", "-n", "--", *((self.gate,) if self.gate else ()))
-        words = tuple(argv) if self._is_root else (*sudo, *argv)
+        words = self._as_root(argv)
         if stdin:
             words = received(words, len(stdin))
+        answer = self._call(words, stdin, timeout)
+        if answer.returncode != 0 and not self._proven:
+            self._must_run_programs()
+        # A line of one row is read by shells that read no other.
+        self._proven |= answer.returncode != 0 or any("\n" in word for word in words)
+        return answer
+
+    def _as_root(self, argv: Sequence[str]) -> tuple[str, ...]:
+        sudo = ("sudo", "-n", "--", *((self.gate,) if self.gate else ()))
+        return tuple(argv) if self._is_root else (*sudo, *argv)
+
+    def _call(self, words: Sequence[str], stdin: bytes, timeout: float) -> Answer:
+        import paramiko
+
         try:
-            channel = self._connection.transport.open_session(timeout=min(timeout, 10.0))
-            with contextlib.closing(channel):
-                return _exchange(channel, shlex.join(words), stdin, timeout)
+            with contextlib.closing(self._session(timeout)) as channel:
+                return _exchange(channel, command_line(words), stdin, timeout)
         except (OSError, EOFError, paramiko.SSHException) as error:
             self.close()
             raise LinkLost(f"{self.address}: the link was lost: {_reason(error)}") from error
+
+    def _session(self, timeout: float) -> Any:
+        """Open a channel; the host may still be ending that of the call before."""
+        import paramiko
+
+        deadline = time.monotonic() + SESSION
+        while True:
+            try:
+                return self._connection.transport.open_session(timeout=min(timeout, 10.0))
+            except paramiko.ChannelException as error:
+                if time.monotonic() > deadline:
+                    raise Unreachable(
+                        f"{self.address}: it lets no program begin: {error.text}",
+                        "look at MaxSessions in its /etc/ssh/sshd_config (sshd_config(5))",
+                    ) from error
+                time.sleep(0.05)
+
+    def _must_run_programs(self) -> None:
+        """See that what failed could begin at all.
+
+        Raises:
+            Unreachable: the user's shell, or sudo, runs nothing.
+        """
+        proof = ("sh", "-c", _PROOF, "debship-proof", *self._as_root(("true",)))
+        answer = self._call(proof, b"", 60.0)
+        if answer.returncode == 0:
+            return
+        user, root = self._connection.user, self._is_root
+        sudo = "" if root else ", and sudo without a password or a terminal"
+        gate = f" for {self.gate} (fab bootstrap --login ADMIN puts it there)" if self.gate else ""
+        raise Unreachable(
+            f"{self.address}: {user} can run no program {'' if root else 'as root '}there: "
+            f"{answer.complaint or f'exit code {answer.returncode}'}",
+            f"{user} needs a login shell that reads what sh does{sudo}{gate}",
+        )
 
     def put(self, path: str, data: bytes, *, owner: str, group: str, mode: int) -> None:
         """Write a file atomically; see ``Host``.
@@ -217,9 +273,9 @@ class FabricHost:
             with contextlib.suppress(Exception):
                 connection.close()
             raise Unreachable(
-                f"{self.address}: no connection: {_reason(error)}",
-                "check that it is up, that ssh reaches it, and that its key is in known_hosts",
+                f"{self.address}: no connection: {_reason(error)}", _way_in(error, connection)
             ) from error
+        self._proven = False
         connection.transport.set_keepalive(5)  # so that there is something to acknowledge
         # Without it each call waits 40 ms for the other side's delayed acknowledgement; a
         # connection through a proxy command has no socket to tell.
@@ -228,6 +284,11 @@ class FabricHost:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD * 1000))
         self._connection = connection
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Quote words for whatever shell the user has there: within single quotes, fish reads backslashes."""
+    return shlex.join(words).replace("\\", "'\\\\'")
 
 
 def _exchange(channel: Any, line: str, stdin: bytes, timeout: float) -> Answer:
@@ -259,6 +320,23 @@ def _exchange(channel: Any, line: str, stdin: bytes, timeout: float) -> Answer:
     if channel.exit_status < 0:
         raise EOFError("the connection was closed before the program's exit code came")
     return Answer(channel.exit_status, bytes(out), bytes(err))
+
+
+def _way_in(error: BaseException, connection: Any) -> str:
+    """What lets us in where we were not, for a hint."""
+    import paramiko
+
+    if isinstance(error, paramiko.BadHostKeyException):
+        return (
+            "where the host was made anew: put its new key into known_hosts, in place of the old "
+            "one; else somebody may stand between"
+        )
+    if isinstance(error, paramiko.AuthenticationException):
+        return (
+            f"does it let {connection.user} in with this key? see ssh.user and ssh.identity in "
+            "fleet.toml, and PermitRootLogin (sshd_config(5))"
+        )
+    return "check that it is up, that ssh reaches it, and that its key is in known_hosts"
 
 
 def _reason(error: BaseException) -> str:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from debship.deploy.asking import ask_all
+from debship.deploy.asking import ask_all, nobody
 from debship.deploy.clock import Clock
 from debship.deploy.fence import Fenced, GuardedHost
-from debship.deploy.host import TALKS, Host, LinkLost, Unreachable
+from debship.deploy.host import TALKS, WRITABLE, Host, LinkLost, Unreachable
 from debship.deploy.workers import Workers
 from debship.errors import DebshipError, Failed, Refused
 from debship.model import PackageName
@@ -61,6 +61,7 @@ class Lock:
     dead: Callable[[str], bool]  # whether a process is known to be dead: of this machine, and gone
     lost: list[str] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)  # hosts where it may lie
+    silent: dict[str, DebshipError] = field(default_factory=dict)  # hosts left out, and why
 
     @contextmanager
     def held(
@@ -102,7 +103,7 @@ class Lock:
             held = held or self._ask(rest, hosts, taken, watch, all_must=all_must)
             if not held:
                 if not taken:
-                    raise Failed("no host answers")
+                    raise nobody(self.silent)
                 return taken
             # A heart beats on one host only, so all are looked at before anybody is called dead.
             watch.see(self._look(hosts) or held, self.dead)
@@ -126,6 +127,7 @@ class Lock:
         for error in answers.silent.values():
             if all_must or not isinstance(error, LinkLost | Unreachable):
                 raise error
+        self.silent |= answers.silent
         return {name: hosts[name] for name in answers.told}
 
     def _ask(
@@ -158,6 +160,8 @@ class Lock:
                 held[name] = answer
             elif all_must or not isinstance(answer, LinkLost | Unreachable):
                 raise answer
+            else:
+                self.silent[name] = answer
         return held
 
     def _look(self, hosts: Mapping[str, Host]) -> dict[str, Holder]:
@@ -290,7 +294,7 @@ def _script(host: Host, package: PackageName, verb: str, *words: str) -> str:
     argv = ("sh", "-s", "--", verb, lock_path(package), *words)
     answer = host.run(argv, stdin=_lock_script(), timeout=20)
     if answer.returncode != 0:
-        raise Failed(f"{host.address}: the lock cannot be used: {answer.complaint}")
+        raise Failed(f"{host.address}: the lock cannot be used: {answer.complaint}", WRITABLE)
     return answer.text
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from debship.deploy.apt import unit_name
-from debship.deploy.host import Host, LinkLost
+from debship.deploy.host import TALKS, WRITABLE, Host, LinkLost
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName
 
+_ALWAYS = "unit Id=shutdown.target"  # a line of every answer
 _PUT_TO_REST = frozenset({"disabled", "masked", "masked-runtime"})  # UnitFileState
 
 
@@ -140,7 +141,13 @@ def observe(host: Host, package: PackageName, files: tuple[str, ...]) -> HostSta
     """
     answer = host.run(("sh", "-s", "--", package, *files), stdin=_script(), timeout=60)
     if answer.returncode != 0:
-        raise Failed(f"{host.address}: its state could not be read: {answer.complaint}")
+        raise Failed(f"{host.address}: its state could not be read: {answer.complaint}", WRITABLE)
+    if _ALWAYS not in answer.text.splitlines():
+        raise Failed(
+            f"{host.address}: what it said of its state cannot be read: "
+            f"{json.dumps(answer.text[:200])}",
+            f"{TALKS}, or a ForceCommand of sshd",
+        )
     state = parse(answer.text, package, host.address)
     if state.going_down:
         raise LinkLost(f"{host.address}: it is being shut down, or its systemd does not answer")

@@ -12,6 +12,11 @@ from debship.deploy.say import Say
 from debship.errors import Failed, Refused
 from debship.model import DebVersion, PackageName
 
+READABLE = (
+    "compare repository.url in fleet.toml with what the host can reach, and its clock with ours; "
+    "where the key is another by now: fab bootstrap"
+)
+
 # Installed-Size is in KiB (Policy 5.6.20); dpkg unpacks the new files before it removes the old.
 ROOM = """need=0
 for target; do
@@ -24,6 +29,13 @@ look() {
 }
 look /usr $((need + 16384))
 look /var/lib/dpkg 16384
+# What is not mounted as dpkg needs it may be what apt mounts so itself.
+apt-config dump DPkg::Pre-Invoke | grep -q remount && exit 0
+for folder in /usr /etc /var/lib/dpkg; do
+    [ -w "$folder" ] || echo "fixed $folder is read-only"
+done
+set -- /var/lib/dpkg/info/*.postinst
+[ ! -f "$1" ] || [ -x "$1" ] || echo "fixed /var/lib/dpkg is noexec, and scripts of packages run there"
 """
 
 # Whether a version lies in apt's archives, byte for byte as the sources offer it, from the roll that
@@ -65,7 +77,7 @@ def refresh(
             f"{host.address}: {apt.SOURCE} is missing", "prepare the host: fab bootstrap --app APP"
         )
     heard = unlocked(host, apt.update(), clock, say, timeout=120)
-    _must(host, heard, "the repository could not be read")
+    _must(host, heard, "the repository could not be read", READABLE)
     answer = _must(host, host.run(apt.available(package)), "apt-cache failed")
     return apt.parse_available(answer.text)
 
@@ -135,8 +147,14 @@ def _target(change: apt.Change) -> str:
 def _fetch(host: Host, package: PackageName, version: DebVersion, clock: Clock, say: Say) -> None:
     """Fetch a version. On its way there apt waits for dpkg's lock, and finds what is broken."""
     answer = unlocked(host, apt.fetch(package, version), clock, say, timeout=FETCHING)
-    if answer.returncode == 0:
+    if answer.returncode == 0 and apt.DISAGREE not in answer.stderr:
         return
+    if answer.returncode == 0:
+        raise Refused(
+            f"{host.address}: another of its sources has a package {package} {version} that is not "
+            "the repository's",
+            "on the host, see apt-cache policy, and take that source away; or publish a new version",
+        )
     if "lock" not in answer.complaint:  # that was waited for, and long enough
         _must_be_whole(host, host.run(apt.check(), timeout=180))
     raise Failed(f"{host.address}: {version} was not fetched\n{answer.complaint}")
@@ -161,20 +179,29 @@ def _must_be_whole(host: Host, answer: Answer) -> None:
         told = answer.text.partition("unmet dependencies:\n")[2].rstrip()
         what = "apt finds packages broken or locked"
         raise Failed(
-            f"{host.address}: {what}\n" + "\n".join(filter(None, (told, answer.complaint)))
+            f"{host.address}: {what}\n" + "\n".join(filter(None, (told, answer.complaint))),
+            "on the host, apt-get check has to end well",
         )
 
 
 def _must_have_room(host: Host, what: str, *targets: str) -> None:
-    """See that the new files fit beside the old ones: apt looks only at its archives."""
+    """See that dpkg can write the new files beside the old ones: apt looks only at its archives."""
     answer = host.run(("sh", "-c", ROOM, "debship-room", *targets))
-    short = [line for line in answer.text.splitlines() if line.startswith("short ")]
-    if short:
-        told = "; ".join(line.removeprefix("short ") for line in short)
+    if told := _told(answer, "fixed "):
+        raise Failed(
+            f"{host.address}: {what} cannot be unpacked there: {told}",
+            "mount it anew (mount -o remount,rw,exec), or let apt do so: DPkg::Pre-Invoke, apt.conf(5)",
+        )
+    if told := _told(answer, "short "):
         raise Failed(f"{host.address}: the disk is too full for {what}: {told}")
 
 
-def _must(host: Host, answer: Answer, what: str) -> Answer:
+def _told(answer: Answer, mark: str) -> str:
+    lines = answer.text.splitlines()
+    return "; ".join(line.removeprefix(mark) for line in lines if line.startswith(mark))
+
+
+def _must(host: Host, answer: Answer, what: str, hint: str | None = None) -> Answer:
     if answer.returncode != 0:
-        raise Failed(f"{host.address}: {what}\n{answer.complaint}")
+        raise Failed(f"{host.address}: {what}\n{answer.complaint}", hint)
     return answer

@@ -60,7 +60,7 @@ def deploy(
     if order.config:  # a migration belongs to a version
         app = replace(app, hooks=tuple(hook for hook in app.hooks if not hook.once))
     with (
-        connected(names, world.connect) as doors,
+        campaign.let_through(fleet, app, names, world) as doors,
         _lock(app, world, order).held(doors, world.connect) as hosts,
         world.held(say),
     ):
@@ -124,9 +124,10 @@ def restore(
         Refused: a roll that is alive holds the lock.
     """
     names = _names(app, order)
+    lock = _lock(app, world, order)
     with (
         connected(names, world.connect) as doors,
-        _lock(app, world, order).held(doors, world.connect, all_must=False) as hosts,
+        lock.held(doors, world.connect, all_must=False) as hosts,
         world.held(say),
     ):
         say(f"looking at {len(hosts)} of {len(names)} hosts")
@@ -136,7 +137,7 @@ def restore(
             secrets = None  # nothing is rendered here; without them no log is shown
         journal = world.journal(campaign.where_journals_lie(world.env, app, order.roll))
         return Restore(
-            app, order.roll, order.by, names, hosts, world, journal, say, stop, secrets
+            app, order.roll, order.by, names, hosts, world, journal, say, stop, secrets, lock.silent
         ).run()
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from debship.config.fleet import FleetApp
+from debship.deploy.asking import reason
 from debship.deploy.balancer.door import Standing
 from debship.deploy.campaign import World
 from debship.deploy.fence import GuardedHost
-from debship.deploy.host import Unreachable
 from debship.deploy.installation import StepFailed, settled
 from debship.deploy.journal import Journal
 from debship.deploy.observation import HostState
@@ -40,6 +40,7 @@ class Restore:
     say: Say
     stop: Stop
     secrets: tuple[Secret, ...] | None  # to hide in logs; None: show no log
+    silent: Mapping[str, DebshipError]  # what was wrong with those that did not answer
 
     def run(self) -> RollReport:
         """Look at every host, and put back those that a roll wrote down as out.
@@ -50,7 +51,7 @@ class Restore:
         looked = self.world.workers.together([partial(self._look, h) for h in self.hosts])
         found = dict(zip(self.hosts, looked, strict=True))
         states = {h: state for h, state in found.items() if isinstance(state, HostState)}
-        reports = {h: _unread(h, found.get(h)) for h in self.names}
+        reports = {h: _unread(h, found.get(h) or self.silent.get(h)) for h in self.names}
         written = {name: state.out for name, state in states.items()}
         places = find_places(self.names, self.world.balancers, self.world.resolve, written)
         left = []
@@ -146,9 +147,9 @@ def _serves(places: Sequence[Place]) -> bool:
 
 def _unread(name: str, found: HostState | DebshipError | None) -> HostReport:
     """Report a host of which nothing is known; a record that is damaged is another matter."""
-    if found is None or isinstance(found, HostState | Unreachable):
+    if found is None or isinstance(found, HostState):
         return HostReport(name, Outcome.UNKNOWN, reason="it does not answer")
-    return HostReport(name, Outcome.UNKNOWN, reason=found.message, hint=found.hint or "")
+    return HostReport(name, Outcome.UNKNOWN, reason=reason(name, found), hint=found.hint or "")
 
 
 def _as_it_is(name: str, state: HostState, places: Sequence[Place]) -> HostReport:
