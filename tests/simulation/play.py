@@ -34,7 +34,8 @@ def play(seed: int, *, size: int | None = None, faults: bool = True) -> World:
         first = Roller("r1", Process("r1"), "deploy", NEW, IS)
         world.start(first)
         world.finish(first)
-        world.finish(*world.rollers)
+        while left := [roller for roller in world.rollers if not roller.over]:
+            world.finish(*left)  # meanwhile others may begin
         judge_report(world, first)
         converge(world)
     except (Broken, Endless) as broken:
