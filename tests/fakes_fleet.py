@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from debship.deploy.balancer.door import Member, Standing, Terms
-from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
+from debship.deploy.command import put_words
+from debship.deploy.host import Answer, LinkLost, Unreachable
 from debship.errors import Failed
 
 # As apt 2.6.2 says it.

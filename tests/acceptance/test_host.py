@@ -9,8 +9,9 @@ import pytest
 from examples.rehearsal import Rehearsal
 
 from debship.config.fleet import SshSettings
+from debship.deploy.command import received
 from debship.deploy.fence import GuardedHost
-from debship.deploy.host import FabricHost, Host, LinkLost, Unreachable, received
+from debship.deploy.host import FabricHost, Host, LinkLost, Unreachable
 from debship.errors import Failed
 
 from fakes_fleet import FakeClock, FakeHost

@@ -10,10 +10,11 @@ from test_roll import Rig
 
 from debship.config.fleet import HookSettings, SshSettings
 from debship.deploy import apt, campaign, hooks
+from debship.deploy.command import put_words
 from debship.deploy.fence import guarded
 from debship.deploy.gate import gate_mark, gate_program, gate_rules, sudoers
 from debship.deploy.gatekeeper import inner, matching
-from debship.deploy.host import Answer, put_words
+from debship.deploy.host import Answer
 from debship.deploy.lock import lock_path
 from debship.errors import Failed
 from debship.model import DebVersion, PackageName

@@ -15,9 +15,10 @@ import pytest
 
 from debship.config.fleet import FleetApp, HookSettings, ManagedFile
 from debship.deploy import records
+from debship.deploy.command import put_words
 from debship.deploy.fence import Fenced, GuardedHost, guarded
 from debship.deploy.hooks import bounded
-from debship.deploy.host import Answer, Host, put_words
+from debship.deploy.host import Answer, Host
 from debship.deploy.lock import (
     Lock,
     NotBroken,

@@ -11,7 +11,8 @@ import pytest
 
 from debship.config.fleet import SshSettings
 from debship.deploy import host as host_module
-from debship.deploy.host import Answer, FabricHost, Unreachable, command_line
+from debship.deploy.command import command_line
+from debship.deploy.host import Answer, FabricHost, Unreachable
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from debship.deploy.balancer.door import Member, Terms, Unanswered
-from debship.deploy.host import Answer, LinkLost, Unreachable, put_words
+from debship.deploy.command import put_words
+from debship.deploy.host import Answer, LinkLost, Unreachable
 from debship.deploy.journal import JournalLost
 from debship.errors import Failed
 from simulation.machines import CANCELED, LONG, SimBalancer, SimHost

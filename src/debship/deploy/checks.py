@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from debship.config.fleet import NEW_FILE
+from debship.deploy.command import BESIDE
 from debship.deploy.configuration import RenderedFile
-from debship.deploy.host import BESIDE, Host
+from debship.deploy.host import Host
 from debship.deploy.installation import StepFailed
 
 # The new file lies beside the old one for as long as it is judged, as it will lie there.

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from debship.deploy.clock import Clock
-from debship.deploy.host import Answer, Host, put_words
+from debship.deploy.command import put_words
+from debship.deploy.host import Answer, Host
 from debship.errors import Failed, Uncertain
 
 JUST = 2.0  # seconds in which a lock that was ours is taken to be ours still

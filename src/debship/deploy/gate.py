@@ -11,8 +11,8 @@ from typing import Any
 from debship.config.fleet import FleetApp, HookSettings
 from debship.deploy import apt, hooks, prepare, records, services
 from debship.deploy.checks import check_words
+from debship.deploy.command import put_words
 from debship.deploy.fence import guarded
-from debship.deploy.host import put_words
 from debship.deploy.lock import lock_path
 from debship.model import DebVersion
 

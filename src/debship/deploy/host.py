@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import shlex
 import socket
 import time
 from collections.abc import Sequence
@@ -10,58 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from debship.config.fleet import SshSettings
+from debship.deploy.command import command_line, proof, put_words, received
 from debship.errors import Failed, Uncertain
-
-# The new file, as it is to be, beside the one that it replaces. What it holds travels on standard
-# input, never on a command line. Arguments: PATH OWNER GROUP MODE
-BESIDE = """set -eu
-umask 077
-mkdir -p -m 0755 -- "$(dirname -- "$1")"
-new=$(mktemp -- "$1.XXXXXX")
-trap 'rm -f -- "$new"' EXIT
-cat > "$new"
-chown -- "$2:$3" "$new"
-chmod -- "$4" "$new"
-"""
-# Renamed: a reader sees the old file or the new one. A folder of that name is refused (-T): the file
-# would be put into it.
-_PUT = f"""{BESIDE}sync -- "$new"
-mv -fT -- "$new" "$1"
-"""
-
-
-def put_words(path: str, owner: str, group: str, mode: int) -> tuple[str, ...]:
-    """Make the command that writes its standard input to a file, atomically."""
-    return ("sh", "-c", _PUT, "debship-put", path, owner, group, f"{mode:04o}")
-
-
-# What a program reads is announced by its length and received before the program begins: a link lost
-# halfway looks like the end of input to who reads it, and half a file would be put in place; and a
-# roller that was stopped (a closed laptop) would hold a host for as long as its connection lives.
-_RECEIVE = """umask 077
-input=$(mktemp -p /dev/shm debship.XXXXXX) || exit 74
-trap 'rm -f -- "$input"' EXIT
-timeout "$2" head -c "$1" > "$input"
-[ "$(wc -c < "$input")" -eq "$1" ] || { echo "debship: the input did not come whole" >&2; exit 74; }
-exec < "$input"
-rm -f -- "$input"
-trap - EXIT
-shift 2
-exec "$@"
-"""
-RECEIVING = 60.0  # seconds that a host waits for what a program is to read
-
-
-def received(argv: Sequence[str], size: int, within: float = RECEIVING) -> tuple[str, ...]:
-    """Make the command that runs another once all of its input is there.
-
-    Args:
-        argv: it; not run where the input does not come whole (exit code 74).
-        size: of the input, in bytes. It lies in memory (/dev/shm), nameless once it is whole.
-        within: seconds that are waited for it.
-    """
-    return ("sh", "-c", _RECEIVE, "debship-receive", str(size), f"{within:g}", *argv)
-
 
 DEAD = 20.0  # seconds without an acknowledgement after which a link counts as lost (tcp(7))
 
@@ -71,11 +20,6 @@ TALKS = "a shell that prints text where nobody is logged in (.bashrc, ~/.ssh/rc)
 # What a roll needs of a host before it can ask or write down anything, in a hint.
 WRITABLE = "there, /dev/shm and /var/lib/debship must be there and writable, with room"
 
-# What a host must be able to do before anything can be asked of it. The line's break is one that
-# every other line of ours has, and that not every shell reads.
-_PROOF = """:
-"$@"
-"""
 SESSION = 3.0  # seconds that are waited for the session of the call before to end (MaxSessions)
 
 _SILENT = logging.NullHandler()
@@ -200,8 +144,7 @@ class FabricHost:
         Raises:
             Unreachable: the user's shell, or sudo, runs nothing.
         """
-        proof = ("sh", "-c", _PROOF, "debship-proof", *self._as_root(("true",)))
-        answer = self._call(proof, b"", 60.0)
+        answer = self._call(proof(self._as_root(("true",))), b"", 60.0)
         if answer.returncode == 0:
             return
         user, root = self._connection.user, self._is_root
@@ -284,11 +227,6 @@ class FabricHost:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD * 1000))
         self._connection = connection
-
-
-def command_line(words: Sequence[str]) -> str:
-    """Quote words for whatever shell the user has there: within single quotes, fish reads backslashes."""
-    return shlex.join(words).replace("\\", "'\\\\'")
 
 
 def _exchange(channel: Any, line: str, stdin: bytes, timeout: float) -> Answer:
