@@ -160,9 +160,11 @@ def test_a_file_where_another_wheel_has_a_folder(sample: Sample) -> None:
     folder = sample.app.directory
     make_wheel(folder / "wheels", "lib_a", files={"shared": "a file\n"})
     lock_wheels(folder, *sorted((folder / "wheels").glob("*.whl")))
-    with pytest.raises(Failed) as raised:
+    with pytest.raises(
+        (Failed, Refused)
+    ) as raised:  # uv lays wheels down at once, and may not see it
         sample.build()
-    assert "another wheel brings a folder" in (raised.value.hint or "")
+    assert re.search("another wheel brings a folder|another path", raised.value.hint or "")
 
 
 def test_machine_code_of_another_machine_alone_is_noted(sample: Sample) -> None:
