@@ -56,6 +56,15 @@ def test_guesses_are_an_application(project: Path, golden) -> None:
     assert app.services[0].exec == "gunicorn --bind 0.0.0.0:8000 my_shop.wsgi:app"
 
 
+@pytest.mark.parametrize(
+    "line", ["project = 3", "project.scripts = 3", 'project.scripts = ["a"]', "project.urls = 3"]
+)
+def test_of_a_project_that_is_amiss_what_can_be_read_is(project: Path, line: str) -> None:
+    (project / "pyproject.toml").write_text(line + "\n")
+    with pytest.raises(Misused, match="no command is known that starts the service"):
+        _init(project, "--yes")
+
+
 def test_answers_go_before_guesses(project: Path) -> None:
     (project / "etc").mkdir()
     (project / "etc" / "a.ini").touch()

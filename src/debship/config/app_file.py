@@ -83,11 +83,11 @@ def app_of(table: Mapping[str, Any], path: Path, *, inside: Loc = ()) -> App:
     return _app(form, path.parent)
 
 
-def _tables(directory: Path) -> tuple[Path, Loc, Mapping[str, Any], Mapping[str, Any]]:
+def _tables(directory: Path) -> tuple[Path, Loc, Mapping[str, Any], object]:
     own, pyproject = directory / FILE, directory / "pyproject.toml"
     project_file = read_toml(pyproject) if pyproject.is_file() else {}
     inner = next((table for _, table in found(project_file, "tool", "debship")), None)
-    project: Mapping[str, Any] = next((t for _, t in found(project_file, "project")), {})
+    project = next((table for _, table in found(project_file, "project")), None)
     if own.is_file():
         if inner is not None:
             raise Misused(
@@ -102,30 +102,30 @@ def _tables(directory: Path) -> tuple[Path, Loc, Mapping[str, Any], Mapping[str,
     raise Misused(f"{directory}: there is no {FILE}", f"debship init {directory}")
 
 
-def _with_defaults(table: Mapping[str, Any], project: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_defaults(table: Mapping[str, Any], project: object) -> Mapping[str, Any]:
     own = table.get("app", {})
     if not isinstance(own, Mapping):
         return table
     return {**table, "app": {**dict(from_project(project)), **own}}
 
 
-def from_project(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give the keys of [app] that a [project] table answers, as far as it does."""
-    name, summary = project.get("name"), project.get("description")
-    if isinstance(name, str):
-        # PEP 503 spells a name with hyphens; Debian allows no underscore.
-        yield "name", re.sub(r"[-_.]+", "-", name).lower()
-    if isinstance(summary, str) and summary.strip():
-        yield "summary", " ".join(summary.split())
+def from_project(project: object) -> Iterator[tuple[str, str]]:
+    """Give the keys of [app] that a [project] table answers, as far as it does, valid or not."""
+    for _, name in found(project, "name"):
+        if isinstance(name, str):
+            # PEP 503 spells a name with hyphens; Debian allows no underscore.
+            yield "name", re.sub(r"[-_.]+", "-", name).lower()
+    for _, summary in found(project, "description"):
+        if isinstance(summary, str) and summary.strip():
+            yield "summary", " ".join(summary.split())
     people = [who for key in ("maintainers", "authors") for _, who in found(project, key, "*")]
     for who in people:
         if isinstance(who, Mapping) and "name" in who and "email" in who:
             yield "maintainer", f"{who['name']} <{who['email']}>"
             break
-    for _, urls in found(project, "urls"):
-        pages = {str(key).lower(): value for key, value in dict(urls).items()}
-        if isinstance(pages.get("homepage"), str):
-            yield "homepage", pages["homepage"]
+    for (*_, label), page in found(project, "urls", "*"):
+        if str(label).lower() == "homepage" and isinstance(page, str):
+            yield "homepage", page
 
 
 def _app(form: "AppForm", directory: Path) -> App:

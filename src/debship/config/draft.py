@@ -52,7 +52,7 @@ def guess(directory: Path, pyproject: Mapping[str, Any], maintainer: str | None)
         pyproject: what its pyproject.toml says; empty where there is none.
         maintainer: who asks, as "Name <address>"; what the project says goes before.
     """
-    project: Mapping[str, Any] = next((t for _, t in found(pyproject, "project")), {})
+    project = next((table for _, table in found(pyproject, "project")), None)
     said = dict(from_project(project))
     name = said.get("name") or re.sub(r"[^a-z0-9+.]+", "-", directory.name.lower()).strip("-")
     files = sorted(path.name for path in directory.iterdir() if path.is_file())
@@ -89,7 +89,7 @@ def render_draft(draft: Draft) -> str:
     )
 
 
-def _commands(name: str, project: Mapping[str, Any], directory: Path) -> Iterator[str]:
+def _commands(name: str, project: object, directory: Path) -> Iterator[str]:
     """The likely ones, best first."""
     needs = [str(need) for _, need in found(project, "dependencies", "*")]
     servers = [server for server in _SERVERS if any(re.match(server, need) for need in needs)]
@@ -98,8 +98,9 @@ def _commands(name: str, project: Mapping[str, Any], directory: Path) -> Iterato
         place = f"{module}.wsgi" if list(directory.glob(f"**/{module}/wsgi.py")) else module
         port = "--port 8000 --host 0.0.0.0" if servers[0] == "uvicorn" else "--bind 0.0.0.0:8000"
         yield f"{servers[0]} {port} {place}:app"
-    for _, scripts in found(project, "scripts"):
-        yield from sorted(scripts, key=lambda script: (script != name, script))
+    named = [loc[-1] for loc, _ in found(project, "scripts", "*")]
+    scripts = [script for script in named if isinstance(script, str)]
+    yield from sorted(scripts, key=lambda script: (script != name, script))
 
 
 def _toml(text: str) -> str:
