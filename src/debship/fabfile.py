@@ -169,11 +169,11 @@ def unlock(_: Context, app: str, force: bool = False, fleet: str = "") -> int:
     found = recipe.unlock(surroundings.app, world, force=force)
     with read_or_not():
         show_lines(recipe.unlocked_lines(found))
-    kept = [error.hint for error in found.silent.values() if isinstance(error, NotBroken)]
-    for hint in dict.fromkeys(hint for hint in kept if hint):
+    silent = found.silent.values()
+    for hint in dict.fromkeys(error.hint for error in silent if error.hint):
         tell(f"hint: {hint}")
-    unknown = Uncertain.exit_code if found.silent else 0
-    return NotBroken.exit_code if kept else unknown
+    unknown = Uncertain.exit_code if silent else 0
+    return NotBroken.exit_code if any(isinstance(e, NotBroken) for e in silent) else unknown
 
 
 @task(help={**_FLEET, "json": "print it for machines"})
@@ -247,7 +247,7 @@ def bootstrap(
         changed = everywhere(
             hosts,
             lambda host: prepare_host(host, text, gate, clock=world.clock),
-            "the other hosts are ready",
+            "every other host is ready",
             world.workers,
         )
     for name, lines in changed.items():

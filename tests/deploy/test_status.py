@@ -12,6 +12,7 @@ from test_roll import OUT, SECRETS, Rig
 
 import debship.fabfile
 from debship.deploy import recipe
+from debship.deploy.host import Unreachable
 from debship.deploy.status import HostStatus, look
 from debship.errors import Failed
 
@@ -183,6 +184,23 @@ def test_a_lock_that_unlock_could_not_break_is_named_as_such(rig: Rig, monkeypat
     assert (caught.value.code, told.out.count("\n")) == (1, 1)
     assert "a: the lock was not broken: a command of ann@ci since T" in told.out
     assert "fuser -v" in told.err
+
+
+def test_unlock_says_the_way_to_a_host_that_it_could_not_ask(rig: Rig, monkeypatch, capsys) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise Unreachable("a: no connection: timed out", "switch it on")
+
+    monkeypatch.setattr(rig.hosts[0], "run", away)
+    _, world = rig.doors()
+    monkeypatch.setattr(
+        "debship.fabfile.open_doors", lambda *_: (None, SimpleNamespace(app=rig.app), world)
+    )
+    with pytest.raises(Exit) as caught:
+        debship.fabfile.unlock(Context(), "auth")
+    told = capsys.readouterr()
+    assert caught.value.code == 4
+    assert "a: its lock is unknown: no connection: timed out" in told.out
+    assert told.err == "hint: switch it on\n"
 
 
 @pytest.mark.parametrize("task", ["unlock", "history"])
