@@ -17,6 +17,7 @@ from debship.config.fleet import FleetApp, HookSettings, ManagedFile
 from debship.deploy import records
 from debship.deploy.command import put_words
 from debship.deploy.fence import Fenced, GuardedHost, guarded
+from debship.deploy.holder import seems_alive
 from debship.deploy.hooks import bounded
 from debship.deploy.host import Answer, Host
 from debship.deploy.lock import (
@@ -25,7 +26,6 @@ from debship.deploy.lock import (
     _lock_script,
     break_lock,
     lock_path,
-    seems_alive,
     show_lock,
 )
 from debship.deploy.plan import plan_roll

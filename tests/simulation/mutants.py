@@ -191,7 +191,7 @@ MUTANTS = (
     ),
     _m(
         "take over without waiting",
-        "lock",
+        "holder",
         "            if holder.age > LEASE or dead(holder.process):",
         "            if True:",
     ),

@@ -3,12 +3,12 @@
 Each host keeps who rolls the package there. Every command of a roll first proves on the host that
 the lock is still its own, holds the lock's file shared while it runs, and leaves a heartbeat; a
 roll that was thought dead and wakes up is turned away by the next host it speaks to. Who finds a
-lock whose holder is not heard of for ``LEASE`` seconds takes it over.
+lock whose holder is not heard of for ``holder.LEASE`` seconds takes it over.
 """
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,30 +17,14 @@ from pathlib import Path
 from debship.deploy.asking import ask_all, nobody
 from debship.deploy.clock import Clock
 from debship.deploy.fence import Fenced, GuardedHost
+from debship.deploy.holder import Holder, Watch
 from debship.deploy.host import TALKS, WRITABLE, Host, LinkLost, Unreachable
 from debship.deploy.workers import Workers
 from debship.errors import DebshipError, Failed, Refused
 from debship.model import PackageName
 
-LEASE = 30.0  # seconds without a heartbeat after which a holder counts as dead, by a host's clock
 BEAT = 8.0  # seconds between heartbeats while the roll itself is silent
 BUSY = 960.0  # seconds that a command of a dead roll may still run on a host: longer than apt may
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a lock."""
-
-    roll: str
-    number: int  # grows with each taking
-    since: str
-    by: str
-    process: str  # see ``World.dead``
-    age: float  # seconds since it was last heard of, by the host's clock
-
-    def __str__(self) -> str:
-        """Say who and since when."""
-        return f"{self.by} since {self.since} (roll {self.roll}, heard of {self.age:g} s ago)"
 
 
 def lock_path(package: PackageName) -> str:
@@ -93,7 +77,7 @@ class Lock:
     def _take(self, hosts: Mapping[str, Host], *, all_must: bool) -> dict[str, float]:
         """Take it on one host first, in an order that all agree on: of two, one gets all."""
         taken: dict[str, float] = {}
-        watch = _Watch(self.clock)
+        watch = Watch(self.clock)
         hosts = self._reach(hosts, all_must=all_must)
         deadline = self.clock.monotonic() + BUSY
         while True:
@@ -135,7 +119,7 @@ class Lock:
         names: Sequence[str],
         hosts: Mapping[str, Host],
         taken: dict[str, float],
-        watch: "_Watch",
+        watch: Watch,
         *,
         all_must: bool,
     ) -> dict[str, Holder]:
@@ -189,42 +173,6 @@ class Lock:
         self.workers.together([functools.partial(drop, name) for name in sorted(self.asked)])
 
 
-class _Watch:
-    """What was seen of other holders, to tell the living from the dead."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.first: dict[tuple[str, str], tuple[float, Holder]] = {}
-        self.held: dict[str, Holder] = {}
-        self.gone: set[str] = set()
-        self.beating: dict[str, Holder] = {}
-
-    def see(self, held: Mapping[str, Holder], dead: Callable[[str], bool]) -> None:
-        """Look at holders: one whose age grew by less than time did has beaten."""
-        now = self.clock.monotonic()
-        youngest: dict[str, Holder] = {}
-        for name, holder in held.items():
-            self.held[name] = holder
-            at, before = self.first.setdefault((name, holder.roll), (now, holder))
-            # A host tells whole seconds.
-            if holder.age + 2 < before.age + (now - at):
-                self.beating[holder.roll] = holder
-            if holder.age <= youngest.get(holder.roll, holder).age:
-                youngest[holder.roll] = holder
-        for roll, holder in youngest.items():
-            if holder.age > LEASE or dead(holder.process):
-                self.gone.add(roll)
-
-    def alive(self) -> Holder | None:
-        """A holder whose heart was seen to beat."""
-        return next((h for roll, h in self.beating.items() if roll not in self.gone), None)
-
-    def over(self, name: str) -> str:
-        """The roll that may be followed on a host, or "-"."""
-        holder = self.held.get(name)
-        return holder.roll if holder is not None and holder.roll in self.gone else "-"
-
-
 @dataclass
 class _Heart:
     """Beats on one host for them all: a lock is dead only where it is silent on every host."""
@@ -254,11 +202,6 @@ class _Heart:
             inner = self.connect(host.address)
             self.door = GuardedHost(inner, host.path, host.roll, host.clock, host.lost)
         self.door.run(("true",), timeout=10)
-
-
-def seems_alive(holders: Iterable[Holder], dead: Callable[[str], bool]) -> Holder | None:
-    """A holder that was heard of lately and is not known to be dead."""
-    return next((h for h in holders if h.age <= LEASE and not dead(h.process)), None)
 
 
 def show_lock(host: Host, package: PackageName) -> Holder | None:

@@ -8,9 +8,10 @@ from debship.deploy import campaign, records
 from debship.deploy.asking import Answers, ask_all, ask_some
 from debship.deploy.campaign import World, connected
 from debship.deploy.history import Remembered, entries
+from debship.deploy.holder import Holder, seems_alive
 from debship.deploy.hooks import open_hooks
 from debship.deploy.host import Host
-from debship.deploy.lock import Holder, Lock, NotBroken, break_lock, seems_alive, show_lock
+from debship.deploy.lock import Lock, NotBroken, break_lock, show_lock
 from debship.deploy.observation import HostState
 from debship.deploy.places import Place, find_places, unminded, unusable
 from debship.deploy.plan import RollPlan, plan_roll
