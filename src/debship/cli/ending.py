@@ -1,11 +1,27 @@
 """Ending early, and leaving nothing behind."""
 
 import contextlib
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 # What CI sends a job that was given up, and a terminal that is closed. Ctrl-C is Python's own.
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_AGAIN = 0.01  # seconds
+
+
+class _Ended(SystemExit):
+    """A signal came; its code is 128 and the signal's number, as a shell says it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
 
 
 @contextlib.contextmanager
@@ -17,11 +33,28 @@ def ended_cleanly() -> Iterator[None]:
     """
 
     def end(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
+        raise _Ended(number)
+
+    def ignored(what: "UnraisableHookArgs") -> None:
+        if isinstance(what.exc_value, _Ended | KeyboardInterrupt):
+            _send_again(what.exc_value)
+        else:
+            hook(what)
 
     before = {number: signal.signal(number, end) for number in _SIGNALS}
+    hook, sys.unraisablehook = sys.unraisablehook, ignored
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _send_again(lost: _Ended | KeyboardInterrupt) -> None:
+    """Send a signal that came where nothing can be raised: in a finalizer, or a callback.
+
+    Python ignores what is raised there, and every import runs some (sys.unraisablehook).
+    """
+    number = lost.number if isinstance(lost, _Ended) else signal.SIGINT
+    threading.Timer(_AGAIN, os.kill, (os.getpid(), number)).start()

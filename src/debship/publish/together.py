@@ -49,7 +49,7 @@ def together(jobs: Iterable[Callable[[], T]], at_once: int = AT_ONCE) -> list[T]
     """Do several things at the same time, and give what they gave, in their order.
 
     Whether it returns or raises, none of them is running any more; of several that failed the
-    first is raised.
+    first is raised. Who ends it by a signal does not wait for them: a store may be silent for long.
     """
     todo = list(jobs)
     return _at_once(todo, at_once) if len(todo) > 1 else [job() for job in todo]
@@ -68,9 +68,12 @@ def _at_once(jobs: Sequence[Callable[[], T]], limit: int) -> list[T]:
         for job in jobs:
             free.acquire()
             begun.append(_Begun(job, free.release))
-    finally:
+    except Exception:  # no thread can be had any more
         for one in begun:
             one.wait()
+        raise
+    for one in begun:
+        one.wait()
     return [one.result() for one in begun]
 
 
