@@ -1,6 +1,8 @@
 """`debship init`, as a user runs it."""
 
+import errno
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -54,6 +56,13 @@ def test_guesses_are_an_application(project: Path, golden) -> None:
     app = read_app(project)
     assert (app.name, app.maintainer) == ("my-shop", "Ann <ann@example.com>")
     assert app.services[0].exec == "gunicorn --bind 0.0.0.0:8000 my_shop.wsgi:app"
+
+
+def test_what_configures_the_tools_of_its_developers_is_no_conffile(project: Path) -> None:
+    for name in ("tox.ini", "pytest.ini", "mypy.ini", ".hidden.conf", "uwsgi.ini"):
+        (project / name).touch()
+    _init(project, "--yes", "--ci", "none")
+    assert [config.path.name for config in read_app(project).configs] == ["shop.conf", "uwsgi.ini"]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +178,21 @@ def test_a_readme_that_is_not_utf_8_keeps_its_bytes(project: Path) -> None:
     (project / "README.md").write_bytes(b"caf\xe9")
     _init(project, "--yes")
     assert (project / "README.md").read_bytes().startswith(b"caf\xe9\n\n## Packaging\n")
+
+
+def test_a_folder_made_for_what_cannot_be_written_goes_again(project: Path, monkeypatch) -> None:
+    before = set(project.rglob("*"))
+    write = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if "workflows" in path.parts:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DebshipError, match="No space left"):
+        _init(project, "--yes", "--ci", "github")
+    assert set(project.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

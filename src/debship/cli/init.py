@@ -178,6 +178,11 @@ def _check_absent(files: Iterable[Path], directory: Path, *, force: bool) -> Non
         raise Refused(f"{directory} has {names} already", "--force overwrites")
 
 
+def _take_away(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # there is something in it, as there is to be
+        folder.rmdir()
+
+
 def _write(files: Mapping[Path, bytes], directory: Path) -> list[Path]:
     """Write all files, or none."""
     with contextlib.ExitStack() as undo:
@@ -186,6 +191,9 @@ def _write(files: Mapping[Path, bytes], directory: Path) -> list[Path]:
             target = directory / path
             target = target.resolve() if target.exists() else target
             try:
+                missing = [folder for folder in target.parents if not folder.exists()]
+                for folder in reversed(missing):
+                    undo.callback(_take_away, folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 beside = target.with_name(f".{target.name}.debship-new")
                 undo.callback(beside.unlink, missing_ok=True)

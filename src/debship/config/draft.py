@@ -13,6 +13,7 @@ from debship.templates import render
 
 LOCKS = ("uv.lock", "pylock.toml", "requirements.txt")
 _SERVERS = ("gunicorn", "uvicorn", "hypercorn", "waitress")
+_FOR_DEVELOPERS = frozenset({"mypy.ini", "pylint.ini", "pytest.ini", "tox.ini"})
 _PORT = re.compile(r"(?:--bind|-b|--listen|--port|-p)[ =](?:\S*:)?(?P<port>[0-9]{1,5})\b")
 
 
@@ -61,9 +62,7 @@ def guess(directory: Path, pyproject: Mapping[str, Any], maintainer: str | None)
         summary=said.get("summary") or f"{name} service",
         maintainer=said.get("maintainer") or maintainer,
         lock=next((lock for lock in LOCKS if lock in files), None),
-        configs=tuple(
-            (f"/etc/{name}/{file}", file) for file in files if file.endswith((".conf", ".ini"))
-        ),
+        configs=tuple((f"/etc/{name}/{file}", file) for file in files if _configures(file)),
         exec=next(_commands(name, project, directory), None),
     )
 
@@ -87,6 +86,12 @@ def render_draft(draft: Draft) -> str:
             "port": draft.port,
         },
     )
+
+
+def _configures(file: str) -> bool:
+    """Whether a file looks like one that the service reads, and not a tool of its developers."""
+    hidden = file.startswith(".")
+    return file.endswith((".conf", ".ini")) and not hidden and file not in _FOR_DEVELOPERS
 
 
 def _commands(name: str, project: object, directory: Path) -> Iterator[str]:
