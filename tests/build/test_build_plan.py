@@ -98,6 +98,31 @@ def test_git_is_asked(tmp_path: Path) -> None:
         look_around(app, environment={"SOURCE_DATE_EPOCH": "today"}, run=run)
 
 
+@pytest.mark.parametrize(
+    ("tags", "described"),
+    [
+        (("deploy-20241130",), "v1.0-1-g"),
+        (("billing/v3.0", "billing-3.0", "latest"), "v1.0-1-g"),
+        (("billing/v3.0", "auth/v2.0"), "auth/v2.0-0-g"),
+    ],
+)
+def test_the_nearest_tag_is_the_nearest_of_ours(tmp_path: Path, tags, described) -> None:
+    run(["git", "init", "-q"], cwd=tmp_path)
+    for words in (("v1.0",), tags):
+        commit = ("commit", "-q", "--allow-empty", "-m", "x")
+        run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *commit], cwd=tmp_path)
+        for tag in words:
+            run(["git", "tag", tag], cwd=tmp_path)
+    app = replace(APP, name="auth", directory=tmp_path, version="git")
+    seen = look_around(app, environment={}, run=run)
+    assert seen.described is not None
+    assert seen.described.startswith(described)
+    run(["git", "tag", "-d", "v1.0"], cwd=tmp_path)
+    if described.startswith("v1.0"):
+        with pytest.raises(Misused, match="no tag before this commit that is a version of auth"):
+            look_around(app, environment={}, run=run)
+
+
 def test_where_git_does_not_trust_the_folder_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,7 +59,7 @@ def test_in_a_folder_of_a_repository_only_what_touched_it_counts(git) -> None:
         run(["git", "add", name], cwd=top)
         run(["git", "commit", "-q", "-m", f"Change {name}"], cwd=top, env=_GIT)
         run(["git", "tag", f"{name}/v1.0"], cwd=top, env=_GIT)
-    (change,) = read_history(top / "app", run)
+    (change,) = read_history(top / "app", run, ["app"])
     assert (change.upstream, change.subjects) == ("1.0", ("Change app",))
 
 

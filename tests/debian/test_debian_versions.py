@@ -78,6 +78,8 @@ def test_what_is_no_version_is_refused() -> None:
         ("1.2rc1-5-gab12cd3-dirty", "1.2~rc1+5.gab12cd3.dirty"),
         ("v1.2-0-gab12cd3-dirty", "1.2+dirty"),
         ("auth/v2.0-1-gab12cd3", "2.0+1.gab12cd3"),
+        ("services/auth/v2.0-1-gab12cd3", "2.0+1.gab12cd3"),
+        ("release/v2.0-0-gab12cd3", "2.0"),
         ("auth-2.0-0-gab12cd3", "2.0"),
         ("big.auth-2-v2.0-0-gab12cd3", "2.0"),
         ("1.2-3-0-gab12cd3", "1.2.post3"),

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from shlex import quote
@@ -15,7 +15,7 @@ from debship.build.lock import Lock, find_lock
 from debship.build.units import Unit, plan_units
 from debship.config.app import App
 from debship.debian.releases import Release
-from debship.debian.versions import from_git_describe
+from debship.debian.versions import from_git_describe, from_tag
 from debship.errors import Misused, Refused
 from debship.model import Architecture, DebVersion, PackageName
 from debship.run import Run
@@ -124,9 +124,9 @@ def look_around(app: App, *, environment: Mapping[str, str], run: Run) -> Surrou
             f"{app.directory}: it belongs to another user, so git does not look at it",
             f"git config --global --add safe.directory {quote(str(app.directory))}",
         )
-    described = _described(app.directory, run) if app.version == "git" else None
     project = _project(app.directory / "pyproject.toml")
     names = _names(app, project)
+    described = _described(app.directory, names, run) if app.version == "git" else None
     return Surroundings(
         architecture=Architecture(run(["dpkg", "--print-architecture"]).text),
         files=frozenset(entry.name for entry in os.scandir(app.directory) if entry.is_file()),
@@ -201,14 +201,27 @@ def _suffix(app: App, release: Release) -> str:
     return release.suffix if app.build.releases else ""
 
 
-def _described(directory: Path, run: Run) -> str:
-    described = run(["git", "describe", "--tags", "--long", "--dirty"], cwd=directory, check=False)
-    if described.returncode == 0:
+def _described(directory: Path, names: Sequence[str], run: Run) -> str:
+    """Ask git what it describes the commit by: the nearest of the tags that are versions of ours."""
+    merged = run(["git", "tag", "--merged", "HEAD"], cwd=directory, check=False).text.splitlines()
+    matches = [word for tag in merged if _is_version(tag, names) for word in ("--match", tag)]
+    words = ("git", "describe", "--tags", "--long", "--dirty", *matches)
+    described = run(words, cwd=directory, check=False) if matches else None
+    if described is not None and described.returncode == 0:
         return described.text
+    of_others = f" that is a version of {names[0]}" if merged else ""
     raise Misused(
-        f'{directory}: [app] version is "git", and git knows no tag before this commit',
+        f'{directory}: [app] version is "git", and git knows no tag before this commit{of_others}',
         "git tag v0.1.0 (a shallow clone has no tags: git fetch --tags --unshallow)",
     )
+
+
+def _is_version(tag: str, names: Collection[str]) -> bool:
+    try:
+        from_tag(tag, names)
+    except Misused:
+        return False
+    return True
 
 
 def _epoch(text: str) -> int | None:

@@ -49,7 +49,7 @@ class AppTable(Form):
     version: Version = Field(
         "wheel",
         description='"wheel" is the wheel\'s own, translated to Debian\'s order; "git" is from '
-        "the nearest tag (v1.2, 1.2, NAME-1.2); anything else is a Debian version itself",
+        "the nearest tag of its own (v1.2, 1.2, NAME-1.2, NAME/v1.2); anything else is a Debian version itself",
     )
     description: str = Field("", description="the long description, in paragraphs")
     homepage: Url | None = Field(None, description="left out: the project's Homepage")

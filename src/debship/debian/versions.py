@@ -9,6 +9,7 @@ from packaging.version import InvalidVersion, Version
 from debship.errors import Misused
 
 _DESCRIBED = re.compile(r"(?P<tag>.+)-(?P<commits>[0-9]+)-g(?P<hash>[0-9a-f]+)(?P<dirty>-dirty)?")
+_OF_ALL = frozenset({"release", "releases", "version", "versions"})  # folders of tags
 
 
 def from_pep440(text: str) -> str:
@@ -75,25 +76,32 @@ def from_tag(tag: str, names: Collection[str] = ()) -> str:
     """Translate the name of a tag into an upstream part.
 
     Args:
-        tag: such as ``v1.2``, ``auth/v1.2`` or ``auth-1.2``; a number in any other, such as
-            ``deploy-20241130``, is none of a version.
+        tag: such as ``v1.2``, ``release/v1.2``, ``auth/v1.2`` or ``auth-1.2``; a number in any
+            other, such as ``deploy-20241130`` or another application's, is none of a version.
         names: what may stand before the number: the application's, its project's.
 
     Raises:
         Misused: the tag is not a version.
     """
-    name = tag.rpartition("/")[2]
     ours = {canonicalize_name(one) for one in names}
-    after = (
-        name[dash.end() :]
-        for dash in re.finditer("-(?=[vV]?[0-9])", name)
-        if canonicalize_name(name[: dash.start()]) in ours
-    )
     try:
-        return from_pep440(next(after, name))
+        return from_pep440(_number(tag, ours))
     except Misused as error:
         named = "".join(f", {one}-1.2.3" for one in sorted(ours))
         raise Misused(
             f'the git tag "{tag}" is not a version',
             f"tag a release as v1.2.3{named}, or write [app] version in debship.toml",
         ) from error
+
+
+def _number(tag: str, ours: Collection[str]) -> str:
+    """Take from a tag what is ours, or nobody's; a tag of another application stays whole."""
+    folders, _, name = tag.rpartition("/")
+    if folders and canonicalize_name(folders.rpartition("/")[2]) not in {*_OF_ALL, *ours}:
+        return tag
+    after = (
+        name[dash.end() :]
+        for dash in re.finditer("-(?=[vV]?[0-9])", name)
+        if canonicalize_name(name[: dash.start()]) in ours
+    )
+    return next(after, name)
