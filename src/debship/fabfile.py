@@ -150,11 +150,7 @@ def restore(
     typed = rolls.Typed("restore", app, fleet, json, html, events)
     file, surroundings, world = open_doors(fleet, app, events)
     with progress() as say, stopping(say) as stop:
-
-        def once(settings: Any) -> Any:
-            return recipe.restore(file, settings, world, rolls.order(), say=say, stop=stop)
-
-        report = surroundings.restore(once)
+        report = recipe.restore(file, surroundings.app, world, rolls.order(), say=say, stop=stop)
     return rolls.show(typed, surroundings.app, world, report)
 
 

@@ -136,8 +136,8 @@ MUTANTS = (
         "hold a group before there is a lock",
         "recipe",
         "        _lock(app, world, order).held(doors, world.connect) as hosts,\n"
-        "        world.held(say),\n",
-        "        world.held(say),\n"
+        "        world.held(say) as still_held,\n",
+        "        world.held(say) as still_held,\n"
         "        _lock(app, world, order).held(doors, world.connect) as hosts,\n",
     ),
     _m(

@@ -101,7 +101,7 @@ class Theatre:
             return recipe.plan(fleet, around.app, world, order)
         how = {"say": self.said.append, "stop": Stop()}
         if what is recipe.restore:
-            return around.restore(lambda app: recipe.restore(fleet, app, world, order, **how))
+            return recipe.restore(fleet, around.app, world, order, **how)
 
         def once(app: FleetApp, only: tuple[str, ...], version: str | None) -> RollReport:
             mine = replace(order, only=only, version=version) if only else order

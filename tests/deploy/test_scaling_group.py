@@ -47,7 +47,7 @@ def test_what_leaves_stands_by_and_the_group_wants_one_fewer(sky, group) -> None
 
 
 def test_a_group_is_held_still_and_let_go_as_it_was(sky, group) -> None:
-    with held(group, 2, print, print):
+    with held(group, 2, print):
         minimum, _, suspended, tags = state(sky)
         assert (minimum, suspended) == (1, set(PROCESSES))
         assert "Launch" not in suspended
@@ -59,7 +59,7 @@ def test_what_was_suspended_before_stays_suspended(sky, group) -> None:
     sky.cloud.client("autoscaling").suspend_processes(
         AutoScalingGroupName="auth", ScalingProcesses=["AZRebalance", "HealthCheck"]
     )
-    with held(group, 1, print, print):
+    with held(group, 1, print):
         pass
     assert state(sky)[2] == {"AZRebalance", "HealthCheck"}
 
@@ -70,7 +70,7 @@ def test_who_comes_after_a_roll_that_died_lets_go_of_what_that_held(sky, group) 
     )
     hold(group, 2)  # and it dies
     again = open_scaling_group(AsgHosts("auth"), sky.aws, sky.machines, sky.clock)
-    with held(again, 1, print, print):
+    with held(again, 1, print):
         pass
     assert state(sky) == (3, 3, {"AZRebalance"}, {})
 
@@ -85,7 +85,7 @@ def test_a_hold_that_dies_at_any_call_is_undone_by_the_next(sky, group, dies_at:
     with pytest.raises(Failed):
         hold(group, 2)
     sky.faults.waiting.clear()
-    with held(group, 2, print, print):
+    with held(group, 2, print):
         pass
     assert state(sky) == (3, 3, set(), {})
 
@@ -94,7 +94,7 @@ def test_a_hold_that_dies_at_any_call_is_undone_by_the_next(sky, group, dies_at:
 def test_a_hold_that_is_refused_in_its_middle_leaves_nothing_held(sky, group, denied: str) -> None:
     before = state(sky)
     sky.faults.add("denied", denied)
-    with pytest.raises(Failed, match=denied), held(group, 1, print, print):
+    with pytest.raises(Failed, match=denied), held(group, 1, print):
         pytest.fail("it is not held")
     assert state(sky) == before
 
@@ -105,7 +105,7 @@ def test_a_hold_that_cannot_be_undone_says_so_beside_what_went_wrong(sky, group)
     said: list[str] = []
     with (
         pytest.raises(Failed, match="UpdateAutoScalingGroup"),
-        held(group, 1, said.append, said.append),
+        held(group, 1, said.append),
     ):
         pytest.fail("it is not held")
     [line] = said
@@ -114,14 +114,14 @@ def test_a_hold_that_cannot_be_undone_says_so_beside_what_went_wrong(sky, group)
 
 def test_a_host_left_standing_by_keeps_the_minimum_low_and_says_so(sky, group) -> None:
     said: list[str] = []
-    with held(group, 1, said.append, said.append):
+    with held(group, 1, said.append):
         one = group.members()[0]
         group.take_out(one)
         sky.clock.sleep(25)
     assert state(sky)[0] == 2, "raising it would start an instance in the place of this one"
     assert state(sky)[2] == set()
     assert "MinSize stays 2 instead of 3" in said[0]
-    with held(group, 1, said.append, said.append):
+    with held(group, 1, said.append):
         group.put_back(one)
         sky.clock.sleep(5)
     assert state(sky) == (3, 3, set(), {})

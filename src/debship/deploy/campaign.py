@@ -52,8 +52,10 @@ class World:
     process: str  # names this process, for ``dead``
     dead: Callable[[str], bool]  # whether a process is of this machine, and is no more
     aws: Aws | None = None  # None where nothing of the fleet is AWS's
-    held: Callable[[Say], AbstractContextManager[None]] = lambda _: contextlib.nullcontext()
-    """Keeps what hosts come from as it is, while this roll has the lock."""
+    held: Callable[[Say], AbstractContextManager[Sequence[str]]] = lambda _: contextlib.nullcontext(
+        ()
+    )
+    """Keeps what hosts come from as it is, while this roll has the lock; see ``scaling.held``."""
     gone: Gone = lambda _: ()
 
 

@@ -63,7 +63,7 @@ def deploy(
     with (
         campaign.let_through(fleet, app, names, world) as doors,
         _lock(app, world, order).held(doors, world.connect) as hosts,
-        world.held(say),
+        world.held(say) as still_held,
     ):
         mine = {name: hosts[name] for name in order.only or names}
         version = _version(app, world, order, mine, say)
@@ -97,7 +97,8 @@ def deploy(
             ),
             world.gone,
         )
-        return walk.to_the_end()
+        report = walk.to_the_end()
+    return report.stopped_by(still_held)
 
 
 def plan(fleet: Fleet, app: FleetApp, world: World, order: Order) -> RollPlan:
@@ -129,7 +130,7 @@ def restore(
     with (
         connected(names, world.connect) as doors,
         lock.held(doors, world.connect, all_must=False) as hosts,
-        world.held(say),
+        world.held(say) as still_held,
     ):
         say(f"looking at {len(hosts)} of {len(names)} hosts")
         try:
@@ -137,9 +138,10 @@ def restore(
         except DebshipError:
             secrets = None  # nothing is rendered here; without them no log is shown
         journal = world.journal(campaign.where_journals_lie(world.env, app, order.roll))
-        return Restore(
+        report = Restore(
             app, order.roll, order.by, names, hosts, world, journal, say, stop, secrets, lock.silent
         ).run()
+    return report.stopped_by(still_held)
 
 
 def unlock(app: FleetApp, world: World, *, force: bool = False) -> Answers[Holder]:

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 from debship.model import Secret
 
@@ -72,6 +72,10 @@ class RollReport:
         if Outcome.UNKNOWN in outcomes:
             return 4
         return 0 if outcomes <= self.well and not self.stopped else 1
+
+    def stopped_by(self, reasons: Iterable[str]) -> Self:
+        """The report, with what else kept it from its end."""
+        return replace(self, stopped="; ".join(filter(None, (self.stopped, *reasons))))
 
     def as_dict(self) -> dict[str, Any]:
         """The report for machines."""

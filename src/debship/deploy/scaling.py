@@ -5,7 +5,7 @@ after a roll that died lets go of exactly that, from any machine.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -41,26 +41,27 @@ class Hold:
 
 
 @contextlib.contextmanager
-def held(group: ScalingGroup, most: int, say: Say, keep: Callable[[str], None]) -> Iterator[None]:
+def held(group: ScalingGroup, most: int, say: Say) -> Iterator[Sequence[str]]:
     """Hold a group for a roll that takes out at most so many hosts at once; let go at the end.
 
-    Args:
-        keep: takes what the report must say where the group cannot be let go at the end.
+    Yields:
+        what the report must say where the group could not be let go; empty until the end.
 
     Raises:
         Refused: the group cannot start instances now, so none could leave Standby.
         Failed: AWS would not have it held.
     """
     hold(group, most, say)
+    still_held: list[str] = []
     try:
-        yield
+        yield still_held
     except BaseException:
         _let_go_all_the_same(group, say)
         raise
     try:
         lines = let_go(group)
     except DebshipError as error:
-        keep(_still_held(group, error))
+        still_held.append(_still_held(group, error))
     else:
         for line in lines:
             say(line)

@@ -1,8 +1,9 @@
 """What of AWS one application needs: hosts, balancers, secrets; opened only where it does."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
 from debship.config.fleet import FleetApp, Inventory
 from debship.deploy.aws import Aws
@@ -23,22 +24,6 @@ ROUNDS = 3  # how often newcomers are looked for: a group that grows all the tim
 Once = Callable[[FleetApp, tuple[str, ...], str | None], RollReport]
 
 
-@dataclass
-class _Kept:
-    """What a report must say of the group that was held."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def keep(self, line: str) -> None:
-        self.lines.append(line)
-
-    def add_to(self, report: RollReport) -> RollReport:
-        """The report, with all that was kept."""
-        while self.lines:
-            report = _stopped(report, self.lines.pop(0))
-        return report
-
-
 @dataclass(frozen=True)
 class Surroundings:
     """Where an application's hosts come from, and what they stand behind."""
@@ -47,7 +32,6 @@ class Surroundings:
     app: FleetApp  # with the hosts that there were when this was opened
     balancers: tuple[Balancer, ...]
     machines: Machines
-    _kept: _Kept = field(default_factory=_Kept)
 
     @property
     def group(self) -> ScalingGroup | None:
@@ -65,27 +49,20 @@ class Surroundings:
         Returns:
             One report of all.
         """
-        report = self._kept.add_to(once(self.app, (), None))
+        report = once(self.app, (), None)
         for _ in range(ROUNDS):
             if report.exit_code:
                 break
             try:
                 app, came = self._newcomers({host.host for host in report.hosts})
             except DebshipError as error:
-                return _stopped(report, f"whether hosts came meanwhile is unknown: {error.message}")
+                why = f"whether hosts came meanwhile is unknown: {error.message}"
+                return report.stopped_by((why,))
             if not came:
                 break
             say(f"{len(came)} hosts came meanwhile")
-            report = self._kept.add_to(_together(report, _attempt(once, app, came, report)))
+            report = _together(report, _attempt(once, app, came, report))
         return report
-
-    def restore(self, once: Callable[[FleetApp], RollReport]) -> RollReport:
-        """Restore hosts; what became of their group stands in the report.
-
-        Args:
-            once: restores an application.
-        """
-        return self._kept.add_to(once(self.app))
 
     def _newcomers(self, known: Collection[str]) -> tuple[FleetApp, tuple[str, ...]]:
         """The application as it is now, and those of its hosts that it had not."""
@@ -106,15 +83,11 @@ class Surroundings:
         except DebshipError:
             return frozenset()
 
-    @contextlib.contextmanager
-    def held(self, say: Say) -> Iterator[None]:
+    def held(self, say: Say) -> AbstractContextManager[Sequence[str]]:
         """Keep the fleet as it is, for who has its lock; an Auto Scaling group would change it."""
         if self.group is None:
-            yield
-            return
-        most = self.app.batch.of(len(host_names(self.app)))
-        with held(self.group, most, say, self._kept.keep):
-            yield
+            return contextlib.nullcontext(())
+        return held(self.group, self.app.batch.of(len(host_names(self.app))), say)
 
 
 def _attempt(once: Once, app: FleetApp, came: tuple[str, ...], before: RollReport) -> RollReport:
@@ -126,10 +99,6 @@ def _attempt(once: Once, app: FleetApp, came: tuple[str, ...], before: RollRepor
         reason = f"it came meanwhile; {error.message}"
         hosts = tuple(HostReport(h, Outcome.UNKNOWN, reason=reason, hint=hint) for h in came)
         return replace(before, hosts=hosts, seconds=0.0)
-
-
-def _stopped(report: RollReport, why: str) -> RollReport:
-    return replace(report, stopped="; ".join(filter(None, (report.stopped, why))))
 
 
 def _together(first: RollReport, second: RollReport) -> RollReport:
