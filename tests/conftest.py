@@ -27,7 +27,7 @@ FIRST = (
     "deploy/test_aws_roll.py",
     "build/test_build_recipe.py",
 )
-# moto takes seconds to begin: one worker has it for all of these.
+# moto takes seconds to begin: one worker has it for all of these, and they are no fast tests.
 TOGETHER = {
     "deploy/test_aws.py": "AWS",
     "deploy/test_aws_roll.py": "AWS",
@@ -49,7 +49,11 @@ def _file(nodeid: str) -> str:
     return nodeid.partition("::")[0].removeprefix("tests/")
 
 
+@pytest.hookimpl(tryfirst=True)  # before what is not asked for is taken out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _file(item.nodeid) in TOGETHER:
+            item.add_marker(pytest.mark.slow)
     place = {file: number for number, file in enumerate((*FIRST, *TOGETHER))}
     items.sort(key=lambda item: place.get(_file(item.nodeid), len(place)))
 

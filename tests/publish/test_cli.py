@@ -15,6 +15,8 @@ from debship.publish.signing import certificates, generate
 from debship.run import run
 from publishing import gpg_home
 
+pytestmark = pytest.mark.slow
+
 SUITE = ("--suite", "production")
 
 

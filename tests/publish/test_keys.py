@@ -127,6 +127,7 @@ def key(home, *steps: list[str]) -> str:
     return fingerprint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "says"),
     [
@@ -186,6 +187,7 @@ def both(publisher, home):
     return make_publisher(publisher.store, home.ring(0, 1))._replace(clock=publisher.clock)
 
 
+@pytest.mark.slow
 class TestRotation:
     def signers(self, publisher) -> set[str]:
         given = public_keys(publisher.store, "production", run)
@@ -290,6 +292,7 @@ class TestRotation:
         assert self.signers(both) == {home.fingerprints[0]}
 
 
+@pytest.mark.slow
 class TestAnExtendedKey:
     """What hosts know of a key ends when they were told that it does."""
 
@@ -362,6 +365,7 @@ def test_a_second_key_of_the_same_name_is_another_key() -> None:
         assert second in listed
 
 
+@pytest.mark.slow
 class TestScratch:
     """What a publisher that was killed leaves: a home with a secret key, and an agent."""
 
