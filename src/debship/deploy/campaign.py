@@ -204,7 +204,7 @@ def prepare_all(
 
     def install(host: GuardedHost) -> None:
         one = ready[host.address]
-        install_ahead(host, app.package, one, roll=host.roll, clock=world.clock)
+        install_ahead(host, app.package, one, roll=host.roll, clock=world.clock, say=say)
 
     ready = everywhere(hosts, fetch, "every host still serves as before", world.workers)
     ahead = {t for one in ready.values() for t in apt.ahead(one.also, app.package)}

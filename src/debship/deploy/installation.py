@@ -81,6 +81,35 @@ def carry(host: Host, argv: apt.Argv, package: PackageName, roll: str, state: Ho
     return host.run(apt.carried(argv, package, roll), timeout=LONGEST)
 
 
+def carry_unlocked(
+    host: Host,
+    argv: apt.Argv,
+    package: PackageName,
+    state: HostState,
+    files: tuple[str, ...] = (),
+    *,
+    roll: str,
+    clock: Clock,
+    say: Say,
+) -> HostState:
+    """Carry apt to its end, and again while another one has a lock; the host's state after it.
+
+    The roll of another application may fetch there just now: apt has the archives' lock meanwhile,
+    and ``DPkg::Lock::Timeout`` is not about that.
+    """
+    until = None
+    while True:
+        answer = carry(host, argv, package, roll, state)
+        state = settled(host, package, files, clock)
+        locked = answer.returncode != 0 and is_locked(said(host, state))
+        if not locked or clock.monotonic() >= (until or math.inf):
+            return state
+        if until is None:
+            say_waiting(host, say)
+            until = clock.monotonic() + HOLDING
+        clock.sleep(PAUSE)
+
+
 def install(
     host: Host,
     package: PackageName,
@@ -192,6 +221,7 @@ def mend(
     *,
     roll: str,
     clock: Clock,
+    say: Say = lambda _: None,
 ) -> HostState:
     """Finish or redo what a dying dpkg left of our package, without touching its services.
 
@@ -205,8 +235,7 @@ def mend(
         held = state.package.held
         again = apt.install(package, state.package.version, reinstall=True, held=held)
         words = tuple(word for word in again if word != "--no-download")
-        carry(host, words, package, roll, state)
-        state = settled(host, package, files, clock)
+        state = carry_unlocked(host, words, package, state, files, roll=roll, clock=clock, say=say)
     return state
 
 

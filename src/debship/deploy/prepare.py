@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from debship.deploy import apt
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
-from debship.deploy.installation import FETCHING, carry, mend, said, settled
+from debship.deploy.installation import FETCHING, carry_unlocked, mend, said, settled
 from debship.deploy.locked import unlocked
 from debship.deploy.observation import HostState
 from debship.deploy.say import Say
@@ -102,7 +102,7 @@ def prepare(
     """
     state = settled(host, package, files, clock)
     if not (state.package.installed or state.package.absent):
-        state = mend(host, package, state, files, roll=roll, clock=clock)
+        state = mend(host, package, state, files, roll=roll, clock=clock, say=say)
     if state.package.version == version and state.package.installed:
         _must_be_whole(host, host.run(apt.check(), timeout=180))
         return Prepared(state, ())
@@ -116,7 +116,13 @@ def prepare(
 
 
 def install_ahead(
-    host: Host, package: PackageName, ready: Prepared, *, roll: str, clock: Clock
+    host: Host,
+    package: PackageName,
+    ready: Prepared,
+    *,
+    roll: str,
+    clock: Clock,
+    say: Say = lambda _: None,
 ) -> None:
     """Install what only the new version needs and the old one is not touched by.
 
@@ -130,8 +136,8 @@ def install_ahead(
     if not targets:
         return
     state = settled(host, package, (), clock)
-    carry(host, apt.install_ahead(targets), package, roll, state)
-    state = settled(host, package, (), clock)
+    words = apt.install_ahead(targets)
+    state = carry_unlocked(host, words, package, state, roll=roll, clock=clock, say=say)
     there = apt.parse_installed(host.run(apt.installed(targets)).text)
     missing = [target for target in targets if target not in there]
     if missing:
