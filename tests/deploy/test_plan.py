@@ -86,6 +86,22 @@ def test_what_else_an_installation_changes_is_told() -> None:
     assert tuple(map(str, apt.parse_simulation(text, AUTH, "h"))) == also
 
 
+def test_what_is_touched_of_others_that_are_there_is_told() -> None:
+    text = (
+        "Inst libpq5 (15.6 Debian:12 [amd64])\n"
+        "Inst zlib1g [1:1.2.12] (1:1.2.13 Debian:12 [amd64])\n"
+        "Inst auth [1.0-1] (1.1-1 repo [amd64])\nConf libpq5 (15.6 Debian:12 [amd64])\n"
+        "Conf zlib1g (1:1.2.13 Debian:12 [amd64])\nConf auth (1.1-1 repo [amd64])\n"
+    )
+    also = apt.parse_simulation(text, AUTH, "h")
+    told = "apt also changes zlib1g (1:1.2.12 to 1:1.2.13); what runs of it goes on as it is"
+    assert apt.touched(text, also, AUTH) == told
+    left = text + "Conf billing (3.0-1 repo [all])\n"
+    finished = "finishes billing, which a dpkg that was cut off left; what runs of it"
+    assert finished in apt.touched(left, also, AUTH)
+    assert apt.touched("Inst libpq5 (15.6 x)\nConf libpq5 (15.6 x)\n", also[:1], AUTH) == ""
+
+
 def test_only_dependencies_named_by_their_content_are_installed_ahead() -> None:
     text = (
         "Inst libpq5 (15.6 Debian:12 [amd64])\n"

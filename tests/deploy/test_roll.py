@@ -355,6 +355,15 @@ def test_an_installation_that_removes_something_is_refused(rig: Rig) -> None:
     assert rig.balancer.log == []
 
 
+def test_another_application_that_is_finished_with_this_one_is_named(rig: Rig) -> None:
+    rig.hosts[1].also = "Conf billing (3.0-1 repo [all])"
+    assert rig.deploy().exit_code == 0
+    said = [line for line in rig.steps if "billing" in line]
+    assert len(said) == 1
+    assert said[0].startswith("b: apt also finishes billing, which a dpkg that was cut off left")
+    assert rig.steps.index(said[0]) < rig.steps.index("a: leaving the balancer")
+
+
 DEPENDENCIES = "Inst auth-deps-0123abcd (1.0-1 repo [amd64])"
 
 

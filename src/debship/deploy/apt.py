@@ -165,6 +165,7 @@ def parse_available(text: str) -> tuple[DebVersion, ...]:
 
 
 _INST = re.compile(r"^Inst (?P<name>\S+)(?: \[(?P<old>\S+)\])? \((?P<new>\S+)")
+_CONF = re.compile(r"^Conf (?P<name>\S+)", re.MULTILINE)
 _REMV = re.compile(r"^(?:Remv|Purg) (?P<name>\S+)")
 
 
@@ -204,6 +205,19 @@ def parse_simulation(text: str, package: PackageName, address: str) -> tuple[Cha
             )
         also.append(Change(found["name"], found["old"], found["new"]))
     return tuple(also)
+
+
+def touched(text: str, also: Sequence[Change], package: PackageName) -> str:
+    """Say what of others that is on the host an installation touches, by its simulation; or "".
+
+    A package that is configured and not unpacked is one that a dpkg was cut off in. Whoever runs
+    apt finishes it, and here without its services, for they see DEBSHIP_ROLL.
+    """
+    changed = [f"changes {change}" for change in also if change.old]
+    unpacked = {package, *(change.name for change in also)}
+    left = [name for name in _CONF.findall(text) if name not in unpacked]
+    told = [*changed, *(f"finishes {name}, which a dpkg that was cut off left" for name in left)]
+    return f"apt also {', '.join(told)}; what runs of it goes on as it is" if told else ""
 
 
 def ahead(also: Sequence[Change], package: PackageName) -> tuple[str, ...]:

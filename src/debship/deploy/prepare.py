@@ -111,6 +111,8 @@ def prepare(
         _keep(host, package, state.package.version, clock, say)
     dry = _must(host, host.run(apt.simulate(package, version)), "the installation cannot work")
     also = apt.parse_simulation(dry.text, package, host.address)
+    if others := apt.touched(dry.text, also, package):
+        say(f"{host.address}: {others}")
     _must_have_room(host, f"{package} {version}", f"{package}={version}", *map(_target, also))
     return Prepared(state, also)
 
@@ -186,7 +188,8 @@ def _must_be_whole(host: Host, answer: Answer) -> None:
         what = "apt finds packages broken or locked"
         raise Failed(
             f"{host.address}: {what}\n" + "\n".join(filter(None, (told, answer.complaint))),
-            "on the host, apt-get check has to end well",
+            "on the host, apt-get check has to end well; what a dpkg that was cut off left of another "
+            "application, the fab deploy of that one mends",
         )
 
 
