@@ -108,6 +108,7 @@ def test_git_is_asked(tmp_path: Path) -> None:
 )
 def test_the_nearest_tag_is_the_nearest_of_ours(tmp_path: Path, tags, described) -> None:
     run(["git", "init", "-q"], cwd=tmp_path)
+    run(["git", "config", "column.ui", "always"], cwd=tmp_path)
     for words in (("v1.0",), tags):
         commit = ("commit", "-q", "--allow-empty", "-m", "x")
         run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *commit], cwd=tmp_path)
@@ -119,8 +120,11 @@ def test_the_nearest_tag_is_the_nearest_of_ours(tmp_path: Path, tags, described)
     assert seen.described.startswith(described)
     run(["git", "tag", "-d", "v1.0"], cwd=tmp_path)
     if described.startswith("v1.0"):
-        with pytest.raises(Misused, match="no tag before this commit that is a version of auth"):
+        with pytest.raises(
+            Misused, match="no tag before this commit that is a version of auth"
+        ) as e:
             look_around(app, environment={}, run=run)
+        assert (e.value.hint or "").startswith("git tag auth/v0.1.0 (")
 
 
 def test_where_git_does_not_trust_the_folder_it_is_said(

@@ -203,16 +203,19 @@ def _suffix(app: App, release: Release) -> str:
 
 def _described(directory: Path, names: Sequence[str], run: Run) -> str:
     """Ask git what it describes the commit by: the nearest of the tags that are versions of ours."""
-    merged = run(["git", "tag", "--merged", "HEAD"], cwd=directory, check=False).text.splitlines()
+    # A configuration may have git print tags in columns (column.ui), several on a line.
+    tags = ("git", "tag", "--no-column", "--merged", "HEAD")
+    merged = run(tags, cwd=directory, check=False).text.splitlines()
     matches = [word for tag in merged if _is_version(tag, names) for word in ("--match", tag)]
     words = ("git", "describe", "--tags", "--long", "--dirty", *matches)
     described = run(words, cwd=directory, check=False) if matches else None
     if described is not None and described.returncode == 0:
         return described.text
     of_others = f" that is a version of {names[0]}" if merged else ""
+    first = f"{names[0]}/v0.1.0" if merged else "v0.1.0"  # v0.1.0 would be of all applications
     raise Misused(
         f'{directory}: [app] version is "git", and git knows no tag before this commit{of_others}',
-        "git tag v0.1.0 (a shallow clone has no tags: git fetch --tags --unshallow)",
+        f"git tag {first} (a shallow clone has no tags: git fetch --tags --unshallow)",
     )
 
 
