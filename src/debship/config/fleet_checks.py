@@ -26,6 +26,34 @@ def fleet_mistakes(table: Mapping[str, Any], folder: Path) -> Iterator[Mistake]:
         if isinstance(app, Mapping):
             for mistake in _app(str(loc[-1]), app, folder):
                 yield Mistake((*loc, *mistake.loc), mistake.says)
+    yield from _together(table)
+
+
+def _together(table: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Look at applications of the same hosts: what one rolls is no other's.
+
+    A package of two would be restarted where the balancers of the other still send requests.
+    """
+    apps = [(loc, app) for loc, app in found(table, "apps", "*") if isinstance(app, Mapping)]
+    for number, (loc, app) in enumerate(apps):
+        for (_, name), before in apps[:number]:
+            if not _meet(app.get("hosts"), before.get("hosts")):
+                continue
+            if app.get("package", loc[-1]) == before.get("package", name):
+                says = f"apps.{name} has this package on the same hosts"
+                yield Mistake(loc, f"{says}; give it the balancers of both")
+            lies = [file for _, file in found(before, "files", "*") if isinstance(file, Mapping)]
+            for at, path in found(app, "files", "*", "path"):
+                template = app["files"][at[1]].get("template")
+                if any(one.get("path") == path and one.get("template") != template for one in lies):
+                    says = f"apps.{name} writes {quoted(path)} on the same hosts"
+                    yield Mistake((*loc, *at), f"{says}, from another template")
+
+
+def _meet(hosts: object, others: object) -> bool:
+    if isinstance(hosts, list) and isinstance(others, list):
+        return any(host in others for host in hosts)
+    return isinstance(hosts, Mapping) and hosts == others
 
 
 def _app(name: str, app: Mapping[str, Any], folder: Path) -> Iterator[Mistake]:
