@@ -111,6 +111,20 @@ def test_a_ci_file_of_ones_own_is_let_be(project: Path) -> None:
     assert (project / ".gitlab-ci.yml").read_text() == "mine"
 
 
+def test_below_the_top_of_a_repository_no_stage_is_written_that_nothing_reads(
+    project: Path,
+) -> None:
+    (project.parent / ".git").mkdir()
+    result = _init(project, "--yes")
+    assert result.stdout.split() == [str(project / "debship.toml")]
+    assert "no stage of CI is written: it is read at the top" in result.stderr
+    asked = _init(project, "--yes", "--force", "--ci", "github")
+    assert ".github/workflows/package.yml" in asked.stdout
+    (project / ".git").touch()  # as a submodule or a work tree has it
+    (project / ".github/workflows/package.yml").unlink()
+    assert ".github/workflows/package.yml" in _init(project, "--yes", "--force").stdout
+
+
 def test_where_there_is_github_its_stage_is_written(project: Path) -> None:
     (project / ".github").mkdir()
     assert ".github/workflows/package.yml" in _init(project, "--yes").stdout

@@ -148,10 +148,20 @@ def _check_described_once(directory: Path, project: Mapping[str, Any]) -> None:
 def _stage(directory: Path, ci: str | None) -> dict[Path, bytes]:
     from debship.template_files import directory as templates
 
+    if ci is None and _is_below_a_top(directory):
+        told = "no stage of CI is written: it is read at the top of the repository alone"
+        click.echo(f"{told} (--ci writes it here all the same)", err=True)
+        return {}
     chosen = ci or ("github" if (directory / ".github").is_dir() else "gitlab")
     if chosen == "none" or (ci is None and (directory / _CI[chosen]).exists()):
         return {}
     return {_CI[chosen]: (templates() / "init" / _CI_SOURCE[chosen]).read_bytes()}
+
+
+def _is_below_a_top(directory: Path) -> bool:
+    """Whether a folder is one of several in a repository of git; a work tree has a file of that name."""
+    tops = (folder / ".git" for folder in directory.parents)
+    return not (directory / ".git").exists() and any(top.exists() for top in tops)
 
 
 def _readme(directory: Path) -> dict[Path, bytes]:
