@@ -63,6 +63,35 @@ def test_in_a_folder_of_a_repository_only_what_touched_it_counts(git) -> None:
     assert (change.upstream, change.subjects) == ("1.0", ("Change app",))
 
 
+def test_a_tag_on_what_did_not_touch_the_folder_is_a_version_all_the_same(git) -> None:
+    """On the merge of a branch, as it is tagged where branches are merged; on a release of all."""
+    top = git("one")
+
+    def change(name: str, subject: str) -> None:
+        (top / name).mkdir(exist_ok=True)
+        (top / name / "file").write_text(subject)
+        run(["git", "add", name], cwd=top)
+        run(["git", "commit", "-q", "-m", subject], cwd=top, env=_GIT)
+
+    for number in (1, 2):
+        run(["git", "checkout", "-q", "-b", f"branch{number}"], cwd=top)
+        change("app", f"Change {number}")
+        run(["git", "checkout", "-q", "-"], cwd=top)
+        change("other", f"Change other {number}")
+        run(["git", "merge", "-q", "--no-ff", "--no-edit", f"branch{number}"], cwd=top, env=_GIT)
+        run(["git", "tag", f"app/v{number}.0"], cwd=top)
+    change("app", "Change 3")
+    change("other", "Release")
+    run(["git", "tag", "app/v3.0"], cwd=top)
+    run(["git", "tag", "other/v9.0"], cwd=top)
+    change("app", "Change 4")
+    told = [(one.upstream, one.subjects) for one in read_history(top / "app", run, ["app"])]
+    assert told == [
+        (None, ("Change 4",)),
+        *((f"{number}.0", (f"Change {number}",)) for number in (3, 2, 1)),
+    ]
+
+
 def test_what_is_tagged_now_is_a_version(git) -> None:
     assert read_history(git("one", "@1.0"), run)[0].upstream == "1.0"
 
