@@ -364,6 +364,20 @@ def test_another_application_that_is_finished_with_this_one_is_named(rig: Rig) -
     assert rig.steps.index(said[0]) < rig.steps.index("a: leaving the balancer")
 
 
+def test_another_application_that_is_just_being_installed_is_not_called_cut_off(rig: Rig) -> None:
+    host = rig.hosts[1]
+    host.also = "Conf billing (3.0-1 repo [all])"
+    check = host._check
+
+    def ended(argv: tuple[str, ...]) -> Answer:
+        host.also = ""  # it waited for dpkg's lock
+        return check(argv)
+
+    host._check = ended
+    assert rig.deploy().exit_code == 0
+    assert [line for line in rig.steps if "billing" in line] == []
+
+
 DEPENDENCIES = "Inst auth-deps-0123abcd (1.0-1 repo [amd64])"
 
 

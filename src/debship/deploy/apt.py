@@ -165,7 +165,7 @@ def parse_available(text: str) -> tuple[DebVersion, ...]:
 
 
 _INST = re.compile(r"^Inst (?P<name>\S+)(?: \[(?P<old>\S+)\])? \((?P<new>\S+)")
-_CONF = re.compile(r"^Conf (?P<name>\S+)", re.MULTILINE)
+_CONF = re.compile(r"^Conf (?P<name>\S+)")
 _REMV = re.compile(r"^(?:Remv|Purg) (?P<name>\S+)")
 
 
@@ -207,16 +207,24 @@ def parse_simulation(text: str, package: PackageName, address: str) -> tuple[Cha
     return tuple(also)
 
 
-def touched(text: str, also: Sequence[Change], package: PackageName) -> str:
-    """Say what of others that is on the host an installation touches, by its simulation; or "".
+def half_done(text: str, package: PackageName) -> tuple[str, ...]:
+    """Find in a simulation what would be configured and not unpacked: others that dpkg has half done."""
+    unpacked = {line["name"] for line in map(_INST.match, text.splitlines()) if line}
+    names = (line["name"] for line in map(_CONF.match, text.splitlines()) if line)
+    return tuple(name for name in names if name not in {package, *unpacked})
 
-    A package that is configured and not unpacked is one that a dpkg was cut off in. Whoever runs
-    apt finishes it, and here without its services, for they see DEBSHIP_ROLL.
+
+def touched(also: Sequence[Change], left: Sequence[str]) -> str:
+    """Say what of others that is on the host an installation touches; or "".
+
+    Whoever runs apt finishes what a dpkg left that was cut off, and here without its services, for
+    they see DEBSHIP_ROLL.
+
+    Args:
+        left: what is half done, and by nobody any more.
     """
-    changed = [f"changes {change}" for change in also if change.old]
-    unpacked = {package, *(change.name for change in also)}
-    left = [name for name in _CONF.findall(text) if name not in unpacked]
-    told = [*changed, *(f"finishes {name}, which a dpkg that was cut off left" for name in left)]
+    told = [f"changes {change}" for change in also if change.old]
+    told += [f"finishes {name}, which a dpkg that was cut off left" for name in left]
     return f"apt also {', '.join(told)}; what runs of it goes on as it is" if told else ""
 
 

@@ -110,8 +110,13 @@ def prepare(
     if state.package.version is not None and state.package.installed:
         _keep(host, package, state.package.version, clock, say)
     dry = _must(host, host.run(apt.simulate(package, version)), "the installation cannot work")
+    if apt.half_done(
+        dry.text, package
+    ):  # it may be done just now: no lock is asked for to simulate
+        host.run(apt.check(), timeout=180)
+        dry = _must(host, host.run(apt.simulate(package, version)), "the installation cannot work")
     also = apt.parse_simulation(dry.text, package, host.address)
-    if others := apt.touched(dry.text, also, package):
+    if others := apt.touched(also, apt.half_done(dry.text, package)):
         say(f"{host.address}: {others}")
     _must_have_room(host, f"{package} {version}", f"{package}={version}", *map(_target, also))
     return Prepared(state, also)
