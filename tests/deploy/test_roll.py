@@ -304,6 +304,9 @@ def test_a_host_that_somebody_holds_out_is_left_alone(rig: Rig) -> None:
     assert report.exit_code == 1
     assert rig.hosts[1].log == []
     assert "b" in rig.balancer.held
+    (told,) = [one for one in report.hosts if one.host == "b"]
+    assert told.reason.startswith("it is out of its balancer, and not by a roll of auth: somebody")
+    assert "the roll of another application of that balancer does so by itself" in told.hint
 
 
 def test_a_lost_link_in_the_installation_is_asked_again_not_guessed(rig: Rig) -> None:

@@ -215,8 +215,10 @@ def _must_not_be_held_by_others(steps: Steps, state: HostState) -> None:
     """Leave alone what somebody took out of a balancer, and not a roll: they had a reason."""
     if state.out is None and any(m.standing in ASIDE for m in steps.traffic.now()):
         raise Refused(
-            "it is out of its balancer, and not by a roll: somebody holds it out",
-            "put it back there, then run the deploy again",
+            "it is out of its balancer, and not by a roll of "
+            f"{steps.plan.app.package}: somebody holds it out",
+            "put it back there, then run the deploy again; the roll of another application of that "
+            "balancer does so by itself",
         )
 
 
