@@ -92,6 +92,23 @@ def test_a_project_with_a_uv_lock(project, tmp_path: Path) -> None:
             assert entry["hashes"][0]["content"] in lock
 
 
+def test_a_module_that_has_gone_is_in_no_later_package(project, tmp_path: Path) -> None:
+    """setuptools packs what an earlier build left in the project's build folder."""
+    sample = project(tmp_path / "one")
+    gone = tmp_path / "one/src/auth/gone.py"
+    left = tmp_path / "one/build/lib/auth/left.py"
+    for module in (gone, left):
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.write_text("")
+    assert "/auth/gone.py" in run(["dpkg-deb", "-c", sample.build().path]).text
+    gone.unlink()
+    names = run(["dpkg-deb", "-c", sample.build().path]).text
+    assert "/auth/__init__.py" in names
+    assert "/auth/gone.py" not in names
+    assert "/auth/left.py" not in names
+    assert [path.name for path in left.parents[2].rglob("*.py")] == ["left.py"]
+
+
 def test_a_project_is_the_same_bytes_wherever_it_is_built(project, tmp_path: Path) -> None:
     one = project(tmp_path / "one").build()
     old = os.umask(0o077)

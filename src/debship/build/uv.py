@@ -42,11 +42,14 @@ class Uv:
     source: Path | None = None
     cache: Path | None = None
 
-    def __call__(self, *words: Word, cwd: Path | None = None) -> Completed:
+    def __call__(
+        self, *words: Word, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Completed:
         """Run ``uv WORDS``; what it would show a person is in the error, where it fails."""
         from uv import find_uv_bin
 
-        return self.run([find_uv_bin(), *words], cwd=cwd, env=self._environment)
+        told = {**self._environment, **(env or {})}
+        return self.run([find_uv_bin(), *words], cwd=cwd, env=told)
 
     @property
     def constraints(self) -> tuple[Word, ...]:

@@ -84,7 +84,11 @@ def application_wheel(
     else:
         words = ("build", "--wheel", "--python", plan.interpreter, "--out-dir", folder)
         with explained(plan):
-            uv(*words, *uv.constraints, plan.app.directory, cwd=plan.app.directory)
+            uv(
+                *(*words, *uv.constraints, plan.app.directory),
+                cwd=plan.app.directory,
+                env=_afresh(folder),
+            )
         path = _only(folder.glob("*.whl"), f"building {plan.app.directory}")
     wheel = read_wheel(path)
     check_tags(wheel, plan.release.python, platforms(plan.machine, libc))
@@ -173,6 +177,18 @@ def check_tags(wheel: Wheel, python: str, loading: Iterable[str] | None = None) 
         f"{wheel.path.name} is for {tags}; this package is for Python {python} ({best})",
         f"build the wheel with /usr/bin/python{python}",
     )
+
+
+def _afresh(folder: Path) -> dict[str, str]:
+    """Give setuptools an empty folder to work in.
+
+    Its own is ``build`` in the project, and it packs whatever lies there: a module that the project
+    has no more, too.
+    """
+    folder.mkdir()
+    config = folder / "setuptools.cfg"
+    config.write_text(f"[build]\nbuild_base = {folder / 'build'}\n")
+    return {"DIST_EXTRA_CONFIG": str(config)}
 
 
 def _by_command(app: App, uv: Uv, root: Path) -> Path:
