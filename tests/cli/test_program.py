@@ -1,7 +1,9 @@
 """What the `debship` command loads before it knows what it is asked for."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 
 def told(script: str) -> str:
@@ -41,6 +43,29 @@ for thread in threads: thread.join()
 print(len(found), len(set(found)))
 """
     assert told(script) == "8 1"
+
+
+def called(*words: str, **env: str) -> tuple[int, str, str]:
+    argv = [Path(sys.executable).parent / "debship", *words]
+    done = subprocess.run(
+        argv, check=False, capture_output=True, text=True, env={**os.environ, **env}
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_command_s_own_code_is_that_of_the_program() -> None:
+    code, out, _ = called("doctor", "publish", PATH="/nowhere")
+    assert "lacks gpg" in out
+    assert code == 1
+
+
+def test_nothing_asked_is_answered_with_the_help() -> None:
+    for words in ((), ("repo",)):
+        code, out, err = called(*words)
+        assert code == 2
+        assert out == ""
+        assert err.startswith(f"Usage: {' '.join(('debship', *words))} [OPTIONS] COMMAND")
+        assert "hint:" not in err
 
 
 def test_what_is_loaded_already_stays() -> None:

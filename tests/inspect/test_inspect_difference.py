@@ -1,6 +1,8 @@
 """What changed from one package to another is told wheel by wheel."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,8 @@ def test_the_same_for_machines(debs: tuple[Path, Path]) -> None:
 def test_whether_they_differ_is_an_exit_code_where_it_is_asked(debs: tuple[Path, Path]) -> None:
     assert _call(*debs, "--exit-code").exit_code == 1
     assert _call(debs[0], debs[0], "--exit-code").exit_code == 0
+    program = [sys.executable, "-m", "debship", "diff", "--exit-code"]
+    assert subprocess.run([*program, *debs], check=False, capture_output=True).returncode == 1
 
 
 def test_the_same_bytes_and_the_same_contents(tmp_path: Path) -> None:

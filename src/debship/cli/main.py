@@ -63,17 +63,17 @@ def main() -> None:
         # A name that the terminal's encoding has no letters for is no reason to stop.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        cli(standalone_mode=False)
+        code = cli(standalone_mode=False)  # a command's context.exit() comes back as its code
         sys.stdout.flush()
+        if code:
+            sys.exit(code)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"{context.command_path} --help" if context else None
-        show_error(Misused(error.format_message().rstrip("."), hint))
+        _show_misuse(error)
         sys.exit(error.exit_code)
     except DebshipError as error:
         show_error(error)
@@ -93,6 +93,15 @@ def main() -> None:
         told = f"what this printed could not be written: {error.strerror}"
         show_error(Failed(told, "all else is done; print it to where there is room"))
         sys.exit(Failed.exit_code)
+
+
+def _show_misuse(error: click.ClickException) -> None:
+    if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2 and later: the help itself
+        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    hint = f"{context.command_path} --help" if context else None
+    show_error(Misused(error.format_message().rstrip("."), hint))
 
 
 def _is_unwritable() -> bool:
