@@ -151,6 +151,15 @@ class TestPromotion:
         promote(staging, [Wish("auth", None)], source="staging", target="production")
         assert names(staging) == ["auth 1.1 amd64"]
 
+    def test_a_version_may_be_named_without_its_revision(self, staging, debs) -> None:
+        publish(staging, "staging", [debs(version="1.4.0-1"), debs(version="1.4.0-2")])
+        promote(staging, [Wish("auth", "1.4.0-1")], source="staging", target="production")
+        assert names(staging) == ["auth 1.4.0-1 amd64"]
+        promote(staging, [Wish("auth", "1.4.0")], source="staging", target="production")
+        assert names(staging) == ["auth 1.4.0-2 amd64", "auth 1.4.0-1 amd64"]
+        with pytest.raises(Misused, match=r"staging has no auth 1\.4$"):
+            promote(staging, [Wish("auth", "1.4")], source="staging", target="production")
+
     def test_a_lower_version_is_refused_unless_it_is_meant(self, staging) -> None:
         promote(staging, [Wish("auth", "1.1")], source="staging", target="production")
         with pytest.raises(Refused, match=r"staging: auth 1\.0 is below 1\.1"):

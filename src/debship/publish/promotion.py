@@ -19,7 +19,7 @@ from debship.publish.together import together
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A package and its version; None for the highest one."""
+    """A package and its version, as a person says it (1.4.0 for 1.4.0-1); None: the highest."""
 
     package: str
     version: str | None
@@ -97,12 +97,18 @@ def _is_there(store: Store, place: Place) -> bool:
 
 
 def _chosen(indices: Mapping[Part, Index], wish: Wish, source: str) -> list[Addition]:
-    found = {
+    listed = {
         (part.component, key): text
         for part, index in indices.items()
         for key, text in index.of(wish.package).items()
-        if wish.version in (None, key.version)
     }
+    found = {it: text for it, text in listed.items() if wish.version in (None, it[1].version)}
+    if not found:  # as `fab deploy --version` takes it: without the revision
+        found = {
+            it: text
+            for it, text in listed.items()
+            if DebVersion(it[1].version).upstream == wish.version
+        }
     if not found:
         named = f"{wish.package} {wish.version}" if wish.version else wish.package
         raise Misused(f"{source} has no {named}", f"see: debship repo list --suite {source}")
