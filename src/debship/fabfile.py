@@ -20,7 +20,7 @@ from debship.cli.output import (
     tell,
 )
 from debship.cli.person import stopping
-from debship.errors import DebshipError, Uncertain
+from debship.errors import DebshipError, Misused, Uncertain
 
 __all__ = ["bootstrap", "config", "deploy", "history", "restore", "rollback", "status", "unlock"]
 
@@ -44,12 +44,19 @@ _ROLL = {
 }
 
 
+def _check_app(app: str, command: str) -> None:
+    """See that the application is none of the options: invoke takes the first word for it."""
+    if app.startswith("-"):
+        raise Misused(f'"{app}" is no application', f"--app APP goes first; fab --help {command}")
+
+
 def _shown(body: Callable[..., int | None]) -> Callable[..., None]:
     """Show errors as every debship command does, and end with the code that they know."""
 
     @functools.wraps(body)
     def wrapper(*args: Any, **kwargs: Any) -> None:
         try:
+            _check_app(kwargs.get("app", ""), body.__name__)
             code = body(*args, **kwargs) or 0
         except DebshipError as error:
             show_error(error)

@@ -69,15 +69,17 @@ def render(name: str, values: Mapping[str, Any], *, overrides: Path | None = Non
     Raises:
         Failed: the template is missing, is not valid, or names a value that is not there.
     """
+    theirs = overrides / name if overrides else None
+    hint = f"the file is {theirs}" if theirs and theirs.is_file() else None
     folders = (*((overrides,) if overrides else ()), directory())
     try:
         return _environment(*folders).get_template(name).render(values)
     except UnicodeDecodeError as error:
-        raise Failed(f"template {name}: it is not UTF-8") from error
+        raise Failed(f"template {name}: it is not UTF-8", hint) from error
     except jinja2.TemplateError as error:
-        raise Failed(f"template {name}: {error}") from error
+        raise Failed(f"template {name}: {error}", hint) from error
     except Exception as error:
         if overrides is None:
             raise
         # What a template of theirs computes can fail in any way that Python knows.
-        raise Failed(f"template {name}: {error}") from error
+        raise Failed(f"template {name}: {error}", hint) from error

@@ -207,14 +207,20 @@ def test_a_pattern_that_is_none(sample: Sample) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"# \xe9\n", "it is not UTF-8"), (b"{{ 1 // 0 }}\n", "division"), (b"{% if %}", "Expected")],
+    [
+        (b"# \xe9\n", "it is not UTF-8"),
+        (b"{{ 1 // 0 }}\n", "division"),
+        (b"{% if %}", "Expected"),
+        (b"{{ servic }}", "'servic' is undefined"),
+    ],
 )
 def test_a_template_that_cannot_be_rendered(sample: Sample, content: bytes, message: str) -> None:
     folder = sample.app.directory / "templates/package"
     folder.mkdir(parents=True)
     (folder / "copyright").write_bytes(content)
-    with pytest.raises(DebshipError, match=f"template package/copyright: .*{message}"):
+    with pytest.raises(DebshipError, match=f"template package/copyright: .*{message}") as caught:
         sample.build(sample.with_build(templates=folder.parent))
+    assert caught.value.hint == f"the file is {folder / 'copyright'}"
     assert not sample.output.exists()
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.parser import Parser
 
 import debship.fabfile
@@ -31,3 +33,17 @@ def test_several_hosts_can_be_named(task: str) -> None:
 def test_left_out_all_hosts_are_meant_and_what_fails_is_taken_back() -> None:
     given = typed("deploy", "--app", "auth")
     assert (list(given["only"] or ()), given["undo"]) == ([], True)
+
+
+@pytest.mark.parametrize("task", ["deploy", "status", "bootstrap"])
+def test_help_after_a_task_is_no_application(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """invoke takes what stands there for the application's name."""
+    given = typed(task, "--help")
+    with pytest.raises(Exit) as ended:
+        getattr(debship.fabfile, task)(Context(), **given)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        'error: "--help" is no application',
+        f"hint: --app APP goes first; fab --help {task}",
+    ]

@@ -113,9 +113,11 @@ def test_a_plan_changes_nothing(user, debs) -> None:
     [
         (("publish", "missing.deb", *SUITE), 2, "missing.deb: No such file"),
         (("publish", "/etc/hostname", *SUITE), 3, "it is not a .deb"),
+        (("publish", "/etc/hostname", *SUITE), 3, "hint: name .debs alone, such as /etc/*.deb"),
         (("publish", *SUITE), 2, "Missing argument"),
         (("repo", "list", "--suite", "nowhere"), 3, "an unsigned store"),
         (("repo", "list", "--suite", "nowhere"), 3, "hint: debship repo init --suite nowhere"),
+        (("repo", "list", "--suite", "nowhere"), 3, "else look at --suite and --store"),
         (("repo", "list", "--suite", "../x"), 2, "is not a path in a repository"),
         (("repo", "promote", "auth", "--from", "staging"), 2, "no suite"),
         (("repo", "rollback", *SUITE, "--to", "beef"), 2, "production: no publication beef"),

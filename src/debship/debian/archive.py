@@ -78,9 +78,12 @@ def read_archive(path: Path, kept: "_Kept | None" = None) -> Archive:
     except OSError as error:
         raise Misused(f"{path}: {error.strerror}") from error
     except (Unsound, control.Malformed) as error:
+        # `debship publish dist/*` names a package's papers, too.
+        elsewise = f"name .debs alone, such as {path.parent / '*.deb'}"
+        again = "build it again, or fetch it again: it is not what dpkg-deb writes"
         raise Refused(
             f"{path}: {error}",
-            "build it again, or fetch it again: it is not what dpkg-deb writes",
+            again if path.suffix == ".deb" else elsewise,
         ) from error
 
 

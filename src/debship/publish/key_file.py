@@ -31,7 +31,8 @@ def public_keys(store: Store, suite: str, run: Run) -> Certificates:
     if store.read(inrelease_path(suite)) is not None:
         raise Refused(f"{path}: it is missing", _WRITTEN_ANEW)
     raise Refused(
-        f"{suite}: an unsigned store: there is no {path}", f"debship repo init --suite {suite} ..."
+        f"{suite}: an unsigned store: there is no {path}",
+        f"debship repo init --suite {suite} ... makes it; else look at --suite and --store",
     )
 
 

@@ -76,7 +76,7 @@ def read_snapshot(
         if found is None:
             raise Refused(
                 f"{suite}: an unsigned store: there is no {path}",
-                f"debship repo init --suite {suite} ...",
+                f"debship repo init --suite {suite} ... makes it; else look at --suite and --store",
             )
         return opened(found, suite, ours, run)
 
