@@ -239,7 +239,8 @@ def test_a_key_follows_another(user, home) -> None:
     listed = user("repo", "key", "list", *SUITE).stdout.splitlines()
     assert sorted(listed) == sorted(f"{one} ed25519 never ok" for one in (old, new))
     assert user("repo", "key", "retire", old, *SUITE, check=False).returncode == 3
-    user("repo", "key", "retire", old, *SUITE, "--key", old, "--key", new)
+    both = {**home.env, "DEBSHIP_STORE": str(user.store), "DEBSHIP_SIGNING_KEY": f"{old} {new}"}
+    user("repo", "key", "retire", old, *SUITE, env=both)
     (row,) = json.loads(user("repo", "key", "list", *SUITE, "--key", new, "--json").stdout)[
         "result"
     ]["keys"]

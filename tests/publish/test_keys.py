@@ -209,8 +209,11 @@ class TestRotation:
     def test_who_holds_one_of_two_keys_does_not_publish(self, publisher, both, home, memory, debs):
         add_key(both, "production", home.fingerprints[1])
         memory.writes.clear()
-        with pytest.raises(Refused, match=f"secret key of {home.fingerprints[1]} is not here"):
+        with pytest.raises(
+            Refused, match=f"secret key of {home.fingerprints[1]} is not named"
+        ) as it:
             publish(publisher, "production", [debs()])
+        assert f'DEBSHIP_SIGNING_KEY="{" ".join(sorted(home.fingerprints))}"' in it.value.hint
         assert memory.writes == []
 
     def test_a_key_that_is_about_to_expire_is_followed(self, publisher, home) -> None:

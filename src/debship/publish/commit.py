@@ -231,7 +231,7 @@ def check_here(publisher: Publisher, suite: str, signers: Sequence[str]) -> None
     if missing or not signers:
         raise Refused(
             f"{suite}: it is signed with {' and '.join(signers)}, "
-            f"and the secret key of {' and '.join(missing)} is not here",
-            "hosts that trust that key alone would refuse the suite: name all keys, or see "
-            "debship repo key retire",
+            f"and the secret key of {' and '.join(missing)} is not named here",
+            "hosts that trust that key alone would refuse the suite: name all keys, each by --key or "
+            f'as DEBSHIP_SIGNING_KEY="{" ".join(signers)}", or see debship repo key retire',
         )
