@@ -1,5 +1,6 @@
 """The reference of the commands is what the commands say."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,10 @@ def test_it_names_commands_options_tasks_and_codes() -> None:
     ):
         assert line in text.splitlines()
     assert "the application, as fleet.toml names it" in text
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    rows = [line for line in reference().splitlines() if line.startswith("| `-")]
+    silent = [row for row in rows if re.fullmatch(r"\| `[^`]+` \| (\[.*\])? *\|", row)]
+    assert len(rows) > 100
+    assert silent == []

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 @click.command("publish")
 @on_repository
-@click.option("--component", default="main", show_default=True, metavar="NAME")
+@click.option(
+    "--component",
+    default="main",
+    show_default=True,
+    metavar="NAME",
+    help="The part of the suite that it goes to.",
+)
 @click.option("--allow-older", is_flag=True, help="Take versions below the published one.")
 @click.option("--check", "checked", is_flag=True, help="Let this machine's apt fetch it, apart.")
 @click.option("--url", metavar="URL", help="Where --check reads. Left out: as fleet.toml says.")

@@ -21,11 +21,29 @@ def command() -> None:
 @command.command("init")
 @on_repository
 @click.option("--codename", metavar="NAME", help="Left out: the suite.")
-@click.option("--origin", default="debship", show_default=True, metavar="TEXT")
-@click.option("--label", metavar="TEXT", help="Left out: the origin.")
-@click.option("--component", "components", multiple=True, default=("main",), show_default=True)
 @click.option(
-    "--architecture", "architectures", multiple=True, default=("amd64",), show_default=True
+    "--origin",
+    default="debship",
+    show_default=True,
+    metavar="TEXT",
+    help="Whose it is, for hosts that pin.",
+)
+@click.option("--label", metavar="TEXT", help="Left out: the origin.")
+@click.option(
+    "--component",
+    "components",
+    multiple=True,
+    default=("main",),
+    show_default=True,
+    help="A part of it; may be given several times.",
+)
+@click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    default=("amd64",),
+    show_default=True,
+    help="Of its hosts; may be given several times.",
 )
 @click.option(
     "--not-automatic", is_flag=True, help="Hosts install from it only where they are told to."

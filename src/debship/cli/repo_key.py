@@ -46,8 +46,14 @@ def retire_(*, where: Target, fingerprint: str) -> None:
 @key_.command("package")
 @on_repository
 @click.option("--url", metavar="URL", help="Where hosts read it. Left out: as fleet.toml says.")
-@click.option("--maintainer", required=True, metavar="NAME <ADDRESS>")
-@click.option("--output", default=".", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--maintainer", required=True, metavar="NAME <ADDRESS>", help="Who answers for it.")
+@click.option(
+    "--output",
+    default=".",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where it goes. Left out: here.",
+)
 def package_(*, where: Target, url: str | None, maintainer: str, output: Path) -> None:
     """Make a package of the suite's keys and its .sources; hosts that have it follow a new key.
 

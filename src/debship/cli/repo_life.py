@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @click.command("log")
 @on_repository
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many at most."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def log_(*, where: Target, limit: int, as_json: bool) -> None:
     """Show the publications of a suite and what each changed, the newest first."""
@@ -84,8 +86,22 @@ def promote_(
 
 @click.command("gc")
 @on_repository
-@click.option("--keep", default=10, show_default=True, type=click.IntRange(1), metavar="N")
-@click.option("--days", default=30, show_default=True, type=click.IntRange(0), metavar="D")
+@click.option(
+    "--keep",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="How many versions of a package stay whatever their age.",
+)
+@click.option(
+    "--days",
+    default=30,
+    show_default=True,
+    type=click.IntRange(0),
+    metavar="D",
+    help="How long every version stays.",
+)
 @click.option("--plan", "plan_only", is_flag=True, help="Print what would go, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result for machines.")
 def gc_(*, where: Target, keep: int, days: int, plan_only: bool, as_json: bool) -> None:

@@ -40,7 +40,7 @@ _OPTIONS = (
         multiple=True,
         metavar="FINGERPRINT",
         help="A signing key of your keyring; several sign together. "
-        "Left out: DEBSHIP_SIGNING_KEY, a fingerprint or armored text.",
+        "Left out: DEBSHIP_SIGNING_KEY, fingerprints or armored text.",
     ),
     click.option("--suite", metavar="SUITE", help="Left out: that of fleet.toml."),
     click.option(
