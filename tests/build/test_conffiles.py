@@ -107,6 +107,17 @@ def test_a_move_is_remembered_by_the_versions_after_it(
     assert (gone.gone, gone.moved) == ((NEW, OLD), ())
 
 
+def test_a_move_from_where_nothing_was_is_said(sample: Sample, config) -> None:
+    typo = PurePosixPath("/etc/tiny/odl.conf")
+    note = "no earlier version is known to have shipped /etc/tiny/odl.conf: is moved_from misspelt?"
+    app = replace(sample.app, configs=(config(NEW, "b\n", moved_from=typo),))
+    assert note in compare(app, _previous(old="a\n")).notes
+    app = replace(sample.app, configs=(config(NEW, "b\n", moved_from=OLD),))
+    moved = Previous(DebVersion("1.0-1"), ((NEW, "md5"),), moved=((OLD, NEW),))
+    for previous in (_previous(old="a\n"), moved, replace(moved, gone=(OLD,), moved=()), None):
+        assert compare(app, previous).unknown == ()
+
+
 def test_what_is_said_of_a_place_is_not_guessed_as_well(sample: Sample, config) -> None:
     """Each edit keeps a place of its own: what is moved over another's is lost to .dpkg-new."""
     other, third = PurePosixPath("/etc/tiny/a.conf"), PurePosixPath("/etc/tiny/third.conf")

@@ -49,12 +49,14 @@ class Conffiles:
         gone: removed on upgrade; where an administrator edited one, it is kept beside it.
         moved: pairs of the old and the new path; edits move along.
         changed: shipped with other contents than the last version's.
+        unknown: said to have moved, and no version before is known to have shipped it.
     """
 
     shipped: tuple[PurePosixPath, ...] = ()
     gone: tuple[PurePosixPath, ...] = ()
     moved: tuple[tuple[PurePosixPath, PurePosixPath], ...] = ()
     changed: tuple[PurePosixPath, ...] = ()
+    unknown: tuple[PurePosixPath, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -91,6 +93,10 @@ class Conffiles:
                 f"the default of {path} changed: a host on which it was edited asks what to do "
                 "(in a roll, it keeps its own)"
                 for path in self.changed
+            ),
+            *(
+                f"no earlier version is known to have shipped {path}: is moved_from misspelt?"
+                for path in self.unknown
             ),
         )
 
@@ -152,11 +158,13 @@ def compare(app: App, previous: Previous | None) -> Conffiles:
     gone = {*before, *previous.gone} - kept - set(moves)
     # What moved to a place that is no more, is no more.
     gone |= {old for old, new in previous.moved if new in gone and old not in kept}
+    known = {*before, *previous.gone, *(old for old, _ in previous.moved)}
     return Conffiles(
         shipped,
         tuple(sorted(gone)),
         tuple(sorted(moves.items())),
         tuple(path for path in shipped if path in before and before[path] != contents[path]),
+        tuple(sorted(old for old, _ in declared if old not in known)),
     )
 
 
