@@ -128,6 +128,9 @@ class TestRollback:
         assert memory.writes == []
 
 
+_DIGESTS = ("0a1b2c3d", "ffffffff")
+
+
 class TestPromotion:
     @pytest.fixture
     def staging(self, publisher, debs):
@@ -159,6 +162,18 @@ class TestPromotion:
         assert names(staging) == ["auth 1.4.0-2 amd64", "auth 1.4.0-1 amd64"]
         with pytest.raises(Misused, match=r"staging has no auth 1\.4$"):
             promote(staging, [Wish("auth", "1.4")], source="staging", target="production")
+
+    def test_a_split_application_takes_its_dependencies_along(self, staging, debs) -> None:
+        needs = "Depends: python3.11, auth-deps-0a1b2c3d, other-deps-0a1b2c3d\n"
+        beside = [
+            debs(f"{name}-deps-{digest}") for name in ("auth", "other") for digest in _DIGESTS
+        ]
+        publish(staging, "staging", [debs(version="2.0", more=needs), *beside])
+        promote(staging, [Wish("auth", None)], source="staging", target="production")
+        assert names(staging) == ["auth 2.0 amd64", "auth-deps-0a1b2c3d 1.0 amd64"]
+        wishes = [Wish("auth", "2.0"), Wish("auth-deps-0a1b2c3d", None)]
+        again = promote(staging, wishes, source="staging", target="production")
+        assert again.new == ()
 
     def test_a_lower_version_is_refused_unless_it_is_meant(self, staging) -> None:
         promote(staging, [Wish("auth", "1.1")], source="staging", target="production")

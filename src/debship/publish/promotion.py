@@ -1,6 +1,7 @@
 """What was tested in one suite is listed in another: the same stanzas, no file moved."""
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -41,7 +42,7 @@ def promote(
     target: str,
     allow_older: bool = False,
 ) -> Promoted:
-    """List packages of one suite in another, in one commit.
+    """List packages of one suite in another, in one commit; of a split application both.
 
     Raises:
         Misused: the source has no such package or version.
@@ -49,7 +50,9 @@ def promote(
     """
     tested = publisher.snapshot(source).release
     indices = read_indices(publisher.store, tested, tested.settings.parts)
-    additions = [it for wish in wishes for it in _chosen(indices, wish, source)]
+    chosen = [it for wish in wishes for it in _chosen(indices, wish, source)]
+    beside = [it for one in chosen for it in _dependencies(indices, one, source)]
+    additions = [*chosen, *(it for it in dict.fromkeys(beside) if it not in chosen)]
     _check_there(publisher.store, {place_of(it.stanza) for it in additions}, source)
     new: list[Addition] = []
 
@@ -118,3 +121,15 @@ def _chosen(indices: Mapping[Part, Index], wish: Wish, source: str) -> list[Addi
         for (component, key), text in found.items()
         if key.version == highest.text
     ]
+
+
+def _dependencies(
+    indices: Mapping[Part, Index], application: Addition, source: str
+) -> Iterator[Addition]:
+    """Find the package of a split application's dependencies: no host installs it without."""
+    depends = re.search(rb"^Depends:.*", application.stanza, re.MULTILINE | re.IGNORECASE)
+    named = rf"(?<=[ ,:]){re.escape(application.key.package)}-deps-[0-9a-f]{{8}}(?= |,|$)"
+    for name in re.findall(named, depends[0].decode(errors="replace") if depends else ""):
+        for part, index in indices.items():
+            for key, text in index.of(name).items():
+                yield Addition(source, part.component, key, text)
