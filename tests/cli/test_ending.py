@@ -28,10 +28,23 @@ with ended_cleanly():
 """
 
 
+# On a machine that has much to do, what begins a thread may go on late.
+LATE = """
+import threading
+start = threading.Thread.start
+def late(thread):
+    start(thread)
+    time.sleep(0.2)
+threading.Thread.start = late
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_that_comes_within_a_callback_ends_it_all_the_same(number) -> None:
+@pytest.mark.parametrize("before", ["", LATE], ids=["at once", "late"])
+def test_a_signal_that_comes_within_a_callback_ends_it_all_the_same(number, before) -> None:
+    script = WITHIN_A_CALLBACK.replace("class Thing", f"{before}\nclass Thing")
     done = subprocess.run(
-        [sys.executable, "-c", WITHIN_A_CALLBACK, str(int(number))],
+        [sys.executable, "-c", script, str(int(number))],
         capture_output=True,
         text=True,
         timeout=60,

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,14 @@ def ended_cleanly() -> Iterator[None]:
         raise _Ended(number)
 
     def ignored(what: "UnraisableHookArgs") -> None:
-        if isinstance(what.exc_value, _Ended | KeyboardInterrupt):
-            _send_again(what.exc_value)
-        else:
+        if not isinstance(what.exc_value, _Ended | KeyboardInterrupt):
             hook(what)
+            return
+        again = _Again(what.exc_value)
+        try:
+            again.start()
+        finally:
+            again.may = True
 
     before = {number: signal.signal(number, end) for number in _SIGNALS}
     hook, sys.unraisablehook = sys.unraisablehook, ignored
@@ -51,10 +56,19 @@ def ended_cleanly() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _send_again(lost: _Ended | KeyboardInterrupt) -> None:
-    """Send a signal that came where nothing can be raised: in a finalizer, or a callback.
+class _Again(threading.Thread):
+    """Sends a signal again that came where nothing can be raised: in a finalizer, or a callback.
 
-    Python ignores what is raised there, and every import runs some (sys.unraisablehook).
+    Python ignores what is raised there, and every import runs some (sys.unraisablehook). Within the
+    hook that says so it would be ignored as well.
     """
-    number = lost.number if isinstance(lost, _Ended) else signal.SIGINT
-    threading.Timer(_AGAIN, os.kill, (os.getpid(), number)).start()
+
+    def __init__(self, lost: _Ended | KeyboardInterrupt) -> None:
+        super().__init__(daemon=True)
+        self._number = lost.number if isinstance(lost, _Ended) else signal.SIGINT
+        self.may = False
+
+    def run(self) -> None:
+        while not self.may:
+            time.sleep(_AGAIN)
+        os.kill(os.getpid(), self._number)
