@@ -110,9 +110,8 @@ def prepare(
     if state.package.version is not None and state.package.installed:
         _keep(host, package, state.package.version, clock, say)
     dry = _must(host, host.run(apt.simulate(package, version)), "the installation cannot work")
-    if apt.half_done(
-        dry.text, package
-    ):  # it may be done just now: no lock is asked for to simulate
+    if apt.half_done(dry.text, package):
+        # It may be under way: to simulate, no lock is asked for.
         host.run(apt.check(), timeout=180)
         dry = _must(host, host.run(apt.simulate(package, version)), "the installation cannot work")
     also = apt.parse_simulation(dry.text, package, host.address)
