@@ -544,7 +544,10 @@ def test_a_host_that_dies_is_no_reason_to_take_others_back(rig: Rig) -> None:
             lose_link(at)(at)
 
     host.fault = die
-    assert outcomes(rig.deploy()) == ["changed", "changed", "unknown"]
+    report = rig.deploy()
+    assert outcomes(report) == ["changed", "changed", "unknown"]
+    told = [line for line in report.lines() if line.startswith("  c: ")]
+    assert not any(line.startswith("  c: c: ") for line in told)
 
 
 def test_a_host_that_was_there_already_is_not_taken_back(rig: Rig) -> None:

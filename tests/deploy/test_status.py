@@ -63,6 +63,11 @@ def test_a_host_that_is_down_hides_no_other(rig: Rig) -> None:
     assert c.drift == ("configuration",)
 
 
+def test_a_host_that_has_nothing_yet(rig: Rig) -> None:
+    rig.hosts[0].abbrev, rig.hosts[0].version, rig.hosts[0].running = "un ", None, None
+    assert status(rig)[0].line(1).startswith("a  installed nothing  running")
+
+
 def test_a_link_that_is_lost_once_is_opened_again(rig: Rig) -> None:
     rig.hosts[1].fault = lose_link("before observe")
     assert [host.unknown for host in status(rig)] == [(), (), ()]

@@ -158,7 +158,7 @@ class Notes:
             outcome,
             self.before,
             after,
-            reason,
+            reason.removeprefix(f"{self.host}: "),  # a report says of which host it tells
             hint,
             log,
             self.edited,

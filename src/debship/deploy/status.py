@@ -132,7 +132,7 @@ def _seen(
 def _installed(state: HostState) -> str:
     version = str(state.package.version or "")
     if state.package.absent:
-        return "not installed"
+        return "nothing"
     return version if state.package.installed else f"{version} ({state.package.abbrev})"
 
 
