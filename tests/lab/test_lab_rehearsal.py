@@ -7,6 +7,7 @@ from debship.config.fleet import HaproxySettings
 from debship.config.fleet_file import read_fleet
 from debship.lab.plan import Backend, LabPlan, plan_lab
 from debship.lab.rehearsal import backends_of, rehearsal
+from debship.lab.up import write_fleet
 
 FLEET = """\
 [repository]
@@ -53,6 +54,15 @@ def fleet_file(tmp_path: Path) -> Path:
 
 def planned(tmp_path: Path, *backends: Backend) -> LabPlan:
     return plan_lab("x", number=7, state=tmp_path / "lab", hosts=2, backends=backends)
+
+
+def test_it_says_that_it_is_written_anew(fleet_file: Path, tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    plan.state.mkdir()
+    write_fleet(plan, fleet_file)
+    first = plan.fleet_file.read_text().partition("\n")[0]
+    assert first.startswith("# Written anew by each `debship lab up`")
+    assert set(read_fleet(plan.fleet_file).apps) == {"auth", "web", "queue"}
 
 
 def test_what_has_a_port_stands_behind_the_balancer(fleet_file: Path) -> None:
