@@ -7,10 +7,10 @@ BIN := .venv/bin
 export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/pycache
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
-# On every core. Those on hosts wait for half of their time, so two of them share a core; with many
-# at once their times would say nothing.
+# On every core. Those on hosts wait for half of their time, so there is one more of them than cores
+# at once; with many their times would say nothing.
 HERE := -q -n auto --dist loadfile
-AT_ONCE := $(shell cores=$$(nproc); echo $$((cores < 2 ? 2 : 4)))
+AT_ONCE := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4)))
 ACCEPTANCE := --durations 15 -n $(AT_ONCE) --dist loadfile -m acceptance
 
 .PHONY: help setup demo test check format lint types imports fast acceptance bench-build bench-publish bench-deploy golden lock clean
