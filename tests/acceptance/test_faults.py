@@ -71,8 +71,7 @@ VERSIONS: dict[str, dict[str, Any]] = {
 IMPATIENT = """\
 from debship.deploy import apt, installation, locked
 apt._LOCK = ("-o", "DPkg::Lock::Timeout=2")
-installation.HOLDING = 2.0
-locked.unlocked.__kwdefaults__["patience"] = 2.0
+installation.HOLDING = locked.HOLDING = 2.0
 from fabric.main import program
 program.run()
 """

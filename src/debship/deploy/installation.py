@@ -1,13 +1,12 @@
 """One package installed on one host: carried by a unit, believed only when dpkg says so."""
 
-import math
 import re
 from enum import Enum
 
 from debship.deploy import apt, services
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
-from debship.deploy.locked import HOLDING, PAUSE, is_locked, say_waiting, unlocked
+from debship.deploy.locked import HOLDING, Patience, is_locked, unlocked
 from debship.deploy.observation import HostState, PackageState, observe
 from debship.deploy.say import Say
 from debship.errors import Failed
@@ -97,17 +96,13 @@ def carry_unlocked(
     The roll of another application may fetch there just now: apt has the archives' lock meanwhile,
     and ``DPkg::Lock::Timeout`` is not about that.
     """
-    until = None
+    patience = Patience(host, clock, say)
     while True:
         answer = carry(host, argv, package, roll, state)
         state = settled(host, package, files, clock)
         locked = answer.returncode != 0 and is_locked(said(host, state))
-        if not locked or clock.monotonic() >= (until or math.inf):
+        if not locked or not patience.waits():
             return state
-        if until is None:
-            say_waiting(host, say)
-            until = clock.monotonic() + HOLDING
-        clock.sleep(PAUSE)
 
 
 def install(
@@ -132,7 +127,8 @@ def install(
     Raises:
         StepFailed: dpkg does not say that it is installed; an exit code of 0 is no proof.
     """
-    state, until, begun_again = settled(host, package, files, clock), None, False
+    state, begun_again = settled(host, package, files, clock), False
+    patience = Patience(host, clock, say)
     while not _whole(state, version):
         if not (state.package.installed or state.package.absent):
             carry(host, apt.configure(), package, roll, state)
@@ -146,11 +142,7 @@ def install(
         log = said(host, state)
         fault = diagnosis(before, state, log)
         why = _reason(log) or (answer.complaint if answer.returncode else "")
-        if fault is Fault.LOCKED and clock.monotonic() < (until or math.inf):
-            if until is None:
-                say_waiting(host, say)
-                until = clock.monotonic() + HOLDING
-            clock.sleep(PAUSE)
+        if fault is Fault.LOCKED and patience.waits():
             continue
         first, begun_again = not begun_again, True
         if first and fault is Fault.CUT_OFF:

@@ -1,6 +1,7 @@
 """Locks of another apt on a host: waited for, where apt itself says at once that it has none."""
 
 import re
+from dataclasses import dataclass
 
 from debship.deploy.clock import Clock
 from debship.deploy.host import Answer, Host
@@ -17,9 +18,28 @@ def is_locked(text: str) -> bool:
     return _LOCKED.search(text) is not None
 
 
-def say_waiting(host: Host, say: Say) -> None:
-    """Say why nothing happens: a person who sees nothing may end what only waits."""
-    say(f"{host.address}: another apt is at work there; waiting for it, at most {HOLDING:g} s")
+@dataclass
+class Patience:
+    """Waits for another apt, from the first time that it stands in the way."""
+
+    host: Host
+    clock: Clock
+    say: Say
+    _until: float | None = None
+
+    def waits(self) -> bool:
+        """Wait for a moment, and say so at first; False where it was waited long enough.
+
+        A person who sees nothing may end what only waits.
+        """
+        if self._until is None:
+            self._until = self.clock.monotonic() + HOLDING
+            told = f"another apt is at work there; waiting for it, at most {HOLDING:g} s"
+            self.say(f"{self.host.address}: {told}")
+        elif self.clock.monotonic() >= self._until:
+            return False
+        self.clock.sleep(PAUSE)
+        return True
 
 
 def unlocked(
@@ -29,7 +49,6 @@ def unlocked(
     say: Say = lambda _: None,
     *,
     timeout: float,
-    patience: float = HOLDING,
 ) -> Answer:
     """Run apt; while another one has a lock that it needs, again.
 
@@ -38,16 +57,10 @@ def unlocked(
 
     Args:
         timeout: seconds for one run.
-        patience: seconds in which it is run again.
     """
-    deadline = clock.monotonic() + patience
-    waits = False
+    patience = Patience(host, clock, say)
     while True:
         answer = host.run(argv, timeout=timeout)
         locked = answer.returncode != 0 and is_locked(answer.complaint)
-        if not locked or clock.monotonic() >= deadline:
+        if not locked or not patience.waits():
             return answer
-        if not waits:
-            say_waiting(host, say)
-        waits = True
-        clock.sleep(PAUSE)

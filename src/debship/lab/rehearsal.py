@@ -8,7 +8,7 @@ from debship.config.fleet import Fleet, FleetApp, TargetGroupSettings
 from debship.config.toml import place
 from debship.lab.plan import Backend, LabPlan
 
-FLEET = "# Written anew by each `debship lab up`: edit the fleet.toml that it rehearses.\n"  # its first line
+FLEET_HEAD = "# Written anew by each `debship lab up`: edit the fleet.toml that it rehearses.\n"  # its first line
 FABFILE = "from debship.fabfile import *  # noqa: F403\n"
 _SUITE = "lab"  # of a lab that rehearses nobody's fleet.toml
 

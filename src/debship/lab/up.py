@@ -28,7 +28,7 @@ from debship.lab.network import bridge_is_up, make_bridge
 from debship.lab.numbers import alone, owned, reserve
 from debship.lab.plan import NUMBERS, REPOSITORY_PORT, RUNTIME, HostPlan, LabPlan, plan_lab
 from debship.lab.record import BALANCER, SERVER, Record, read_record, write_record
-from debship.lab.rehearsal import FABFILE, FLEET, rehearsal
+from debship.lab.rehearsal import FABFILE, FLEET_HEAD, rehearsal
 from debship.roots import clean_root
 from debship.run import Run, Spawned, spawn
 
@@ -104,7 +104,7 @@ def write_fleet(plan: LabPlan, fleet: Path | None) -> None:
     document = tomllib.loads(fleet.read_text()) if fleet else None
     folder = fleet.resolve().parent if fleet else plan.state
     text = tomli_w.dumps(rehearsal(document, folder, plan))
-    plan.fleet_file.write_text(FLEET + text)
+    plan.fleet_file.write_text(FLEET_HEAD + text)
     (plan.state / "fabfile.py").write_text(FABFILE)
 
 
